@@ -1,0 +1,5 @@
+"""Run multinic as `python -m multinic`."""
+
+from multinic.cli import main
+
+main()
