@@ -1,0 +1,637 @@
+"""A booted host for tests: systemd, udev, netplan and systemd-networkd in a throw-away container.
+
+    with Box() as box:
+        box.plug("52:54:00:00:00:07", network="lan")
+        box.run("netplan", "--version").stdout
+
+Nothing of it is seen by the machine underneath: no link, no mount, no D-Bus name. Two network namespaces
+belong to a box. In `box.host` the host runs; `box.cloud` is everything around it: one bridge per network,
+with the far ends of the host's links. A NIC is made there and appears in the host, down and under a kernel's
+name, as a hypervisor does it. Servers of a test (the database) run in `box.cloud`.
+
+All processes of a box live in a process namespace whose first process reads a pipe from us: however we end,
+even by SIGKILL, the kernel ends the host with us, and its mounts go too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tests.host.image import build_image, image_path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TOOLS = ("ip", "mount", "nsenter", "systemd-nspawn", "unshare")
+BOOT_TIMEOUT = 120  # seconds; it takes less than one on an idle machine
+SLOTS = range(64)
+DEFAULT_RULES = (0, 32766, 32767)
+LEFT_BEHIND = (
+    "/etc/netplan/*multinic*",
+    "/run/systemd/network/*multinic*",
+    "/etc/systemd/network/*multinic*.link",
+    "/etc/systemd/network/*multinic*.network",
+    "/etc/multinic",
+    "/run/multinic",
+    "/var/lib/multinic",
+    "/var/cache/multinic",
+)
+"""What the program may leave on a host, as shell patterns; the drop-ins for veth links are ours."""
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+}
+
+MANAGEMENT_MAC = "52:54:00:99:00:02"
+MANAGEMENT_FILE = "/etc/netplan/50-cloud-init.yaml"
+MANAGEMENT_NETPLAN = """\
+network:
+  version: 2
+  ethernets:
+    eth0:
+      addresses: [10.99.0.2/24]
+      routes:
+      - to: default
+        via: 10.99.0.1
+"""
+
+# netplan (0.106 and later) matches the MAC of a renamed link by PermanentMACAddress=, which no veth has. With
+# that match emptied, Name= is left of it. Only links without a permanent MAC need this; the product must not.
+VETH_DROP_IN = "[Match]\nPermanentMACAddress=\n"
+
+PROGRAM = """\
+#!/bin/sh
+export PYTHONPATH=/srv/checkout PYTHONPYCACHEPREFIX=/var/cache/pycache PYTHONSAFEPATH=1
+exec python3 {options}-m multinic "$@"
+"""
+COVERAGE_RC = "/etc/multinic-coverage.ini"
+COVERAGE = """\
+[run]
+branch = true
+source_pkgs = multinic
+parallel = true
+sigterm = true
+data_file = /srv/coverage/{name}
+disable_warnings = no-data-collected,module-not-imported
+"""
+
+# The first process of a box. It gives the box a /run/systemd/nspawn of its own, as systemd-nspawn does not
+# tidy up there, and lets go of the named network namespaces, which would live on in this mount namespace.
+KEEPER = """\
+set -e
+umount -R -l /run/netns 2>/dev/null || true
+mkdir -p /run/systemd/nspawn
+mount -t tmpfs tmpfs /run/systemd/nspawn
+mount -t tmpfs -o mode=0700 tmpfs "$1"
+mkdir "$1/changes" "$1/work" "$1/root"
+chmod 0755 "$1/changes"
+mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/changes,workdir=$1/work" "$1/root"
+echo ready
+exec cat
+"""
+
+# The same steps, gone with the shell that took them: what cannot be done here cannot be done for a box.
+PROBE = """\
+set -e
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/lower /mnt/changes /mnt/work /mnt/root
+mount -t overlay overlay -o lowerdir=/mnt/lower,upperdir=/mnt/changes,workdir=/mnt/work /mnt/root
+ip link add bridge type bridge
+ip link add port type veth peer name nic
+ip link set port master bridge
+"""
+
+
+def available() -> str | None:
+    """Say why no host can be booted on this machine, or None if one can."""
+    if os.geteuid() != 0:
+        return "only root can boot a host"
+    needed = TOOLS if image_path().exists() else (*TOOLS, "mmdebstrap")
+    if lacking := [tool for tool in needed if not shutil.which(tool)]:
+        return f"{', '.join(lacking)} not found (Debian, Ubuntu: mmdebstrap systemd-container iproute2)"
+    probe = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "sh", "-c", PROBE]
+    done = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        return f"no namespaces, overlays or veth links here: {done.stderr.strip()}"
+    return None
+
+
+class CommandFailed(subprocess.CalledProcessError):
+    """A command ended with another status than 0; what it printed is part of the message."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n{self.stdout or ''}{self.stderr or ''}".rstrip()
+
+
+def run(
+    *argv: str | os.PathLike[str],
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 60,
+    input: str | None = None,  # noqa: A002 - as subprocess.run calls it
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and return what it printed, byte for byte; past `timeout` kill its process group."""
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=env,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(None if input is None else input.encode(), timeout=timeout)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    text = [data.decode(errors="surrogateescape") for data in (out, err)]
+    done = subprocess.CompletedProcess(argv, process.returncode, *text)
+    if check and done.returncode:
+        raise CommandFailed(done.returncode, shlex.join(str(word) for word in argv), *text)
+    return done
+
+
+def eventually(condition: Callable[[], Any], *, timeout: float = 10, what: str = "") -> Any:
+    """Wait until `condition()` is true and return it; past `timeout` seconds, fail with its last value."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what or condition} not within {timeout} s, but {value!r}")
+        time.sleep(0.02)
+    return value
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A link plugged into a box."""
+
+    mac: str
+    name: str
+    """What the kernel calls it when it appears."""
+    network: str
+    port: str
+    """The far end, in the cloud."""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What `stat` says of a file in a box."""
+
+    mode: int
+    owner: str
+    group: str
+    inode: int
+    size: int
+    mtime: str
+    """With nanoseconds."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that netlink told of a link."""
+
+    kind: str
+    """LINK, ADDR, ROUTE or RULE."""
+    deleted: bool
+    text: str
+
+    def about(self, link: str) -> bool:
+        """Return whether it is about this link, named or by index."""
+        if link.isdigit():
+            return bool(re.match(rf"{link}: ", self.text))
+        return bool(re.search(rf"(^\d+: |\b(?:dev|iif|oif) ){re.escape(link)}(?=[@: ]|$)", self.text))
+
+
+class Events(list[Event]):
+    """What `Box.monitor` collected; complete when its block is left."""
+
+    def about(self, link: str) -> list[Event]:
+        """Return those about one link, by name or index."""
+        return [event for event in self if event.about(link)]
+
+
+class Box:
+    """A host of its own: booted on entry to the `with` block, gone after it; `reboot()` keeps its files."""
+
+    gateway = "10.99.0.1"
+    address = "10.99.0.2"
+
+    def __init__(
+        self,
+        *,
+        suite: str = "trixie",
+        hostname: str = "node1",
+        coverage: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Set up a box that is not booted yet.
+
+        With `coverage`, the path of coverage's data file on this machine, every run of the program in the box
+        leaves its measurements beside that file, where `coverage combine` finds them.
+        """
+        ident = uuid4().hex[:8]
+        self.suite = suite
+        self.hostname = hostname
+        self.host = f"host-{ident}"
+        self.cloud = f"cloud-{ident}"
+        self.coverage = Path(coverage).absolute() if coverage else None
+        self.nics: list[Nic] = []
+        self.leader = 0
+        self._machine = f"multinic-{ident}"
+        self._numbers = itertools.count()
+        self._marks = itertools.cycle(range(1, 255))
+        self._exits = ExitStack()
+        self._exits_of_host = ExitStack()
+        self._nspawn: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Box:
+        try:
+            self._enter()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Shut the host down and remove every trace of it."""
+        try:
+            self._shut_down("poweroff")
+        finally:
+            self._exits.close()
+
+    # The host's life
+
+    def reboot(self, *, hard: bool = False) -> None:
+        """Restart the host: new processes, new /run, NICs as just plugged in; `hard` is a loss of power."""
+        if hard:
+            self._kill()
+        else:
+            self._shut_down("reboot")
+        self._exits_of_host.close()
+        self._start()
+
+    def _enter(self) -> None:
+        image = build_image(self.suite)
+        self.directory = Path(tempfile.mkdtemp(prefix="multinic-box-"))
+        self._exits.callback(self.directory.rmdir)
+        self._console = self._exits.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed by _exits
+        self._keep(image)
+        self._furnish()
+        self._namespace(self.cloud, self._exits)
+        self._exits.enter_context(self._exits_of_host)
+        self.nics.append(Nic(MANAGEMENT_MAC, f"eth{next(self._numbers)}", "mgmt", "port0"))
+        self._bridge("mgmt")
+        self.in_cloud("ip", "address", "add", f"{self.gateway}/24", "dev", "br-mgmt")
+        self._start()
+
+    def _keep(self, image: Path) -> None:
+        """Start the first process of the box, and in its mount namespace the file system of the host."""
+        options = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        keeper = subprocess.Popen(
+            ["unshare", *options, "sh", "-c", KEEPER, "sh", self.directory, image],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._console,
+            start_new_session=True,
+        )
+        assert keeper.stdin
+        assert keeper.stdout
+        self._exits.callback(keeper.wait, 30)
+        self._exits.callback(keeper.stdout.close)
+        self._exits.callback(keeper.stdin.close)
+        if keeper.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"no file system for the box: {self.console_text()}")
+        self._keeper = _children(keeper.pid)[0]
+        self.tree = Path(f"/proc/{self._keeper}/root{self.directory}/root")
+        """The host's root as this machine sees it, host booted or not; without its /run and /tmp."""
+
+    def _furnish(self) -> None:
+        """Write what a cloud, and an installed package, would have put on the host."""
+        program, settings = PROGRAM.format(options=""), ""
+        if self.coverage:
+            program = PROGRAM.format(options=f"-m coverage run --rcfile={COVERAGE_RC} ")
+            settings = COVERAGE.format(name=self.coverage.name)
+        files = {
+            "etc/hostname": (0o644, f"{self.hostname}\n"),
+            "etc/hosts": (0o644, f"127.0.0.1 localhost\n127.0.1.1 {self.hostname}\n"),
+            "etc/machine-id": (0o444, f"{uuid4().hex}\n"),
+            MANAGEMENT_FILE.lstrip("/"): (0o600, MANAGEMENT_NETPLAN),
+            COVERAGE_RC.lstrip("/"): (0o644, settings),
+            "usr/local/bin/multinic": (0o755, program),
+        }
+        for slot in SLOTS:
+            drop_in = f"etc/systemd/network/10-netplan-multinic{slot}.network.d/veth.conf"
+            files[drop_in] = (0o644, VETH_DROP_IN)
+        for name, (mode, text) in files.items():
+            path = self.tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.write_text(text)
+            path.chmod(mode)
+
+    def _start(self) -> None:
+        self._namespace(self.host, self._exits_of_host)
+        for nic in self.nics:
+            self._connect(nic)
+        # Duplicate address detection would make every boot two seconds longer, and eth0 is not what we test.
+        dad = ["sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad"]
+        run("ip", "netns", "exec", self.host, *dad)
+        # Started within the namespace, not by --network-namespace-path=: so /sys shows the links of the host
+        # and not those of this machine. systemd-nspawn takes CAP_NET_ADMIN away then, hence the option.
+        # With --keep-unit a reboot is an exit, and we start the next host with its NICs plugged in.
+        enter = ["nsenter", f"--target={self._keeper}", "--mount", "--pid", f"--net=/run/netns/{self.host}"]
+        options = ["--quiet", "--register=no", "--keep-unit", "--capability=CAP_NET_ADMIN"]
+        options += ["--resolv-conf=off", "--timezone=off", "--link-journal=no"]
+        options += [f"--machine={self._machine}", f"--hostname={self.hostname}"]
+        options += [f"--directory={self.directory}/root", f"--bind-ro={CHECKOUT}:/srv/checkout"]
+        if self.coverage:
+            self.coverage.parent.mkdir(parents=True, exist_ok=True)
+            options += [f"--bind={self.coverage.parent}:/srv/coverage"]
+        self._nspawn = subprocess.Popen(
+            [*enter, "systemd-nspawn", *options, "--boot"],
+            stdin=subprocess.DEVNULL,
+            stdout=self._console,
+            stderr=self._console,
+            env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
+            start_new_session=True,
+        )
+        self.leader = eventually(self._find_leader, timeout=BOOT_TIMEOUT, what="a first process")
+        eventually(self._booted, timeout=BOOT_TIMEOUT, what="a running system")
+        eventually(lambda: self.settled("eth0"), timeout=BOOT_TIMEOUT, what="the address of eth0")
+        self._management_at_boot = self._management()
+
+    def _find_leader(self) -> int:
+        """Return the process that is number 1 in the third namespace, after this machine's and the box's."""
+        assert self._nspawn
+        if self._nspawn.poll() is not None:
+            raise RuntimeError(f"systemd-nspawn ended with {self._nspawn.returncode}: {self.console_text()}")
+        for nspawn in _children(self._nspawn.pid):
+            for child in _children(nspawn):
+                numbers = re.search(r"^NSpid:(.*)$", _read(f"/proc/{child}/status"), re.MULTILINE)
+                if numbers and numbers[1].split()[2:] == ["1"]:
+                    return child
+        return 0
+
+    def _booted(self) -> bool:
+        if self._nspawn and self._nspawn.poll() is not None:
+            raise RuntimeError(f"the host ended while booting: {self.console_text()}")
+        state = self.run("systemctl", "is-system-running", "--wait", check=False, timeout=BOOT_TIMEOUT)
+        return state.stdout.strip() in {"running", "degraded"}
+
+    def _shut_down(self, verb: str) -> None:
+        if self._nspawn and self._nspawn.poll() is None:
+            if self.leader:
+                self.run("systemctl", verb, check=False)
+            with suppress(subprocess.TimeoutExpired):  # a host that hangs is switched off
+                self._nspawn.wait(30)
+        self._kill()
+
+    def _kill(self) -> None:
+        if not self._nspawn:
+            return
+        if self._nspawn.poll() is None and self.leader:
+            os.kill(self.leader, signal.SIGKILL)  # the kernel ends all other processes of the host with it
+            with suppress(subprocess.TimeoutExpired):
+                self._nspawn.wait(10)
+        if self._nspawn.poll() is None:
+            os.killpg(self._nspawn.pid, signal.SIGKILL)
+            self._nspawn.wait()
+        self._nspawn, self.leader = None, 0
+
+    def console_text(self) -> str:
+        """Return what the host printed while it booted, and systemd-nspawn about it."""
+        size = os.fstat(self._console.fileno()).st_size
+        return os.pread(self._console.fileno(), size, 0).decode(errors="replace")
+
+    # Commands and files on the host
+
+    def run(
+        self,
+        *argv: str,
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60,
+        input: str | None = None,  # noqa: A002 - as subprocess.run calls it
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on the host, as root, with the environment of a service plus `env`."""
+        environment = {**ENVIRONMENT, **(env or {})}
+        return run(*self._enter_host(argv), check=check, env=environment, timeout=timeout, input=input)
+
+    def spawn(self, *argv: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a command on the host without waiting; `os.killpg(process.pid, …)` is what reaches it."""
+        return subprocess.Popen(
+            self._enter_host(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**ENVIRONMENT, **(env or {})},
+            start_new_session=True,
+        )
+
+    def multinic(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run this checkout's program on the host; options are those of `run`."""
+        return self.run("multinic", *arguments, **options)
+
+    def _enter_host(self, argv: Sequence[str]) -> list[str]:
+        if not self.leader:
+            raise RuntimeError("the host is not running")
+        nsenter = shutil.which("nsenter") or "nsenter"
+        namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        return [nsenter, f"--target={self.leader}", *namespaces, "--", *argv]
+
+    def read(self, path: str) -> str:
+        """Return the text of a file."""
+        return self.run("cat", path).stdout
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file, and the directories above it."""
+        script = 'mkdir -p "$(dirname "$1")" && rm -f "$1" && cat > "$1" && chmod "$2" "$1"'
+        self.run("sh", "-euc", script, "sh", path, f"{mode:o}", input=text)
+
+    def remove(self, *patterns: str) -> None:
+        """Remove the files and directories that these shell patterns match, if any."""
+        self.run("sh", "-c", f"rm -rf {' '.join(patterns)}")
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such a file, even if it is a dangling symbolic link."""
+        return self.run("sh", "-c", 'test -e "$1" || test -L "$1"', "sh", path, check=False).returncode == 0
+
+    def stat(self, path: str) -> Stat:
+        """Return mode, owner and the like of a file."""
+        fields = self.run("stat", "--format=%a %U %G %i %s %y", path).stdout.split(maxsplit=5)
+        mode, owner, group, inode, size, mtime = fields
+        return Stat(int(mode, 8), owner, group, int(inode), int(size), mtime.strip())
+
+    def glob(self, *patterns: str) -> list[str]:
+        """Return the paths that these shell patterns match, sorted."""
+        found = self.run("sh", "-c", f"ls -d {' '.join(patterns)} 2>/dev/null", check=False).stdout
+        return sorted(found.splitlines())
+
+    def clean(self) -> None:
+        """Take everything off the host that a test may have put there; its eth0 and its uptime stay."""
+        self.run("systemctl", "stop", "multinic*")
+        self.nics = [nic for nic in self.nics if nic.network == "mgmt"]
+        for name in self.links().keys() - {"lo", "eth0"}:
+            self.run("ip", "link", "delete", name, check=False)  # the other end of a pair may be gone by now
+        for family in ("-4", "-6"):
+            for rule in json.loads(self.run("ip", family, "-json", "rule").stdout):
+                if rule["priority"] not in DEFAULT_RULES:
+                    self.run("ip", family, "rule", "delete", "priority", str(rule["priority"]))
+        units = self.glob("/etc/systemd/system/*multinic*", "/run/systemd/system/*multinic*")
+        self.remove(*units, *LEFT_BEHIND)
+        if units:
+            self.run("systemctl", "daemon-reload")
+        self.write(MANAGEMENT_FILE, MANAGEMENT_NETPLAN, 0o600)
+        self.run("networkctl", "reload")
+        if self._management() != self._management_at_boot:
+            self.reboot()
+
+    def _management(self) -> Any:
+        """Return what must not change of the link that the host is reached by."""
+        link = self.links().get("eth0", {})
+        addresses = sorted(f"{one['local']}/{one['prefixlen']}" for one in link.get("addr_info", ()))
+        routes = self.run("ip", "route").stdout + self.run("ip", "-6", "route").stdout
+        return link.get("flags"), link.get("mtu"), addresses, routes
+
+    # Links
+
+    def links(self) -> dict[str, dict[str, Any]]:
+        """Return the host's links by name, as `ip -json -details address` describes them."""
+        found = json.loads(self.run("ip", "-json", "-details", "address").stdout)
+        return {link["ifname"]: link for link in found}
+
+    def addresses(self, name: str) -> list[str]:
+        """Return the addresses of a link with their prefixes, without IPv6's own (link-local) ones."""
+        found = self.links().get(name, {}).get("addr_info", ())
+        return [f"{one['local']}/{one['prefixlen']}" for one in found if one["scope"] != "link"]
+
+    def settled(self, name: str) -> bool:
+        """Return whether networkd has configured a link and no address of it is still tentative."""
+        addresses = self.links().get(name, {}).get("addr_info", ())
+        state = self.run("networkctl", "--json=short", "status", name, check=False).stdout
+        configured = bool(state) and json.loads(state).get("AdministrativeState") == "configured"
+        return configured and not any(address.get("tentative") for address in addresses)
+
+    def link_of(self, mac: str) -> dict[str, Any] | None:
+        """Return the link with this MAC, whatever its name is now."""
+        return next((link for link in self.links().values() if link.get("address") == mac.lower()), None)
+
+    def plug(self, mac: str, *, network: str = "lan", name: str = "") -> str:
+        """Plug a NIC in, as a cloud does while the host runs, and return the name that the kernel gave it."""
+        number = next(self._numbers)
+        nic = Nic(mac.lower(), name or f"eth{number}", network, f"port{number}")
+        self._connect(nic)
+        self.nics.append(nic)
+        return nic.name
+
+    def unplug(self, mac: str) -> None:
+        """Take the NICs with this MAC out."""
+        for nic in [nic for nic in self.nics if nic.mac == mac.lower()]:
+            self.in_cloud("ip", "link", "delete", nic.port)
+            self.nics.remove(nic)
+
+    def in_cloud(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command of this machine in the cloud's namespace; options are those of `run`."""
+        return run(*self.cloud_prefix, *argv, **options)
+
+    @property
+    def cloud_prefix(self) -> list[str]:
+        """The command to put before one that has to run in the cloud, such as a database server."""
+        return ["ip", "netns", "exec", self.cloud]
+
+    def _connect(self, nic: Nic) -> None:
+        self._bridge(nic.network)
+        # A host that was switched off leaves its far ends behind for as long as the kernel tidies up.
+        self.in_cloud("ip", "link", "delete", nic.port, check=False)
+        near = ["peer", "name", nic.name, "address", nic.mac, "netns", self.host]
+        self.in_cloud("ip", "link", "add", nic.port, "type", "veth", *near)
+        self.in_cloud("ip", "link", "set", nic.port, "master", f"br-{nic.network}", "up")
+
+    def _bridge(self, network: str) -> None:
+        bridge = f"br-{network}"
+        if self.in_cloud("ip", "link", "show", bridge, check=False).returncode:
+            self.in_cloud("ip", "link", "add", bridge, "type", "bridge")
+            self.in_cloud("ip", "link", "set", bridge, "up")
+
+    @staticmethod
+    def _namespace(name: str, exits: ExitStack) -> None:
+        run("ip", "netns", "add", name)
+        exits.callback(run, "ip", "netns", "delete", name, check=False)
+        run("ip", "-netns", name, "link", "set", "lo", "up")
+
+    @contextmanager
+    def monitor(self, link: str = "") -> Iterator[Events]:
+        """Collect what netlink tells of links, addresses, routes and rules of the host while the block runs.
+
+        With `link`, a name or an index, only what is about that one. The list is filled as the block is left.
+        """
+        events = Events()
+        command = ["ip", "-netns", self.host, "-oneline", "monitor", "label"]
+        command += ["link", "address", "route", "rule"]
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            try:
+                start = self._mark(output, process)
+                try:
+                    yield events
+                finally:
+                    self._mark(output, process)
+                    output.seek(start)
+                    told = _parse_events(output.read().decode(errors="replace"))
+                    events.extend(event for event in told if not link or event.about(link))
+            finally:
+                process.kill()
+                process.wait()
+
+    def _mark(self, output: Any, process: subprocess.Popen[bytes]) -> int:
+        """Cause an event of our own and wait until it is told; return where the output stands after it."""
+        address = f"127.{next(self._marks)}.99.99/32"
+
+        def told() -> int:
+            assert process.poll() is None, "ip monitor ended"
+            run("ip", "-netns", self.host, "address", "add", address, "dev", "lo")
+            run("ip", "-netns", self.host, "address", "delete", address, "dev", "lo")
+            time.sleep(0.02)
+            text = os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0)
+            return text.rfind(b"\n") + 1 if f"[ADDR]Deleted 1: lo    inet {address}".encode() in text else 0
+
+        place: int = eventually(told, what="an event of our own")
+        return place
+
+
+def _parse_events(text: str) -> Iterator[Event]:
+    for line in text.splitlines():
+        if found := re.match(r"\[(LINK|ADDR|ROUTE|RULE)\](Deleted )?(.*)", line):
+            event = Event(found[1], bool(found[2]), found[3])
+            if not re.search(r"127\.\d+\.99\.99\b", event.text):  # ours
+                yield event
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
+
+
+def _read(path: str) -> str:
+    """Return the text of a file in /proc; nothing once the process is gone."""
+    try:
+        return Path(path).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -1,0 +1,181 @@
+"""The box of this tier is a real host, as far as netplan, networkd, udev and the program can see."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.host.nspawn import MANAGEMENT_MAC, Box, CommandFailed, eventually, run
+
+MAC = "52:54:00:00:00:01"
+
+
+def machine_links() -> set[str]:
+    return {link["ifname"] for link in json.loads(run("ip", "-json", "link").stdout)}
+
+
+def test_the_host_is_booted_and_reaches_the_cloud(box: Box):
+    assert box.run("systemctl", "is-system-running").stdout == "running\n"
+    assert box.run("systemctl", "is-active", "systemd-networkd", "systemd-udevd").stdout == "active\nactive\n"
+    assert box.run("hostname").stdout == "node1\n"
+    assert box.links()["eth0"]["address"] == MANAGEMENT_MAC
+    assert box.addresses("eth0") == ["10.99.0.2/24"]
+    assert box.stat("/etc/netplan/50-cloud-init.yaml").mode == 0o600
+    box.run("ping", "-c1", "-W2", box.gateway)
+    box.in_cloud("ping", "-c1", "-W2", box.address)
+
+
+def test_a_command_that_fails_says_what_it_printed(box: Box):
+    with pytest.raises(CommandFailed, match="no such luck"):
+        box.run("sh", "-c", "echo no such luck >&2; exit 3")
+    assert box.run("sh", "-c", "exit 3", check=False).returncode == 3
+
+
+def test_a_command_that_hangs_is_ended_with_its_children(box: Box):
+    with pytest.raises(subprocess.TimeoutExpired):
+        box.run("sh", "-c", "sleep 4711 & wait", timeout=0.3)
+    eventually(lambda: "4711" not in box.run("sh", "-c", "cat /proc/[0-9]*/cmdline").stdout)
+
+
+def test_commands_get_their_input_and_environment(box: Box):
+    assert box.run("cat", input="one\r\ntwo").stdout == "one\r\ntwo"
+    assert box.run("sh", "-c", "echo $COLOUR", env={"COLOUR": "red"}).stdout == "red\n"
+
+
+def test_files_are_written_as_told(clean: Box):
+    clean.write("/etc/multinic/some/file", "text\n", mode=0o640)
+    assert clean.read("/etc/multinic/some/file") == "text\n"
+    stat = clean.stat("/etc/multinic/some/file")
+    assert (stat.mode, stat.owner, stat.group, stat.size) == (0o640, "root", "root", 5)
+    assert clean.glob("/etc/multinic/*") == ["/etc/multinic/some"]
+    clean.remove("/etc/multinic")
+    assert not clean.exists("/etc/multinic/some")
+
+
+def test_a_plugged_nic_appears_under_a_kernel_name_and_down(clean: Box):
+    before = machine_links()
+    with clean.monitor() as events:
+        name = clean.plug(MAC.upper())
+    assert machine_links() == before
+    assert events.about(name)
+    assert not events.about("eth0")
+    link = clean.link_of(MAC)
+    assert link is not None
+    assert link["ifname"] == name
+    assert "UP" not in link["flags"]
+    eventually(lambda: "ID_NET_DRIVER=veth" in clean.run("udevadm", "info", f"/sys/class/net/{name}").stdout)
+
+    clean.unplug(MAC)
+    assert clean.link_of(MAC) is None
+
+
+def test_the_monitor_tells_every_kind_of_event(clean: Box):
+    name = clean.plug(MAC)
+    with clean.monitor(name) as events:
+        clean.run("ip", "link", "set", name, "up")
+        clean.run("ip", "address", "add", "198.51.100.7/24", "dev", name)
+        clean.run("ip", "route", "add", "203.0.113.0/24", "dev", name)
+        clean.run("ip", "rule", "add", "iif", name, "table", "77")
+        clean.run("ip", "address", "delete", "198.51.100.7/24", "dev", name)
+    assert {event.kind for event in events} == {"LINK", "ADDR", "ROUTE", "RULE"}
+    assert any(event.deleted for event in events)
+
+
+def test_netplan_and_networkd_configure_a_link_by_its_mac(clean: Box):
+    name = clean.plug(MAC)
+    clean.write("/etc/netplan/90-multinic0.yaml", NETPLAN, mode=0o600)
+    clean.run("netplan", "generate")
+    clean.run("ip", "link", "set", name, "name", "multinic0")
+    clean.run("networkctl", "reload")
+    eventually(lambda: clean.addresses("multinic0") == ["198.51.100.7/24"])
+
+
+NETPLAN = f"""\
+network:
+  version: 2
+  ethernets:
+    multinic0:
+      match: {{macaddress: "{MAC}"}}
+      set-name: multinic0
+      addresses: [198.51.100.7/24]
+      link-local: []
+"""
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["reboot", "loss of power"])
+def test_a_restarted_host_keeps_its_files_and_finds_its_nics(clean: Box, hard: bool):
+    name = clean.plug(MAC)
+    clean.write("/etc/multinic/kept", "yes")
+    clean.write("/run/multinic/lost", "yes")
+    boot = clean.run("journalctl", "--list-boots", "-o", "json").stdout
+    clean.reboot(hard=hard)
+    assert clean.run("journalctl", "--list-boots", "-o", "json").stdout != boot
+    assert clean.exists("/etc/multinic/kept")
+    assert not clean.exists("/run/multinic/lost")
+    link = clean.link_of(MAC)
+    assert link is not None
+    assert link["ifname"] == name
+    assert clean.addresses("eth0") == ["10.99.0.2/24"]
+
+
+def test_cleaning_leaves_eth0_alone(clean: Box):
+    clean.plug(MAC)
+    clean.run("ip", "rule", "add", "from", "198.51.100.7", "table", "77", "priority", "1077")
+    clean.write("/etc/netplan/90-multinic0.yaml", NETPLAN, mode=0o600)
+    clean.write("/var/lib/multinic/slots.json", "{}")
+    leader = clean.leader
+    with clean.monitor("eth0") as events:
+        clean.clean()
+    assert not events
+    assert clean.leader == leader
+    assert set(clean.links()) == {"lo", "eth0"}
+    assert "1077" not in clean.run("ip", "rule").stdout
+    assert clean.glob("/etc/netplan/*", "/var/lib/multinic") == ["/etc/netplan/50-cloud-init.yaml"]
+
+
+def test_cleaning_repairs_what_a_test_did_to_eth0(clean: Box):
+    clean.run("ip", "address", "flush", "dev", "eth0")
+    clean.clean()
+    assert clean.addresses("eth0") == ["10.99.0.2/24"]
+    clean.run("ping", "-c1", "-W2", clean.gateway)
+
+
+def test_two_hosts_live_side_by_side_and_the_second_leaves_nothing(box: Box):
+    with Box(hostname="other") as other:
+        assert other.run("hostname").stdout == "other\n"
+        other.plug(MAC)
+        assert box.link_of(MAC) is None
+        names, directory = {other.host, other.cloud}, other.directory
+        assert names <= set(namespaces())
+    assert not names & set(namespaces())
+    assert not directory.exists()
+    assert box.run("hostname").stdout == "node1\n"
+
+
+def test_a_host_ends_with_the_process_that_started_it():
+    done = run(sys.executable, "-c", KILLED, check=False)
+    leader, *names, directory = done.stdout.split()
+    eventually(lambda: not Path("/proc", leader).exists())
+    assert not list(Path(directory).iterdir())
+    # All that such an end leaves behind is names.
+    Path(directory).rmdir()
+    for name in names:
+        run("ip", "netns", "delete", name)
+
+
+KILLED = """\
+import os
+from tests.host.nspawn import Box
+
+with Box() as box:
+    print(box.leader, box.host, box.cloud, box.directory, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def namespaces() -> list[str]:
+    return [name.split()[0] for name in run("ip", "netns", "list").stdout.splitlines()]
