@@ -1,0 +1,1 @@
+"""The tests, in tiers: see tests/tiers.py and CONTRIBUTING.md."""

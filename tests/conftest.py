@@ -1,0 +1,28 @@
+"""Fixtures that more than one tier uses, and the tiers themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.mariadb import PrivateMariaDB
+from tests.tiers import pytest_addoption, pytest_configure
+
+__all__ = ["pytest_addoption", "pytest_configure"]
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[PrivateMariaDB]:
+    """A real MariaDB of this run alone, on the loopback address."""
+    with PrivateMariaDB() as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture
+def database(mariadb: PrivateMariaDB) -> Iterator[str]:
+    """A fresh, empty database of that server: its name."""
+    name = mariadb.fresh_database()
+    yield name
+    mariadb.execute(f"DROP DATABASE `{name}`")

@@ -1,0 +1,265 @@
+"""Throw-away network namespaces with links that are plugged in and out, as a cloud does it.
+
+A namespace lives as long as a holder process of the tests, which ends by itself when the tests do, even when they are
+killed: nothing is left behind, and nothing has a name on the machine. Without root the same happens inside a user
+namespace, where the machine allows that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])  # a user's PATH often lacks it
+
+# The holder mounts its own /sys, so that /sys/class/net shows its links and not the machine's; where a container
+# forbids that, only a program that reads /sys would notice. It ends when its standard input does.
+HOLD = "mount --make-rprivate / && mount -t sysfs multinic-tests /sys 2>/dev/null; echo ready; exec cat"
+
+
+def missing() -> str | None:
+    """Say why no network namespace can be made here; tried for real, inside one."""
+    for program, package in (("ip", "iproute2"), ("unshare", "util-linux"), ("nsenter", "util-linux")):
+        if not shutil.which(program, path=SBIN):
+            return f"{program} not found (Debian, Ubuntu: {package})"
+    return None if _unshare() else "needs root, or a kernel that lets users make network namespaces and veth links"
+
+
+@cache
+def _unshare() -> tuple[str, ...] | None:
+    """Return the command that makes a network namespace here, if any does."""
+    for command in (("unshare", "--net", "--mount"), ("unshare", "--net", "--mount", "--user", "--map-root-user")):
+        veth = [*command, "ip", "link", "add", "multinic-a", "type", "veth", "peer", "name", "multinic-b"]
+        if subprocess.run(veth, capture_output=True, env=_environment(), check=False).returncode == 0:
+            return command
+    return None
+
+
+def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    return os.environ | {"PATH": SBIN} | dict(extra or {})
+
+
+class Namespace:
+    """One network namespace; use it as a context manager. Its `cloud` is where the other ends of its links are."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        unshare = _unshare()
+        if unshare is None:
+            raise RuntimeError(missing() or "no network namespace can be made here")
+        self._user = ("--user", "--preserve-credentials") if "--user" in unshare else ()
+        self._holder = self._hold([*unshare, "sh", "-c", HOLD])
+        self._cloud: Namespace | None = None
+        self._plugged = 0
+        self.run("ip", "link", "set", "lo", "up")
+
+    @classmethod
+    def _beside(cls, other: Namespace) -> Namespace:
+        """Make a second one in the user namespace of the first, so that links can go from one to the other."""
+        made = cls.__new__(cls)
+        made._stack, made._user, made._cloud, made._plugged = ExitStack(), other._user, None, 0
+        made._holder = made._hold([*other.prefix, "unshare", "--net", "--mount", "sh", "-c", HOLD])
+        return made
+
+    def _hold(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        holder = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment(), bufsize=1
+        )
+        self._stack.callback(_end, holder)
+        assert holder.stdout is not None
+        if holder.stdout.readline() != "ready\n":
+            self.close()
+            raise RuntimeError(f"{' '.join(command)} made no namespace")
+        return holder
+
+    def __enter__(self) -> Namespace:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the namespace; its links go with it, on both ends."""
+        self._stack.close()
+
+    @property
+    def pid(self) -> int:
+        """A process inside, for commands that take one: `ip link set X netns PID`."""
+        return self._holder.pid
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The command prefix that runs a program inside, in the directory where it is called."""
+        self._refuse_the_machine()
+        inside = ("nsenter", f"--target={self.pid}", *self._user, "--mount", "--net", "--")
+        return (*inside, "env", f"--chdir={Path.cwd()}")
+
+    @property
+    def cloud(self) -> Namespace:
+        """The namespace on the other side, made when it is first needed."""
+        if self._cloud is None:
+            self._cloud = self._stack.enter_context(Namespace._beside(self))
+        return self._cloud
+
+    def run(
+        self,
+        *argv: str | os.PathLike[str],
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,  # noqa: A002 - the word of subprocess.run
+        timeout: float = 60,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program inside and return what it said; `env` is added to the environment."""
+        done = subprocess.run(
+            [*self.prefix, *map(os.fspath, argv)],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=_environment(env),
+            timeout=timeout,
+            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def popen(self, *argv: str | os.PathLike[str], **options: Any) -> subprocess.Popen[str]:
+        """Start a program inside; the caller ends it."""
+        options = {"text": True, "env": _environment(options.pop("env", None))} | options
+        return subprocess.Popen([*self.prefix, *map(os.fspath, argv)], **options)
+
+    def plug(self, name: str, mac: str | None = None, mtu: int | None = None, *, up: bool = False) -> None:
+        """Hot-plug a link: from one moment to the next it is there, down, as the cloud made it.
+
+        It is a veth whose other end is in `cloud`. (A veth has no permanent MAC.) `up` sets both ends up.
+        """
+        self._plugged += 1
+        far = f"port{self._plugged}"
+        size = ["mtu", str(mtu)] if mtu else []
+        address = ["address", mac] if mac else []
+        # Made from the cloud's side, so that the link does not appear under another name or MAC first.
+        self.cloud.run(
+            *("ip", "link", "add", far, *size, "type", "veth"),
+            *("peer", "name", name, *address, *size, "netns", str(self.pid)),
+        )
+        self.cloud.run("ip", "link", "set", far, "up")
+        if up:
+            self.run("ip", "link", "set", name, "up")
+
+    def unplug(self, name: str) -> None:
+        """Take a link away, and its other end with it."""
+        self.run("ip", "link", "del", name)
+
+    def bridge(self, name: str, *ports: str) -> None:
+        """Make a bridge with these ports, and set all up."""
+        self.run("ip", "link", "add", name, "type", "bridge")
+        for port in ports:
+            self.run("ip", "link", "set", port, "master", name, "up")
+        self.run("ip", "link", "set", name, "up")
+
+    def macvlan(self, name: str, parent: str, mac: str | None = None) -> None:
+        """Make a macvlan link on top of another one."""
+        address = ["address", mac] if mac else []
+        self.run("ip", "link", "add", name, "link", parent, *address, "type", "macvlan", "mode", "bridge")
+
+    def links(self) -> dict[str, dict[str, Any]]:
+        """Return what `ip -json -details address` says, by link name."""
+        return {link["ifname"]: link for link in self._json("address")}
+
+    def addresses(self, name: str) -> list[str]:
+        """Return the addresses of a link that somebody gave it ("10.0.0.5/24"): none that the kernel made itself."""
+        return [
+            f"{info['local']}/{info['prefixlen']}"
+            for info in self.links()[name]["addr_info"]
+            if info.get("protocol") != "kernel_ll" and info["scope"] != "link"
+        ]
+
+    def routes(self, *selector: str) -> list[dict[str, Any]]:
+        """Return the routes of the main table, or of `routes("table", "1001")`."""
+        return self._json("route", "show", *selector)
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the IPv4 policy rules."""
+        return self._json("rule")
+
+    def _json(self, *argv: str) -> list[dict[str, Any]]:
+        output = self.run("ip", "-json", "-details", *argv).stdout
+        return [entry for entry in json.loads(output or "[]") if entry]
+
+    def _refuse_the_machine(self) -> None:
+        """Never touch the machine's own links, whatever went wrong before."""
+        if self._holder.poll() is not None:
+            raise RuntimeError("this namespace is closed")
+        refuse_the_machine(self.pid)
+
+    @contextmanager
+    def monitor(self) -> Iterator[list[Event]]:
+        """Collect every change of links, addresses, routes and rules during a block; see `monitor()`."""
+        with monitor(self.prefix) as events:
+            yield events
+
+
+def refuse_the_machine(pid: int) -> None:
+    """Raise if a process is in the network namespace of the tests themselves."""
+    theirs, ours = (os.readlink(f"/proc/{who}/ns/net") for who in (pid, "self"))
+    if theirs == ours:
+        raise RuntimeError(f"refused: process {pid} is in the machine's own network namespace")
+
+
+def _end(holder: subprocess.Popen[str]) -> None:
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    holder.stdin.close()
+    try:
+        holder.wait(10)
+    except subprocess.TimeoutExpired:
+        holder.kill()
+        holder.wait()
+    holder.stdout.close()
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message of the kernel: `kind` is such as RTM_NEWADDR, `link` the name at that moment ("" for a rule)."""
+
+    kind: str
+    link: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.link} {self.detail}"
+
+
+@contextmanager
+def monitor(prefix: Sequence[str]) -> Iterator[list[Event]]:
+    """Collect what the kernel reports in the namespace that `prefix` enters; the list is filled when the block ends.
+
+    Complete from the first line of the block to its last: it begins when the socket listens, and at the end what the
+    kernel has queued is read out.
+    """
+    environment = {name: text for name, text in _environment().items() if not name.startswith("COVERAGE_")}
+    watcher = subprocess.Popen(
+        [*prefix, sys.executable, "-I", str(Path(__file__).with_name("watch.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    events: list[Event] = []
+    try:
+        assert watcher.stdout is not None
+        if watcher.stdout.readline() != "listening\n":
+            raise RuntimeError("the monitor did not start")
+        yield events
+    finally:
+        output, _ = watcher.communicate(timeout=30)
+        events += [Event(**json.loads(line)) for line in output.splitlines()]

@@ -1,0 +1,139 @@
+"""The tiers of the tests: what each needs of the machine, and what the end of a run says about them.
+
+A pytest plugin. A tier is a directory (or two) under tests/. What a machine cannot run is not collected and is
+named, with the reason, at the end; a tier named in MULTINIC_TEST_REQUIRE (`all`, or `unit,db`) that did not run makes
+the run fail.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import mariadb, namespaces
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+TESTS = Path(__file__).parent
+COMPLETE = TESTS.parent / "build" / "coverage" / "complete"
+"""Written when every tier ran as a whole: only then does the coverage threshold mean something."""
+
+
+def host_missing() -> str | None:
+    """Say why no host can be booted here."""
+    if importlib.util.find_spec("tests.host.nspawn") is None:
+        return "tests/host/nspawn.py does not exist"
+    return importlib.import_module("tests.host.nspawn").available()
+
+
+@dataclass
+class Tier:
+    """One tier: `missing` says what the machine lacks for it, or None."""
+
+    name: str
+    directories: tuple[str, ...]
+    missing: Callable[[], str | None]
+    chosen: bool = True
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def reason(self) -> str | None:
+        """Why this tier does not run, looked up once and only when the tier is wanted."""
+        return self.missing() if self.chosen else "not chosen"
+
+    @property
+    def ran(self) -> int:
+        """How many tests really ran."""
+        return self.outcomes["passed"] + self.outcomes["failed"]
+
+    def __str__(self) -> str:
+        if self.reason:
+            return f"not run: {self.reason}"
+        if not self.outcomes:
+            return "not run: no test was collected"
+        return ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+
+
+class Tiers:
+    """All tiers of one run."""
+
+    def __init__(self, chosen: str, required: str) -> None:
+        self.all = (
+            Tier("unit", ("unit", "golden"), lambda: None),
+            Tier("db", ("db",), mariadb.missing),
+            Tier("kernel", ("kernel",), namespaces.missing),
+            Tier("host", ("host",), host_missing),
+        )
+        names = self._names(chosen, "--tiers")
+        for tier in self.all:
+            tier.chosen = tier.name in names
+        self.required = self._names(required, "MULTINIC_TEST_REQUIRE") & names
+
+    def _names(self, text: str, where: str) -> set[str]:
+        known = {tier.name for tier in self.all}
+        names = set(text.replace(",", " ").split())
+        if unknown := names - known - {"all"}:
+            raise pytest.UsageError(f"{where}: no tier {', '.join(sorted(unknown))}; there are {sorted(known)}")
+        return known if "all" in names else names
+
+    def of(self, path: Path) -> Tier | None:
+        """Return the tier that a file or directory under tests/ belongs to."""
+        if not path.is_relative_to(TESTS) or path == TESTS:
+            return None
+        top = path.relative_to(TESTS).parts[0]
+        return next((tier for tier in self.all if top in tier.directories), None)
+
+    def failures(self) -> Iterator[str]:
+        """Yield a sentence for every required tier that did not run."""
+        for tier in self.all:
+            if tier.name in self.required and not tier.ran:
+                yield f"tier {tier.name} is required (MULTINIC_TEST_REQUIRE) but was {tier}"
+
+    # The hooks of pytest, in the order in which they are called.
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        tier = self.of(collection_path)
+        return True if tier and tier.reason else None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        tier = self.of(TESTS.parent / report.location[0])
+        if tier and (report.when == "call" or report.outcome != "passed"):
+            # A test that fails in its set-up or tear-down failed; one that fails in both counts as two.
+            tier.outcomes[report.outcome] += 1
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if session.config.option.collectonly:
+            return
+        whole = not session.config.option.keyword and not session.config.option.markexpr
+        if whole and session.testsfailed == 0 and all(tier.ran for tier in self.all):
+            COMPLETE.parent.mkdir(parents=True, exist_ok=True)
+            COMPLETE.touch()
+        if any(self.failures()):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        if terminalreporter.config.option.collectonly:
+            return
+        terminalreporter.section("tiers")
+        for tier in self.all:
+            terminalreporter.write_line(f"{tier.name:8}{tier}")
+        for sentence in self.failures():
+            terminalreporter.write_line(f"ERROR: {sentence}", red=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tiers", default="all", help='which tiers to run, such as "unit db" (default: all)')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required = os.environ.get("MULTINIC_TEST_REQUIRE", "")
+    config.pluginmanager.register(Tiers(config.option.tiers, required), "multinic-tiers")
