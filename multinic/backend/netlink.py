@@ -1,0 +1,73 @@
+"""netlink alone: no files, nothing but the kernel. For hosts without a network service, demo and tests.
+
+What it configures is gone after a reboot; the boot-time run of multinic puts it there again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from multinic.backend import Render, Staged
+from multinic.host import Host
+from multinic.links import Links, converge, free, rename_pending
+from multinic.model import DesiredLink
+from multinic.plan import Interface, State
+
+NAME = "netlink"
+MODE = 0o600
+
+
+def unusable(host: Host) -> str:  # noqa: ARG001
+    """Return "": every kernel speaks netlink."""
+    return ""
+
+
+def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:  # noqa: ARG001
+    """Return no files."""
+    return {}
+
+
+def slot_of_file(path: str) -> int | None:  # noqa: ARG001
+    """Return None: no file is ours."""
+    return None
+
+
+def managed(host: Host) -> Sequence[str]:  # noqa: ARG001
+    """Return nothing."""
+    return ()
+
+
+def foreign(host: Host) -> Sequence[str]:  # noqa: ARG001
+    """Return nothing: nobody else configures such a host."""
+    return ()
+
+
+def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:  # noqa: ARG001
+    """There is nothing to try out."""
+    return Staged()
+
+
+def activate(host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged) -> None:  # noqa: ARG001
+    """Free what is removed, rename, then configure every link."""
+    for interface in interfaces:
+        if interface.state is State.DELETE:
+            free(links, interface)
+    rename_pending(links, interfaces)
+    for interface in interfaces:
+        if interface.state is not State.DELETE and interface.link is not None:
+            quiet(host, interface)
+            converge(links, interface)
+
+
+def quiet(host: Host, interface: Interface) -> None:
+    """Keep routers and the kernel from adding addresses: no advertisements, link-local only with IPv6."""
+    desired = interface.desired
+    dual = desired is not None and any(address.version == 6 for address in desired.addresses)
+    base = f"/proc/sys/net/ipv6/conf/{interface.name}"
+    # addr_gen_mode: 0 EUI-64, 1 none (Documentation/networking/ip-sysctl.rst)
+    for key, value in (("accept_ra", "0"), ("addr_gen_mode", "0" if dual else "1")):
+        host.sysctl(f"{base}/{key}", value)
+
+
+def reload(host: Host) -> None:
+    """Nothing reads files."""

@@ -1,0 +1,180 @@
+"""netplan with systemd-networkd: one file a link under /etc/netplan, activated without `netplan apply`.
+
+`netplan apply` reconfigures every link of the host. Instead its generator runs in a scratch root,
+once for all changes; only our own results go to /run/systemd/network; links are renamed by
+netlink; then one `networkctl reload`. Links of others see no event. At the next boot the
+generator makes the same of /etc/netplan. docs/backends.md has the measurements.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from multinic.backend import Render, Staged
+from multinic.errors import CommandFailed, HostError
+from multinic.host import File, Host
+from multinic.links import Links, converge, free, rename_pending
+from multinic.model import DesiredLink
+from multinic.naming import slot_of
+from multinic.plan import Interface, State
+
+NAME = "netplan"
+MODE = 0o600  # netplan warns about anything more open, on every call
+
+_ETC = "/etc/netplan"
+_SOURCES = ("/usr/lib/netplan", _ETC, "/run/netplan")  # where the generator looks for YAML
+_RUNTIME = "/run/systemd/network"
+_GENERATORS = ("/usr/libexec/netplan/generate", "/usr/lib/netplan/generate")
+_LIMIT = 60.0  # seconds: the generator took 6 s on the slowest machine seen (software emulation)
+
+_FILE = re.compile(r"/etc/netplan/9(\d+)-(multinic(\d+))\.yaml")
+_BLAMED = re.compile(r"9\d+-(multinic\d+)\.yaml")
+
+
+def unusable(host: Host) -> str:
+    """Return why netplan cannot be used on the host; "" if it can."""
+    if _generator(host) is None:
+        return "netplan is not installed"
+    if not host.path("/run/systemd/netif").is_dir():
+        return "systemd-networkd is not running"
+    return ""
+
+
+def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
+    """Return the one file of an interface."""
+    return {_path(name): render("netplan.yaml.j2", {"name": name, "link": link})}
+
+
+def slot_of_file(path: str) -> int | None:
+    """Return the slot of /etc/netplan/9{N}-multinic{N}.yaml."""
+    match = _FILE.fullmatch(path)
+    return slot_of(match[2]) if match and match[1] == match[3] else None
+
+
+def managed(host: Host) -> Sequence[str]:
+    """Return the files that are ours by name, also those of earlier agents."""
+    return [path for name in host.names(_ETC) if slot_of_file(path := f"{_ETC}/{name}") is not None]
+
+
+def foreign(host: Host) -> Sequence[str]:
+    """Return all other netplan files."""
+    paths = [f"{source}/{name}" for source in _SOURCES for name in host.names(source)]
+    return [path for path in paths if path.endswith(".yaml") and slot_of_file(path) is None]
+
+
+def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
+    """Run the generator over a copy of the host's files with ours as they shall be.
+
+    A file that it cannot read is blamed on its interface, left as it was, and the rest tried
+    again. Raises HostError when the fault is in none of ours.
+    """
+    refused: dict[str, str] = {}
+    while True:
+        candidates = [interface for interface in interfaces if interface.key not in refused]
+        if not candidates:
+            return Staged({}, refused)
+        with _scratch(host) as (root, inside):
+            _copy_sources(host, root, candidates)
+            try:
+                host.run(_generator(host) or "", "--root-dir", inside, timeout=_LIMIT, changes=False)
+            except CommandFailed as e:
+                refused.update(_blame(e, candidates))
+                continue
+            return Staged(_results(host, root, candidates), refused)
+
+
+def _blame(error: CommandFailed, candidates: Sequence[Interface]) -> dict[str, str]:
+    """Return whose file the generator complains of, by the file name in its message."""
+    named = _BLAMED.search(error.stderr)
+    blamed = [i for i in candidates if named and i.name == named[1] and i.files and i.state is not State.DELETE]
+    if not blamed:
+        raise HostError(
+            f"netplan cannot read this host's configuration: {error.stderr.strip() or error}",
+            "correct that file; until then multinic changes nothing here, and the next boot has no network",
+        ) from error
+    return {interface.key: _words(error.stderr) for interface in blamed}
+
+
+def _words(stderr: str) -> str:
+    """Return the generator's message without the scratch directory in front of the file."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return re.sub(r"\S*(/etc/netplan/)", r"\1", " ".join(lines))[:300] or "netplan refused the file"
+
+
+@contextmanager
+def _scratch(host: Host) -> Iterator[tuple[Path, str]]:
+    """Yield an empty directory in the host's /run: as this process sees it, and as the host does."""
+    base = host.path("/run/multinic")
+    base.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="scratch-", dir=base))
+    try:
+        yield directory, f"/run/multinic/{directory.name}"
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _copy_sources(host: Host, root: Path, candidates: Sequence[Interface]) -> None:
+    texts = {path: host.file(path) for path in (*foreign(host), *managed(host))}
+    contents = {path: found.content for path, found in texts.items() if found is not None}
+    for interface in candidates:
+        for change in interface.files:
+            contents.pop(change.path, None)
+            if change.new is not None:
+                contents[change.path] = change.new.encode()
+    for path, content in contents.items():
+        target = root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        target.chmod(MODE)
+
+
+def _results(host: Host, root: Path, candidates: Sequence[Interface]) -> dict[str, File | None]:
+    """Return what /run/systemd/network shall hold of the changed interfaces."""
+    made = Host(root)
+    found: dict[str, File | None] = {}
+    for interface in candidates:
+        for path in runtime_paths(interface.name):
+            found[path] = made.file(path)
+    return {path: file for path, file in found.items() if file != host.file(path)}
+
+
+def runtime_paths(name: str) -> tuple[str, ...]:
+    """Return what the generator makes of one interface's file."""
+    return tuple(f"{_RUNTIME}/10-netplan-{name}.{ending}" for ending in ("link", "network"))
+
+
+def activate(host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged) -> None:
+    """Install the generator's results, free and rename links, and let networkd read it all once.
+
+    What merely drifted in the kernel, with its file intact, networkd does not look at again:
+    that is repaired by netlink, and only that.
+    """
+    for path, file in sorted(staged.runtime.items()):
+        host.restore(path, file)
+    for interface in interfaces:
+        if interface.state is State.DELETE:
+            free(links, interface)
+    rename_pending(links, interfaces)
+    if staged.runtime:
+        reload(host)
+    for interface in interfaces:
+        if interface.state is not State.DELETE and not staged.runtime.keys() & set(runtime_paths(interface.name)):
+            converge(links, interface)
+
+
+def reload(host: Host) -> None:
+    """Have networkd read its files again; it reconfigures the links whose files changed."""
+    host.run("networkctl", "reload", timeout=_LIMIT)
+
+
+def _generator(host: Host) -> str | None:
+    return next((path for path in _GENERATORS if host.path(path).exists()), None)
+
+
+def _path(name: str) -> str:
+    return f"{_ETC}/9{slot_of(name)}-{name}.yaml"

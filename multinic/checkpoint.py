@@ -1,0 +1,232 @@
+"""How interfaces were before a change: saved on disk first, put back exactly, also after a crash."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+from multinic.errors import HostError
+from multinic.host import File, Host
+from multinic.links import Links, put_back
+from multinic.model import Mac, Observed, ObservedAddress, ObservedLink, ObservedRoute
+from multinic.plan import Interface
+
+PATH = "/var/lib/multinic/checkpoint.json"
+"""The checkpoint of a change that is being made; while it exists, the change is not finished."""
+LAST = "/var/lib/multinic/checkpoint-last.json"
+"""The checkpoint of the last finished change, for `multinic rollback`."""
+
+_VERSION = 1
+_KERNEL_ROUTES = (2, 9)  # RTPROT_KERNEL, RTPROT_RA: made by the kernel itself
+_SETTLE = 5.0  # seconds for a network service to stop working on a link we put back
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One interface before the change."""
+
+    key: str
+    name: str
+    files: Mapping[str, File | None]
+    link: ObservedLink | None
+    routes: tuple[ObservedRoute, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All interfaces of one change, and the backend that made it."""
+
+    backend: str
+    interfaces: tuple[Saved, ...]
+
+
+def take(
+    host: Host,
+    backend: str,
+    interfaces: Iterable[Interface],
+    observed: Observed,
+    runtime_paths: Callable[[str], Collection[str]],
+) -> Checkpoint:
+    """Save how the interfaces of a plan are now; it is on disk when this returns."""
+    saved = tuple(
+        Saved(
+            key=interface.key,
+            name=interface.name,
+            files={
+                path: host.file(path)
+                for path in sorted({c.path for c in interface.files} | set(runtime_paths(interface.name)))
+            },
+            link=interface.link,
+            routes=_routes(interface.link, observed),
+        )
+        for interface in interfaces
+    )
+    checkpoint = Checkpoint(backend, saved)
+    host.write(PATH, json.dumps(_document(checkpoint)), 0o600)
+    return checkpoint
+
+
+def _routes(link: ObservedLink | None, observed: Observed) -> tuple[ObservedRoute, ...]:
+    return tuple(
+        route
+        for route in observed.routes
+        if link is not None and route.link == link.index and route.protocol not in _KERNEL_ROUTES
+    )
+
+
+def commit(host: Host) -> None:
+    """The change is finished: keep its checkpoint for `multinic rollback` only."""
+    host.rename(PATH, LAST)
+
+
+def load(host: Host, path: str) -> Checkpoint | None:
+    """Return a checkpoint from disk, None if there is none. Raises HostError for a damaged one."""
+    text = host.read(path)
+    if text is None:
+        return None
+    try:
+        return _from_document(json.loads(text))
+    except (ValueError, KeyError, TypeError) as e:
+        raise HostError(
+            f"the checkpoint {path} is damaged: {e}",
+            f"look at the host's links and files, then remove {path}",
+        ) from e
+
+
+def restore(
+    host: Host,
+    links: Links,
+    saved: Sequence[Saved],
+    *,
+    reload: Callable[[], None],
+    observe: Callable[[], Sequence[ObservedLink]],
+) -> None:
+    """Put interfaces back: files, names, then, once the backend has read the files, the rest."""
+    for interface in saved:
+        for path, file in interface.files.items():
+            host.restore(path, file)
+    _names_back(links, saved, observe())
+    reload()
+    end = time.monotonic() + _SETTLE
+    while True:
+        now = {link.index: link for link in observe()}
+        different = False
+        for interface in saved:
+            before = _same_link(interface.link, now)
+            if interface.link and before and _differs(interface.link, before):
+                different = True
+                put_back(links, interface.link, before, interface.routes)
+        if not different or time.monotonic() > end:
+            return
+        time.sleep(0.05)
+
+
+def _names_back(links: Links, saved: Sequence[Saved], observed: Sequence[ObservedLink]) -> None:
+    now = {link.index: link for link in observed}
+    wanted: dict[int, tuple[str, str]] = {}
+    for interface in saved:
+        link = _same_link(interface.link, now)
+        if interface.link and link and link.name != interface.link.name:
+            wanted[link.index] = (link.name, interface.link.name)
+    links.rename_all(wanted)
+
+
+def _same_link(before: ObservedLink | None, now: Mapping[int, ObservedLink]) -> ObservedLink | None:
+    """Return the link as it is now, unless it is gone and its number belongs to another one."""
+    link = now.get(before.index) if before else None
+    return link if link and before and link.mac == before.mac else None
+
+
+def _differs(before: ObservedLink, now: ObservedLink) -> bool:
+    return (before.name, before.up, before.mtu, _static(before)) != (now.name, now.up, now.mtu, _static(now))
+
+
+def _static(link: ObservedLink) -> frozenset[object]:
+    return frozenset(found.address for found in link.addresses if not found.kernel)
+
+
+def _document(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "backend": checkpoint.backend,
+        "interfaces": [
+            {
+                "key": saved.key,
+                "name": saved.name,
+                "files": {path: _file_document(file) for path, file in saved.files.items()},
+                "link": _link_document(saved.link),
+                "routes": [
+                    [str(r.to), str(r.via) if r.via else None, r.link, r.table, r.metric, r.protocol]
+                    for r in saved.routes
+                ],
+            }
+            for saved in checkpoint.interfaces
+        ],
+    }
+
+
+def _file_document(file: File | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    content = base64.b64encode(file.content).decode("ascii")
+    return {"content": content, "mode": file.mode, "uid": file.uid, "gid": file.gid}
+
+
+def _link_document(link: ObservedLink | None) -> dict[str, Any] | None:
+    if link is None:
+        return None
+    return {
+        "index": link.index,
+        "name": link.name,
+        "mac": str(link.mac) if link.mac else None,
+        "up": link.up,
+        "mtu": link.mtu,
+        "addresses": [[str(found.address), found.kernel] for found in link.addresses],
+    }
+
+
+def _from_document(document: Mapping[str, Any]) -> Checkpoint:
+    if document["version"] != _VERSION:
+        raise ValueError(f"unknown version {document['version']}")
+    return Checkpoint(
+        backend=str(document["backend"]),
+        interfaces=tuple(
+            Saved(
+                key=item["key"],
+                name=item["name"],
+                files={path: _file_from(file) for path, file in item["files"].items()},
+                link=_link_from(item["link"]),
+                routes=tuple(
+                    ObservedRoute(ip_network(to), ip_address(via) if via else None, link, table, metric, protocol)
+                    for to, via, link, table, metric, protocol in item["routes"]
+                ),
+            )
+            for item in document["interfaces"]
+        ),
+    )
+
+
+def _file_from(item: Mapping[str, Any] | None) -> File | None:
+    if item is None:
+        return None
+    return File(base64.b64decode(item["content"]), item["mode"], item["uid"], item["gid"])
+
+
+def _link_from(item: Mapping[str, Any] | None) -> ObservedLink | None:
+    if item is None:
+        return None
+    return ObservedLink(
+        index=item["index"],
+        name=item["name"],
+        mac=Mac(item["mac"]) if item["mac"] else None,
+        up=item["up"],
+        mtu=item["mtu"],
+        addresses=tuple(
+            ObservedAddress(ip_interface(address), kernel=kernel) for address, kernel in item["addresses"]
+        ),
+    )

@@ -1,0 +1,300 @@
+"""The command line: parse, call one function, print, exit. Nothing is decided here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from multinic import __version__, config
+from multinic.config import Settings
+from multinic.errors import Exit, MultinicError
+from multinic.host import Host
+from multinic.log import Log
+
+
+@dataclass
+class Context:
+    """The global options, resolved when a command needs them."""
+
+    options: Mapping[str, Any]
+    config_path: str | None
+    root: Path
+    output: str
+    verbose: bool
+
+    @property
+    def host(self) -> Host:
+        """The host to work on."""
+        return Host(self.root)
+
+    def settings(self) -> Settings:
+        """Return the settings of file, environment and options. Raises ConfigError."""
+        return config.load(self.config_path, self.options, os.environ, self.root)
+
+    def log(self, settings: Settings) -> Log:
+        """Return the log these settings ask for."""
+        level = "debug" if self.verbose else settings.log_level
+        return Log(settings.log_format, level, settings.node or config.host_name())
+
+
+class Commands(click.Group):
+    """A group that turns our errors into a sentence, a hint and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; errors of ours end the process with their exit status."""
+        try:
+            return super().invoke(ctx)
+        except MultinicError as e:
+            _fail(str(e), e.hint, e.exit)
+        except BrokenPipeError:  # the reader of our output went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(Exit.ERROR)
+
+
+def _fail(message: str, hint: str, status: Exit) -> NoReturn:
+    from multinic.text import printable  # noqa: PLC0415
+
+    click.echo(f"multinic: {printable(message)}", err=True)
+    if hint:
+        click.echo(f"  {printable(hint)}", err=True)
+    sys.exit(status)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="multinic", message="%(prog)s %(version)s")
+@click.option("--config", "config_path", metavar="FILE", help=f"Settings  [default: {config.DEFAULT_PATH}]")
+@click.option("--database-url", metavar="URL", help="mysql://user@host:3306/name or sqlite:////path; no password.")
+@click.option("--node", metavar="NAME", help="This node's name in the database  [default: host name]")
+@click.option("--backend", type=click.Choice(config.BACKENDS), help="What configures the links  [default: auto]")
+@click.option("--root", type=click.Path(path_type=Path), default="/", metavar="DIR", help="Work on files below DIR.")
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on stdout.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of the log on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@click.pass_context
+def main(ctx: click.Context, config_path: str | None, root: Path, output: str, verbose: bool, **options: Any) -> None:
+    """Configure the extra network interfaces of this host from a database.
+
+    Look first, then change:
+
+    \b
+        multinic plan
+        multinic apply
+    """
+    names = {"database_url": "database.url"}
+    given = {names.get(key, key): value for key, value in options.items() if value is not None}
+    ctx.obj = Context(given, config_path, root, output, verbose)
+
+
+def _print_json(document: object) -> None:
+    click.echo(json.dumps(document, indent=2))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan as JSON.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 3 if anything would change.")
+@click.pass_obj
+def plan(context: Context, out: Path | None, detailed_exitcode: bool) -> None:
+    """Show what would change on this host, and why. Changes nothing.
+
+    \b
+    Example:
+        multinic plan --detailed-exitcode
+    """
+    from multinic import reconcile  # noqa: PLC0415 - each command pays for what it uses
+    from multinic.document import document  # noqa: PLC0415
+
+    view = reconcile.plan(context.settings(), context.host)
+    if out is not None:
+        _save(out, document(view.plan))
+    if context.output == "json":
+        _print_json(document(view.plan))
+    else:
+        from multinic import show  # noqa: PLC0415
+
+        show.plan(view.plan, view.why_backend)
+    sys.exit(Exit.PENDING if detailed_exitcode and not view.plan.empty else reconcile.verdict(view.plan))
+
+
+def _save(path: Path, document: Mapping[str, Any]) -> None:
+    from multinic.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except OSError as e:
+        raise ConfigError(f"cannot write {path}: {e.strerror}") from e
+
+
+@main.command()
+@click.argument("saved", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[PLAN]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def apply(context: Context, saved: Path | None, yes: bool) -> None:
+    """Carry out a plan now, after showing it; asks on a terminal.
+
+    PLAN is a file from `multinic plan --out`: it is refused if it no longer matches the database or the host.
+
+    \b
+    Example:
+        multinic plan --out plan.json && multinic apply plan.json
+    """
+    from multinic import reconcile  # noqa: PLC0415
+
+    settings = context.settings()
+    confirm = _confirmation(context, None if saved is None else _load(saved), yes)
+    status = reconcile.reconcile(settings, context.host, context.log(settings), confirm=confirm)
+    if context.output == "json":
+        from multinic.report import statefile  # noqa: PLC0415
+
+        _print_json(statefile.load(context.host))
+    sys.exit(status)
+
+
+def _load(path: Path) -> Any:
+    from multinic.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise ConfigError(f"{path} is not a plan: {e}", "make one with `multinic plan --out FILE`") from e
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} is not a plan: not a JSON object", "make one with `multinic plan --out FILE`")
+    return document
+
+
+def _confirmation(context: Context, saved: Any, yes: bool) -> Callable[[Any], bool]:
+    def confirm(view: Any) -> bool:
+        if saved is not None:
+            from multinic.document import check_fresh  # noqa: PLC0415
+
+            check_fresh(saved, view.plan)
+        if context.output == "table":
+            from multinic import show  # noqa: PLC0415
+
+            show.plan(view.plan, view.why_backend)
+        if yes or view.plan.empty or not sys.stdin.isatty():
+            return True
+        return click.confirm("Carry this out?", err=True)
+
+    return confirm
+
+
+@main.command()
+@click.pass_obj
+def reconcile(context: Context) -> None:
+    """Do one full pass without questions: plan, apply, verify, report. For timers.
+
+    \b
+    Example:
+        multinic --log-format json reconcile
+    """
+    from multinic import reconcile as flow  # noqa: PLC0415
+
+    settings = context.settings()
+    status = flow.reconcile(settings, context.host, context.log(settings))
+    if context.output == "json":
+        from multinic.report import statefile  # noqa: PLC0415
+
+        _print_json(statefile.load(context.host))
+    sys.exit(status)
+
+
+@main.command()
+@click.pass_obj
+def status(context: Context) -> None:
+    """Show the last result and the live state of every managed interface. Needs no database.
+
+    \b
+    Example:
+        multinic --output json status
+    """
+    from multinic.status import status as document_of  # noqa: PLC0415
+
+    document = document_of(context.host)
+    if context.output == "json":
+        _print_json(document)
+    else:
+        from multinic import show  # noqa: PLC0415
+
+        show.status(document)
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[INTERFACE]...")
+@click.pass_obj
+def render(context: Context, names: tuple[str, ...]) -> None:
+    """Print the files that would be written: path and content. Changes nothing.
+
+    \b
+    Example:
+        multinic render multinic0
+    """
+    from multinic import reconcile  # noqa: PLC0415
+
+    view = reconcile.plan(context.settings(), context.host)
+    files = reconcile.rendered(view, names)
+    if context.output == "json":
+        _print_json({"version": 1, "backend": view.backend.NAME, "files": files})
+    elif not files:
+        click.echo(f"backend {view.backend.NAME} writes no files", err=True)
+    else:
+        for path, text in files.items():
+            click.echo(f"==> {path} <==\n{text}")
+
+
+@main.command()
+@click.pass_obj
+def rollback(context: Context) -> None:
+    """Put back how the interfaces were before the last, or an interrupted, change.
+
+    \b
+    Example:
+        multinic rollback
+    """
+    from multinic import reconcile  # noqa: PLC0415
+
+    settings = context.settings()
+    if not reconcile.rollback(settings, context.host, context.log(settings)):
+        click.echo("there is no change to undo")
+
+
+@main.group()
+def db() -> None:
+    """Work on the database itself."""
+
+
+@db.command()
+@click.pass_obj
+def init(context: Context) -> None:
+    """Create the tables that do not exist yet. Alters and drops nothing.
+
+    \b
+    Example:
+        multinic --database-url sqlite:////var/lib/multinic/multinic.db db init
+    """
+    from multinic.source import schema  # noqa: PLC0415
+
+    for line in schema.init(context.settings().database):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Open a shell in the demo's namespace at the end.")
+def demo(keep: bool) -> None:
+    """Show it all in a throw-away network namespace: plan, apply, drift, repair, removal.
+
+    Touches nothing of this machine and leaves nothing behind.
+
+    \b
+    Example:
+        multinic demo
+    """
+    from multinic import demo as show_demo  # noqa: PLC0415
+
+    sys.exit(show_demo.run(keep=keep))

@@ -1,0 +1,287 @@
+"""Settings: /etc/multinic/multinic.toml, then the environment, then options; each key in one table."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multinic.errors import ConfigError
+
+DEFAULT_PATH = "/etc/multinic/multinic.toml"
+BACKENDS = ("auto", "netplan", "netlink")
+CREDENTIAL = "multinic-password"  # the name in systemd's LoadCredential=
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+class Secret:
+    """A text that no `repr`, f-string or traceback shows."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself, for the one place that sends it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """Where the desired state is. Times in seconds."""
+
+    url: str
+    password: Secret
+    connect_timeout: float
+    read_timeout: float
+    ignore_deleted_at: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be configured, checked. Times in seconds."""
+
+    node: str
+    backend: str
+    max_interfaces: int
+    verify_timeout: float
+    log_level: str
+    log_format: str
+    database: DatabaseSettings
+    poll_interval: float
+    listen: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """One setting: its name in the file, how its text is read, its default and its variables."""
+
+    name: str
+    parse: Callable[[Any], Any]
+    default: Any
+    variables: tuple[str, ...] = ()
+
+    @property
+    def variable(self) -> str:
+        """Our own environment variable of this key."""
+        return "MULTINIC_" + self.name.upper().replace(".", "_")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a text")
+    if any(ord(character) < 32 for character in value):
+        raise ValueError("must not contain control characters")
+    return value.strip()
+
+
+def _duration(value: Any) -> float:
+    match = _DURATION.fullmatch(str(value).strip())
+    if isinstance(value, bool) or not match:
+        raise ValueError('must be a time like "30s", "500ms" or "5m"')
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if not 0 < seconds <= 86400:
+        raise ValueError("must be more than 0 and at most a day")
+    return seconds
+
+
+def _integer(low: int, high: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value)):
+            raise ValueError("must be a whole number")
+        if not low <= int(value) <= high:
+            raise ValueError(f"must be between {low} and {high}")
+        return int(value)
+
+    return parse
+
+
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if (text := _text(value).lower()) not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+KEYS = (
+    Key("node", _text, "", ("NODE_NAME",)),
+    Key("backend", _choice(*BACKENDS), "auto"),
+    # 1,000: far above what a VM can be given; keeps link names short and tables apart.
+    Key("max_interfaces", _integer(1, 1000), 10),
+    Key("verify_timeout", _duration, 10.0),
+    Key("log_level", _choice("debug", "info", "warning", "error"), "info", ("LOG_LEVEL",)),
+    Key("log_format", _choice("text", "json"), "text"),
+    Key("database.url", _text, ""),
+    Key("database.password_file", _text, ""),
+    Key("database.connect_timeout", _duration, 3.0),
+    Key("database.read_timeout", _duration, 5.0),
+    Key("database.deleted_at", _choice("removes", "ignored"), "removes"),
+    Key("agent.poll_interval", _duration, 30.0, ("POLL_INTERVAL",)),
+    Key("agent.listen", _text, "127.0.0.1:8080"),
+)
+
+
+def load(
+    path: str | None, options: Mapping[str, Any], environment: Mapping[str, str], root: Path = Path("/")
+) -> Settings:
+    """Return the settings of file, environment and options, the later over the earlier.
+
+    `path` None: the default path, which may be missing. Raises ConfigError, which names the
+    key, the place and what is wrong.
+    """
+    values = {key.name: key.default for key in KEYS}
+    values.update(_from_file(path, root))
+    values.update(_from_environment(environment))
+    by_name = {key.name: key for key in KEYS}
+    for name, value in options.items():
+        values[name] = _parse(by_name[name], value, f"option --{name.replace('.', '-')}")
+    if "database.url" in options and _url_password(values["database.url"]):
+        raise ConfigError(
+            "a password on the command line can be read by every user of this host",
+            "put it in a file and name that in database.password_file, or in MULTINIC_DATABASE_PASSWORD",
+        )
+    return Settings(
+        node=values["node"],
+        backend=values["backend"],
+        max_interfaces=values["max_interfaces"],
+        verify_timeout=values["verify_timeout"],
+        log_level=values["log_level"],
+        log_format=values["log_format"],
+        database=DatabaseSettings(
+            url=values["database.url"],
+            password=_password(values["database.password_file"], environment, root),
+            connect_timeout=values["database.connect_timeout"],
+            read_timeout=values["database.read_timeout"],
+            ignore_deleted_at=values["database.deleted_at"] == "ignored",
+        ),
+        poll_interval=values["agent.poll_interval"],
+        listen=values["agent.listen"],
+    )
+
+
+def _parse(key: Key, value: Any, where: str) -> Any:
+    try:
+        return key.parse(value)
+    except ValueError as e:
+        shown = "(not shown)" if key.name == "database.url" else repr(value)
+        raise ConfigError(f"{where}: {key.name} = {shown} {e}") from None
+
+
+def _from_file(path: str | None, root: Path) -> dict[str, Any]:
+    file = root / (path or DEFAULT_PATH).lstrip("/") if path is None else Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if path is None:
+            return {}
+        raise ConfigError(f"{file}: no such file", "give the right path to --config") from None
+    except (OSError, UnicodeError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{file}: {reason}", "run as root, or give --config a file you may read") from None
+    flat: dict[str, Any] = {}
+    for name, value in _toml(text, file).items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{inner}": deep for inner, deep in value.items()})
+        else:
+            flat[name] = value
+    by_name = {key.name: key for key in KEYS}
+    for name in flat:
+        if name not in by_name:
+            raise _unknown(name, by_name, file)
+    found = {name: _parse(by_name[name], value, str(file)) for name, value in flat.items()}
+    if _url_password(found.get("database.url", "")):
+        raise ConfigError(
+            f"{file}: database.url contains a password",
+            "move it to a file of its own (0600) and name that in database.password_file",
+        )
+    return found
+
+
+def _toml(text: str, file: Path) -> dict[str, Any]:
+    try:
+        import tomllib  # noqa: PLC0415 - only where there is a file
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore] # noqa: PLC0415
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise ConfigError(f"{file}: {e}") from None
+
+
+def _unknown(name: str, known: Mapping[str, Key], file: Path) -> ConfigError:
+    import difflib  # noqa: PLC0415 - only for this error
+
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return ConfigError(f"{file}: unknown key {name!r}", f"did you mean {near[0]!r}?" if near else "")
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    # Unknown MULTINIC_ variables are no error: Kubernetes makes some for every service of that name.
+    found: dict[str, Any] = {}
+    for key in KEYS:
+        for variable in (*key.variables, key.variable):
+            if environment.get(variable):
+                found[key.name] = _parse(key, environment[variable], f"environment variable {variable}")
+    if "database.url" not in found and (url := _seed_url(environment)):
+        found["database.url"] = url
+    if "agent.listen" not in found and (port := environment.get("HEALTH_PORT")):
+        listen = Key("HEALTH_PORT", _integer(1, 65535), None)
+        found["agent.listen"] = f"127.0.0.1:{_parse(listen, port, 'environment')}"
+    return found
+
+
+def _seed_url(environment: Mapping[str, str]) -> str:
+    """Return the URL that the variables of the earlier agents spell: DB_HOST, DB_PORT, DB_USER, DB_NAME."""
+    host = environment.get("DB_HOST", "")
+    if not host:
+        return ""
+    port = environment.get("DB_PORT", "") or "3306"
+    if port.startswith("tcp://"):  # not for us: what Kubernetes sets for a service named "db"
+        port = "3306"
+    port_key = Key("DB_PORT", _integer(1, 65535), None)
+    from urllib.parse import quote  # noqa: PLC0415
+
+    user = quote(environment.get("DB_USER", "") or "root", safe="")
+    name = quote(environment.get("DB_NAME", "") or "multinic", safe="")
+    return f"mysql://{user}@{host}:{_parse(port_key, port, 'environment')}/{name}"
+
+
+def _url_password(url: str) -> str:
+    match = re.match(r"\w+://[^/@]*?:([^/]*)@", url)
+    return match[1] if match else ""
+
+
+def _password(file: str, environment: Mapping[str, str], root: Path) -> Secret:
+    """Return the password: a file, else a systemd credential, else the environment."""
+    directory = environment.get("CREDENTIALS_DIRECTORY", "")
+    credential = Path(directory, CREDENTIAL) if directory else None
+    path = root / file.lstrip("/") if file else credential
+    if path is not None and (file or path.exists()):
+        try:
+            return Secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
+        except (OSError, UnicodeError) as e:
+            reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
+            raise ConfigError(
+                f"cannot read the database password from {path}: {reason}",
+                "correct database.password_file, or run as a user who may read it",
+            ) from None
+    return Secret(environment.get("MULTINIC_DATABASE_PASSWORD") or environment.get("DB_PASSWORD") or "")
+
+
+def host_name() -> str:
+    """Return the name of this machine, for hosts whose node name is not configured."""
+    return os.uname().nodename

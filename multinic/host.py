@@ -1,0 +1,261 @@
+"""The one seam to the host: its files and its commands.
+
+`Host` is this machine, another root (`--root`), or the node around our container: the difference
+is a value, never an `if`. Whatever changes the host happens inside `Host.effect`, so that tests
+can stop the process before and after every single one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shlex
+import signal
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from multinic.errors import CommandFailed, HostError
+
+_OUTPUT_LIMIT = 64 * 1024  # bytes of a command's output worth keeping: an error and its context
+_FILE_LIMIT = 1024 * 1024  # bytes; no configuration file is larger, so a larger one is read as damaged
+
+
+def _nothing(_: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class File:
+    """A regular file as it is on disk, to be put back exactly."""
+
+    content: bytes
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where the managed host is, and how to run a command there.
+
+    `probe` is called before and after every effect with a line that describes it.
+    """
+
+    root: Path = Path("/")
+    prefix: tuple[str, ...] = ()
+    probe: Callable[[str], None] = _nothing
+
+    def path(self, path: str) -> Path:
+        """Return where the host's absolute `path` is for this process."""
+        return self.root / path.lstrip("/")
+
+    @contextmanager
+    def effect(self, what: str) -> Iterator[None]:
+        """Mark the block as one change of the host."""
+        self.probe(f"before {what}")
+        yield
+        self.probe(f"after {what}")
+
+    def file(self, path: str) -> File | None:
+        """Return a regular file, or None where there is none; a symlink is not followed.
+
+        Raises HostError if the file is there and cannot be read.
+        """
+        try:
+            descriptor = os.open(self.path(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as e:
+            if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+                return None
+            raise _cannot("read", path, e) from e
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            with os.fdopen(os.dup(descriptor), "rb") as stream:
+                content = stream.read(_FILE_LIMIT + 1)
+        finally:
+            os.close(descriptor)
+        if len(content) > _FILE_LIMIT:
+            raise HostError(f"{path} is larger than {_FILE_LIMIT} bytes", "this is no file of ours: look at it")
+        return File(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a regular file, or None where there is none."""
+        found = self.file(path)
+        return None if found is None else found.content.decode("utf-8", "replace")
+
+    def names(self, directory: str) -> list[str]:
+        """Return the sorted names in a directory; an absent one is empty."""
+        try:
+            return sorted(os.listdir(self.path(directory)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as e:
+            raise _cannot("list", directory, e) from e
+
+    def present(self, path: str) -> bool:
+        """Return whether anything, even a dangling symlink, is at `path`."""
+        return os.path.lexists(self.path(path))
+
+    def write(self, path: str, content: str | bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+        """Replace a file atomically and durably; whatever was at `path` is never written through.
+
+        Missing directories are made (0755). Raises HostError.
+        """
+        data = content.encode() if isinstance(content, str) else content
+        target = self.path(path)
+        # Hidden and with an ending no tool reads, so that a left-over of a killed run does no harm.
+        scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}.multinic-tmp")
+        with self.effect(f"write {path}"):
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(
+                    scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+                )
+                try:
+                    with os.fdopen(descriptor, "wb") as stream:
+                        stream.write(data)
+                        stream.flush()
+                        if owner is not None and owner != (os.geteuid(), os.getegid()):
+                            os.fchown(stream.fileno(), *owner)
+                        os.fchmod(stream.fileno(), mode)
+                        os.fsync(stream.fileno())
+                    os.replace(scratch, target)
+                except BaseException:
+                    scratch.unlink(missing_ok=True)
+                    raise
+                _sync_directory(target.parent)
+            except OSError as e:
+                raise _cannot("write", path, e) from e
+
+    def remove(self, path: str) -> None:
+        """Remove a file or symlink durably; an absent one is fine. Raises HostError."""
+        target = self.path(path)
+        with self.effect(f"remove {path}"):
+            try:
+                target.unlink(missing_ok=True)
+                if target.parent.is_dir():
+                    _sync_directory(target.parent)
+            except OSError as e:
+                raise _cannot("remove", path, e) from e
+
+    def rename(self, path: str, new: str) -> None:
+        """Rename a file durably, over whatever is at `new`. Raises HostError."""
+        with self.effect(f"rename {path} to {new}"):
+            try:
+                os.replace(self.path(path), self.path(new))
+                _sync_directory(self.path(new).parent)
+            except OSError as e:
+                raise _cannot("rename", path, e) from e
+
+    def sysctl(self, path: str, value: str) -> None:
+        """Set a kernel variable of this network namespace, where it differs. Raises HostError."""
+        try:
+            if Path(path).read_text(encoding="ascii").strip() == value:
+                return
+            with self.effect(f"set {path} to {value}"):
+                Path(path).write_text(value, encoding="ascii")
+        except FileNotFoundError:
+            return  # a kernel without IPv6, or without this variable, has nothing to be kept from
+        except OSError as e:
+            raise _cannot("set", path, e) from e
+
+    def restore(self, path: str, before: File | None) -> None:
+        """Put a file back as it was: content, mode and owner, or its absence."""
+        if before is None:
+            self.remove(path)
+        elif self.file(path) != before:
+            self.write(path, before.content, before.mode, (before.uid, before.gid))
+
+    def run(self, *argv: str, timeout: float, changes: bool = True) -> str:
+        """Run a command on the host and return its stdout.
+
+        `timeout` is in seconds; at its end the whole process group is killed. `changes` says
+        whether the command changes the host. Raises CommandFailed.
+        """
+        if not changes:
+            return self._run(argv, timeout)
+        with self.effect(f"run {shlex.join(argv)}"):
+            return self._run(argv, timeout)
+
+    def _run(self, argv: tuple[str, ...], timeout: float) -> str:
+        import subprocess  # noqa: PLC0415 - not needed by a pass that runs no command
+
+        shown = shlex.join(argv)
+        # Output goes to files in memory: a grandchild that keeps a pipe open could hang us.
+        with (
+            os.fdopen(os.memfd_create("stdout"), "w+b") as out,
+            os.fdopen(os.memfd_create("stderr"), "w+b") as err,
+        ):
+            try:
+                process = subprocess.Popen(
+                    [*self.prefix, *argv],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    env=_environment(),
+                    start_new_session=True,
+                )
+            except OSError as e:
+                raise CommandFailed(f"cannot run {shown}: {e.strerror}", status=None) from e
+            try:
+                status = process.wait(timeout)
+            except BaseException as e:
+                _kill_group(process.pid)
+                process.wait()
+                if not isinstance(e, subprocess.TimeoutExpired):
+                    raise
+                raise CommandFailed(
+                    f"{shown} did not end within {timeout:g} s and was killed", status=None
+                ) from e
+            stdout, stderr = _content(out), _content(err)
+        if status:
+            ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            detail = stderr.strip() or stdout.strip()
+            raise CommandFailed(
+                f"{shown} {ended}" + (f": {detail}" if detail else ""),
+                status=status,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        return stdout
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of children: no secret of ours, no locale of the caller's."""
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {"PATH": path, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
+
+
+def _content(stream: object) -> str:
+    stream.seek(0)  # type: ignore[attr-defined]
+    text: str = stream.read(_OUTPUT_LIMIT).decode("utf-8", "replace")  # type: ignore[attr-defined]
+    return text
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot(verb: str, path: str, error: OSError) -> HostError:
+    hint = {
+        errno.EACCES: "run as root",
+        errno.EPERM: "run as root",
+        errno.EROFS: "the file system is mounted read-only",
+        errno.ENOSPC: "the file system is full",
+    }.get(error.errno or 0, "")
+    return HostError(f"cannot {verb} {path}: {error.strerror}", hint)

@@ -1,0 +1,203 @@
+"""Change links in the kernel, through pyroute2. Every call is one effect; reading is netlink.py's job."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_interface
+from typing import Any
+
+from multinic.errors import HostError
+from multinic.host import Host
+from multinic.model import IPInterface, ObservedLink, ObservedRoute
+from multinic.plan import Interface
+
+_SCRATCH_NAME = "mnic-tmp"  # + the link's index: at most 15 characters, and no slot's name
+
+
+class Links:
+    """An open netlink socket for changes. Raises HostError, which names the link."""
+
+    def __init__(self, host: Host) -> None:
+        from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 - as slow as ten idle passes
+
+        self._host = host
+        self._error = NetlinkError
+        self._ip: Any = IPRoute()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._ip.close()
+
+    def __enter__(self) -> Links:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def rename_all(self, wanted: Mapping[int, tuple[str, str]]) -> None:
+        """Rename links, index → (old name, new name), also where two exchange their names."""
+        leaving = {old for old, _ in wanted.values()}
+        for index, (old, new) in wanted.items():
+            if new in leaving and new != old:
+                self.rename(index, old, f"{_SCRATCH_NAME}{index}")
+        for index, (old, new) in wanted.items():
+            if old != new:
+                self.rename(index, old, new)
+
+    def rename(self, index: int, old: str, new: str) -> None:
+        """Rename one link; kernels before 6.2 need it down for that."""
+        try:
+            self._set(f"rename {old} to {new}", index, ifname=new)
+        except HostError as e:
+            code = getattr(e.__cause__, "code", 0)
+            if code == errno.EBUSY:
+                self.down(index, old)
+                self._set(f"rename {old} to {new}", index, ifname=new)
+                self.up(index, new)
+            elif code == errno.EEXIST:  # it may be an alternative name of this very link
+                self._do(
+                    f"drop the alternative name {new} of {old}",
+                    lambda: self._ip.link("property_del", index=index, altname=[new]),
+                )
+                self._set(f"rename {old} to {new}", index, ifname=new)
+            else:
+                raise
+
+    def up(self, index: int, name: str) -> None:
+        """Set a link up."""
+        self._set(f"set {name} up", index, state="up")
+
+    def down(self, index: int, name: str) -> None:
+        """Set a link down."""
+        self._set(f"set {name} down", index, state="down")
+
+    def mtu(self, index: int, name: str, mtu: int) -> None:
+        """Set the MTU of a link."""
+        self._set(f"set the MTU of {name} to {mtu}", index, mtu=mtu)
+
+    def add_address(self, index: int, name: str, address: IPInterface) -> None:
+        """Add an address; one that is there already is fine."""
+        arguments: dict[str, Any] = {"address": str(address.ip), "prefixlen": address.network.prefixlen}
+        if address.version == 4 and address.network.prefixlen < 31:
+            arguments["broadcast"] = str(address.network.broadcast_address)
+        self._do(
+            f"add {address} to {name}",
+            lambda: self._ip.addr("add", index=index, **arguments),
+            fine=(errno.EEXIST,),
+        )
+
+    def remove_address(self, index: int, name: str, address: IPInterface) -> None:
+        """Remove an address; an absent one is fine."""
+        self._do(
+            f"remove {address} from {name}",
+            lambda: self._ip.addr(
+                "del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen
+            ),
+            fine=(errno.EADDRNOTAVAIL,),
+        )
+
+    def add_route(self, name: str, route: ObservedRoute) -> None:
+        """Add a route as it was observed; one that is there already is fine."""
+        arguments: dict[str, Any] = {
+            "dst": str(route.to),
+            "oif": route.link,
+            "table": route.table,
+            "proto": route.protocol,
+            "family": 2 if route.to.version == 4 else 10,
+        }
+        if route.via is not None:
+            arguments["gateway"] = str(route.via)
+        if route.metric:
+            arguments["priority"] = route.metric
+        self._do(
+            f"add the route {route.to} on {name}",
+            lambda: self._ip.route("add", **arguments),
+            fine=(errno.EEXIST,),
+        )
+
+    def _set(self, what: str, index: int, **arguments: Any) -> None:
+        self._do(what, lambda: self._ip.link("set", index=index, **arguments))
+
+    def _do(self, what: str, call: Callable[[], object], fine: tuple[int, ...] = ()) -> None:
+        with self._host.effect(what):
+            try:
+                call()
+            except self._error as e:
+                if e.code in fine:
+                    return
+                raise HostError(f"cannot {what}: {_words(e.code)}", _HINTS.get(e.code, "")) from e
+            except OSError as e:
+                raise HostError(f"cannot {what}: {e.strerror or e}") from e
+
+
+_HINTS = {errno.EPERM: "run as root", errno.ENODEV: "the link was unplugged meanwhile"}
+
+
+def _words(code: int) -> str:
+    import os  # noqa: PLC0415
+
+    return os.strerror(code)
+
+
+def rename_pending(links: Links, interfaces: Iterable[Interface]) -> None:
+    """Give all links of a plan their new names, the removed ones first."""
+    wanted = {
+        interface.link.index: (interface.link.name, interface.target_name)
+        for interface in interfaces
+        if interface.link is not None and interface.target_name != interface.link.name
+    }
+    links.rename_all(wanted)
+
+
+def free(links: Links, interface: Interface) -> None:
+    """Take our configuration off a link that is to be removed; its name is changed elsewhere."""
+    link = interface.link
+    if link is None:
+        return
+    for change in interface.changes:
+        if change.field == "address":
+            links.remove_address(link.index, link.name, ip_interface(change.old))
+    for change in interface.changes:
+        if change.field == "state":
+            links.down(link.index, link.name)
+        elif change.field == "mtu":
+            links.mtu(link.index, link.name, int(change.new))
+
+
+def converge(links: Links, interface: Interface) -> None:
+    """Make a link as it is desired, by netlink alone; the link has its new name already."""
+    link, desired = interface.link, interface.desired
+    if link is None or desired is None:
+        return
+    name = interface.name
+    for change in interface.changes:
+        if change.field == "mtu":
+            links.mtu(link.index, name, int(change.new))
+        elif change.field == "address" and not change.new:
+            links.remove_address(link.index, name, ip_interface(change.old))
+    links.up(link.index, name)
+    for address in desired.addresses:  # all of them: a rename with an older kernel loses some
+        links.add_address(link.index, name, address)
+
+
+def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iterable[ObservedRoute]) -> None:
+    """Make a link as it was observed before; it has its old name already."""
+    index, name = before.index, before.name
+    old = {found.address for found in before.addresses if not found.kernel}
+    for found in now.addresses:
+        if not found.kernel and found.address not in old:
+            links.remove_address(index, name, found.address)
+    if now.mtu != before.mtu:
+        links.mtu(index, name, before.mtu)
+    if not before.up:
+        if now.up:
+            links.down(index, name)
+    elif not now.up:
+        links.up(index, name)
+    present = {found.address for found in now.addresses}
+    for found in before.addresses:
+        if not found.kernel and (found.address not in present or not now.up):
+            links.add_address(index, name, found.address)
+    for route in routes:
+        links.add_route(name, route)

@@ -1,0 +1,50 @@
+"""One run at a time: a lock that dies with its holder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from multinic.errors import HostError, Locked
+from multinic.host import Host
+from multinic.text import printable
+
+PATH = "/run/multinic/lock"
+
+
+@contextmanager
+def only_one(host: Host) -> Iterator[None]:
+    """Hold the lock of this host during the block. Raises Locked, which says who holds it."""
+    path = host.path(PATH)
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        raise HostError(f"cannot open the lock {PATH}: {e.strerror}", "run as root") from e
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(
+                f"another run is busy on this host: {_holder(descriptor)}", "wait for it, or try again later"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Return who holds the lock, from the kernel's own list: nothing has to be written for it."""
+    inode = os.fstat(descriptor).st_ino
+    try:
+        with open("/proc/locks", encoding="ascii") as locks:
+            for line in locks:
+                words = line.split()
+                if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode) and words[4] != "0":
+                    with open(f"/proc/{words[4]}/cmdline", encoding="utf-8", errors="replace") as command:
+                        return f"process {words[4]} ({printable(command.read().replace(chr(0), ' ')).strip()})"
+    except (OSError, IndexError):
+        pass  # it ended just now, or belongs to another process namespace
+    return "a process that cannot be seen from here"

@@ -1,0 +1,53 @@
+"""One line per decision, as text or JSON. Not `logging`: an idle pass must not pay for what it does not say."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from multinic.text import printable
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass
+class Log:
+    """Where decisions are told. Fields that are None are left out."""
+
+    format: str = "text"
+    level: str = "info"
+    node: str = ""
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+
+    def debug(self, msg: str, **fields: object) -> None:
+        """Tell what only someone who looks for a fault wants to know."""
+        self._write("debug", msg, fields)
+
+    def info(self, msg: str, **fields: object) -> None:
+        """Tell a decision."""
+        self._write("info", msg, fields)
+
+    def warning(self, msg: str, **fields: object) -> None:
+        """Tell what an operator should look at some time."""
+        self._write("warning", msg, fields)
+
+    def error(self, msg: str, **fields: object) -> None:
+        """Tell what an operator must look at."""
+        self._write("error", msg, fields)
+
+    def _write(self, level: str, msg: str, fields: dict[str, object]) -> None:
+        if LEVELS.index(level) < LEVELS.index(self.level):
+            return
+        kept = {key: value for key, value in fields.items() if value not in (None, "")}
+        if self.format == "json":
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            line = json.dumps({"time": now, "level": level, "msg": msg, "node": self.node, **kept})
+        else:
+            name = kept.pop("interface_name", "")
+            start = f"{name}: " if name and not msg.startswith(f"{name}:") else ""
+            mark = "" if level == "info" else f"{level}: "
+            line = printable(f"{mark}{start}{msg}")
+        print(line, file=self.stream, flush=True)  # noqa: T201 - the one place that writes the log

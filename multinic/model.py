@@ -1,0 +1,216 @@
+"""The values everything else speaks in: what the database says, and what this host has.
+
+All of it is frozen and parsed: whoever holds one of these values need not check it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+
+IPAddress = IPv4Address | IPv6Address
+IPInterface = IPv4Interface | IPv6Interface
+IPNetwork = IPv4Network | IPv6Network
+
+
+def ip_address(raw: bytes) -> IPAddress:
+    """Return the address of 4 or 16 bytes as they come from the kernel."""
+    return IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
+
+
+def ip_interface(raw: bytes, prefix: int) -> IPInterface:
+    """Return an address with its prefix length from the kernel's bytes."""
+    return IPv4Interface((raw, prefix)) if len(raw) == 4 else IPv6Interface((raw, prefix))
+
+
+def ip_network(raw: bytes, prefix: int) -> IPNetwork:
+    """Return a network from the kernel's bytes."""
+    return IPv4Network((raw, prefix)) if len(raw) == 4 else IPv6Network((raw, prefix))
+
+
+MTU_MIN = 68  # RFC 791: every IPv4 module must forward 68 octets
+MTU_MAX = 65535  # the Total Length field of IPv4 has 16 bits
+MAIN_TABLE = 254  # RT_TABLE_MAIN of linux/rtnetlink.h
+
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Mac:
+    """A unicast link-layer address, always lower case with colons, so `==` just works.
+
+    Raises ValueError for anything that is not one, also for the zero, multicast and broadcast addresses:
+    no network card answers to those.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        text = self.text.lower().replace("-", ":")
+        if not _MAC.fullmatch(text):
+            raise ValueError("not a MAC address (six bytes in hex, like fa:16:3e:00:00:01)")
+        if text == "00:00:00:00:00:00":
+            raise ValueError("the zero MAC address belongs to no network card")
+        if int(text[1], 16) & 1:
+            raise ValueError("a multicast or broadcast MAC address belongs to no network card")
+        object.__setattr__(self, "text", text)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route that an interface shall have. `metric` None: the kernel's default."""
+
+    to: IPNetwork
+    via: IPAddress | None = None
+    metric: int | None = None
+    table: int = MAIN_TABLE
+    on_link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A policy-routing rule: packets from (or to) these addresses look into `table`."""
+
+    source: IPNetwork | None
+    destination: IPNetwork | None
+    table: int
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredLink:
+    """What the database wants of one link."""
+
+    mac: Mac
+    port_id: str
+    row_id: int
+    addresses: tuple[IPInterface, ...] = ()
+    mtu: int | None = None
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidRow:
+    """A row that cannot be carried out, and the one sentence an operator needs.
+
+    `mac` is set where the row can still be attributed to a link; while any row cannot,
+    nothing on the host is an orphan. `mac_text` is what the row says, escaped for display.
+    """
+
+    row_id: int | None
+    mac: Mac | None
+    mac_text: str
+    port_id: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowFlag:
+    """What the row says of our last report: the value of `netplan_success`."""
+
+    row_id: int
+    success: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that the database says of one node."""
+
+    node: str
+    links: tuple[DesiredLink, ...] = ()
+    invalid: tuple[InvalidRow, ...] = ()
+    flags: tuple[RowFlag, ...] = ()
+    database_address: IPAddress | None = None
+    """Where the database was reached; the link on the way there is never touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedAddress:
+    """An address on a link. `kernel`: made by the kernel itself (link-local, router advertisement)."""
+
+    address: IPInterface
+    scope: int = 0
+    tentative: bool = False
+    dadfailed: bool = False
+    kernel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedLink:
+    """A network device of the kernel, as it is now."""
+
+    index: int
+    name: str
+    mac: Mac | None
+    permanent_mac: Mac | None = None
+    kind: str = ""
+    up: bool = False
+    carrier: bool = False
+    mtu: int = 1500
+    min_mtu: int = 0
+    max_mtu: int = 0
+    """0: the driver sets no limit."""
+    master: int = 0
+    parent: int = 0
+    altnames: tuple[str, ...] = ()
+    addresses: tuple[ObservedAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRoute:
+    """A unicast route of the kernel; several next hops appear as several routes."""
+
+    to: IPNetwork
+    via: IPAddress | None
+    link: int
+    table: int = MAIN_TABLE
+    metric: int = 0
+    protocol: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRule:
+    """A policy-routing rule of the kernel."""
+
+    rule: Rule
+    family: int
+    protocol: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What this host has now: links, routes, rules, and files."""
+
+    links: tuple[ObservedLink, ...] = ()
+    routes: tuple[ObservedRoute, ...] = ()
+    rules: tuple[ObservedRule, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Managed files: path on the host → text."""
+    modes: Mapping[str, int] = field(default_factory=dict)
+    """Permission bits of the managed files."""
+    foreign: Mapping[str, str] = field(default_factory=dict)
+    """Network configuration of others: path → text, comments removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What this host remembers of one managed link: its slot, and how it was before us."""
+
+    slot: int
+    port_id: str = ""
+    name_before: str = ""
+    """The name the link had when it was first configured; it gets it back on removal."""
+    mtu_before: int | None = None
+    applied: DesiredLink | None = None
+    """The last configuration that converged: what on the link is ours to take away."""
+
+
+Record = Mapping[Mac, Held]
+"""The memory of the host, kept in /var/lib/multinic: one entry a managed MAC."""

@@ -1,0 +1,254 @@
+"""Read links, addresses, routes and rules from the kernel: rtnetlink dumps, decoded here.
+
+Why not pyroute2, which makes every change for us (links.py)? Importing it costs more than twice
+what a whole idle pass may (docs/decisions/0001-own-netlink-reader.md). This module only reads, and
+a test compares it with pyroute2 on the same kernel. Constants are those of linux/rtnetlink.h,
+linux/if_link.h, linux/if_addr.h and linux/fib_rules.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+
+from multinic.errors import HostError
+from multinic.model import (
+    MAIN_TABLE,
+    IPAddress,
+    IPNetwork,
+    Mac,
+    ObservedAddress,
+    ObservedLink,
+    ObservedRoute,
+    ObservedRule,
+    Rule,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+
+_HEADER = struct.Struct("=IHHII")
+_LINK = struct.Struct("=BxHiII")
+_ADDRESS = struct.Struct("=BBBBI")
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_ATTRIBUTE = struct.Struct("=HH")
+_U32 = struct.Struct("=I")
+_NEXTHOP = struct.Struct("=HBBi")
+
+_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
+_DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: the tables changed while we read
+_ERROR, _DONE = 2, 3
+_GET_LINK, _GET_ADDRESS, _GET_ROUTE, _GET_RULE = 18, 22, 26, 34
+_SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK: the kernel filters for us
+_SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
+_TIMEOUT = 5.0  # seconds; the kernel answers in microseconds, so this means it will not
+
+Attributes = dict[int, bytes]
+
+
+class Reader:
+    """A netlink socket for dumps. Raises HostError when the kernel refuses one."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.settimeout(_TIMEOUT)
+        try:
+            self._socket.setsockopt(_SOL_NETLINK, _STRICT, 1)
+        except OSError:
+            pass  # before Linux 4.20: everything is sent and filtered here
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def links(self) -> tuple[ObservedLink, ...]:
+        """Return every link with its addresses, by index."""
+        addresses: dict[int, list[ObservedAddress]] = {}
+        for payload in self._dump(_GET_ADDRESS, _ADDRESS.pack(0, 0, 0, 0, 0)):
+            index, address = _decode_address(payload)
+            addresses.setdefault(index, []).append(address)
+        request = _LINK.pack(0, 0, 0, 0, 0) + _attribute(29, _U32.pack(_SKIP_STATS))
+        found = [_decode_link(payload, addresses) for payload in self._dump(_GET_LINK, request)]
+        return tuple(sorted(found, key=lambda link: link.index))
+
+    def routes(self, table: int = MAIN_TABLE) -> tuple[ObservedRoute, ...]:
+        """Return the unicast routes of one routing table, IPv4 first; table 0: of all tables."""
+        found: list[ObservedRoute] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            short = table if table < 256 else 0
+            request = _ROUTE.pack(family, 0, 0, 0, short, 0, 0, 0, 0)
+            if table > 255:
+                request += _attribute(15, _U32.pack(table))
+            for payload in self._dump(_GET_ROUTE, request):
+                found.extend(route for route in _decode_route(payload) if table in (0, route.table))
+        return tuple(found)
+
+    def rules(self) -> tuple[ObservedRule, ...]:
+        """Return the policy-routing rules of both families."""
+        request = _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        decoded = (_decode_rule(payload) for payload in self._dump(_GET_RULE, request))
+        return tuple(rule for rule in decoded if rule)
+
+    def _dump(self, kind: int, request: bytes) -> list[bytes]:
+        for _ in range(10):
+            answer, complete = self._dump_once(kind, request)
+            if complete:
+                return answer
+        raise HostError(
+            "the kernel's network tables change faster than they can be read",
+            "find out what keeps adding and removing links, addresses or routes on this host",
+        )
+
+    def _dump_once(self, kind: int, request: bytes) -> tuple[list[bytes], bool]:
+        self._sequence += 1
+        header = _HEADER.pack(_HEADER.size + len(request), kind, _REQUEST_DUMP, self._sequence, 0)
+        self._socket.send(header + request)
+        answer: list[bytes] = []
+        complete = True
+        while True:
+            data = self._socket.recv(1 << 18)
+            offset = 0
+            while offset < len(data):
+                size, message, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+                payload = data[offset + _HEADER.size : offset + size]
+                offset += (size + 3) & ~3
+                if sequence != self._sequence:
+                    continue  # the rest of a dump that was given up
+                complete = complete and not flags & _DUMP_INTERRUPTED
+                if message == _DONE:
+                    return answer, complete
+                if message == _ERROR:
+                    code = -struct.unpack_from("=i", payload)[0]
+                    if code == errno.ENOENT:  # a strict dump of a table that does not exist (yet)
+                        return [], True
+                    raise HostError(f"the kernel refused a netlink dump: {errno.errorcode.get(code, code)}")
+                answer.append(payload)
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    size = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(size, kind) + value + bytes(-size % 4)
+
+
+def _attributes(payload: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+    end = len(payload)
+    while offset + 4 <= end:
+        size, kind = _ATTRIBUTE.unpack_from(payload, offset)
+        if size < 4:
+            return
+        yield kind & 0x3FFF, payload[offset + 4 : offset + size]  # without NLA_F_NESTED
+        offset += (size + 3) & ~3
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def _number(attributes: Attributes, kind: int) -> int:
+    value = attributes.get(kind, b"")
+    return int(_U32.unpack_from(value)[0]) if len(value) >= 4 else 0
+
+
+def _mac(value: bytes | None) -> Mac | None:
+    if value is None or len(value) != 6:
+        return None
+    try:
+        return Mac(value.hex(":"))
+    except ValueError:  # lo has the zero address
+        return None
+
+
+def _decode_link(payload: bytes, addresses: dict[int, list[ObservedAddress]]) -> ObservedLink:
+    _, _, index, flags, _ = _LINK.unpack_from(payload)
+    found = dict(_attributes(payload, _LINK.size))
+    info = dict(_attributes(found[18], 0)) if 18 in found else {}
+    altnames = (
+        tuple(_text(value) for kind, value in _attributes(found[52], 0) if kind == 53) if 52 in found else ()
+    )
+    return ObservedLink(
+        index=index,
+        name=_text(found.get(3, b"")),
+        mac=_mac(found.get(1)),
+        permanent_mac=_mac(found.get(54)),
+        kind=_text(info.get(1, b"")),
+        up=bool(flags & 1),
+        carrier=bool(flags & 0x10000),  # IFF_LOWER_UP
+        mtu=_number(found, 4),
+        min_mtu=_number(found, 50),
+        max_mtu=_number(found, 51),
+        master=_number(found, 10),
+        # A link number that counts in another namespace (the far end of a veth) is no parent here.
+        parent=0 if 37 in found else _number(found, 5),
+        altnames=altnames,
+        addresses=tuple(addresses.get(index, ())),
+    )
+
+
+def _decode_address(payload: bytes) -> tuple[int, ObservedAddress]:
+    _, prefix, short_flags, scope, index = _ADDRESS.unpack_from(payload)
+    found = dict(_attributes(payload, _ADDRESS.size))
+    flags = _number(found, 8) or short_flags
+    raw = found.get(2) or found[1]  # IFA_LOCAL; IPv6 has only IFA_ADDRESS
+    protocol = found.get(11, b"\0")[0]  # IFA_PROTO: 1 loopback, 2 router advertisement, 3 link-local
+    return index, ObservedAddress(
+        address=ip_interface(raw, prefix),
+        scope=scope,
+        tentative=bool(flags & 0x40),
+        dadfailed=bool(flags & 0x08),
+        kernel=protocol in (1, 2, 3),
+    )
+
+
+def _network(raw: bytes | None, prefix: int, family: int) -> IPNetwork:
+    return ip_network(raw or bytes(4 if family == socket.AF_INET else 16), prefix)
+
+
+def _decode_route(payload: bytes) -> Iterator[ObservedRoute]:
+    family, prefix, _, _, short_table, protocol, _, kind, flags = _ROUTE.unpack_from(payload)
+    if kind != 1 or flags & 0x200:  # only RTN_UNICAST, and no RTM_F_CLONED cache entries
+        return
+    found = dict(_attributes(payload, _ROUTE.size))
+    table, metric = _number(found, 15) or short_table, _number(found, 6)
+    to = _network(found.get(1), prefix, family)
+    hops: list[tuple[int, IPAddress | None]] = []
+    if 9 in found:  # RTA_MULTIPATH
+        offset, raw = 0, found[9]
+        while offset + _NEXTHOP.size <= len(raw):
+            size, _, _, link = _NEXTHOP.unpack_from(raw, offset)
+            hops.append((link, _gateway(dict(_attributes(raw[offset : offset + size], _NEXTHOP.size)))))
+            offset += max((size + 3) & ~3, _NEXTHOP.size)
+    else:
+        hops.append((_number(found, 4), _gateway(found)))
+    for link, via in hops:
+        yield ObservedRoute(to=to, via=via, link=link, table=table, metric=metric, protocol=protocol)
+
+
+def _gateway(attributes: Attributes) -> IPAddress | None:
+    if 5 in attributes:
+        return ip_address(attributes[5])
+    if 18 in attributes:  # RTA_VIA: a gateway of the other family, after its 16-bit family
+        return ip_address(attributes[18][2:])
+    return None
+
+
+def _decode_rule(payload: bytes) -> ObservedRule | None:
+    family, to_prefix, from_prefix, _, short_table, _, _, action, _ = _ROUTE.unpack_from(payload)
+    if family not in (socket.AF_INET, socket.AF_INET6) or action != 1:  # only FR_ACT_TO_TBL
+        return None
+    found = dict(_attributes(payload, _ROUTE.size))
+    rule = Rule(
+        source=_network(found[2], from_prefix, family) if 2 in found else None,
+        destination=_network(found[1], to_prefix, family) if 1 in found else None,
+        table=_number(found, 15) or short_table,
+        priority=_number(found, 6),
+    )
+    return ObservedRule(rule=rule, family=family, protocol=found.get(21, b"\0")[0])

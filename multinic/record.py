@@ -1,0 +1,127 @@
+"""What this host remembers between passes: slots, how links were before us, the last rendering.
+
+One file, /var/lib/multinic/record.json (0600), replaced atomically and only when it changes. A
+damaged or missing one costs nothing but memory: slots are then read off files and links.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+from multinic.host import Host
+from multinic.model import DesiredLink, Held, IPNetwork, Mac, Record, Route, Rule
+
+PATH = "/var/lib/multinic/record.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Everything that is remembered. `rendered`: name → (key of its inputs, path → text)."""
+
+    links: Record = field(default_factory=dict)
+    rendered: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    without_subnets: float = 0.0
+    """When it was last seen that the database has no table multi_subnet (Unix time); 0: it has."""
+
+
+def load(host: Host) -> Memory:
+    """Return what was remembered; an unreadable file counts as none."""
+    text = host.read(PATH)
+    if not text:
+        return Memory()
+    try:
+        document = json.loads(text)
+        if document["version"] != _VERSION:
+            return Memory()
+        return Memory(
+            links={Mac(mac): _held(item) for mac, item in document["links"].items()},
+            rendered={
+                name: (str(item["key"]), {str(path): str(text) for path, text in item["files"].items()})
+                for name, item in document["rendered"].items()
+            },
+            without_subnets=float(document["without_subnets"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Memory()
+
+
+def save(host: Host, memory: Memory) -> None:
+    """Write what is to be remembered."""
+    document = {
+        "version": _VERSION,
+        "links": {str(mac): _held_document(held) for mac, held in sorted(memory.links.items())},
+        "rendered": {
+            name: {"key": key, "files": dict(files)} for name, (key, files) in sorted(memory.rendered.items())
+        },
+        "without_subnets": memory.without_subnets,
+    }
+    host.write(PATH, json.dumps(document, indent=1) + "\n", 0o600)
+
+
+def link_document(link: DesiredLink) -> dict[str, Any]:
+    """Return a desired link as JSON can hold it."""
+    return {
+        "mac": str(link.mac),
+        "port_id": link.port_id,
+        "row_id": link.row_id,
+        "addresses": [str(address) for address in link.addresses],
+        "mtu": link.mtu,
+        "routes": [
+            [str(r.to), str(r.via) if r.via else None, r.metric, r.table, r.on_link] for r in link.routes
+        ],
+        "rules": [
+            [_optional_text(r.source), _optional_text(r.destination), r.table, r.priority] for r in link.rules
+        ],
+    }
+
+
+def link_from(document: Mapping[str, Any]) -> DesiredLink:
+    """Return the desired link of `link_document`. Raises ValueError, KeyError or TypeError."""
+    return DesiredLink(
+        mac=Mac(document["mac"]),
+        port_id=str(document["port_id"]),
+        row_id=int(document["row_id"]),
+        addresses=tuple(ip_interface(address) for address in document["addresses"]),
+        mtu=None if document["mtu"] is None else int(document["mtu"]),
+        routes=tuple(
+            Route(ip_network(to), ip_address(via) if via else None, metric, table, on_link)
+            for to, via, metric, table, on_link in document["routes"]
+        ),
+        rules=tuple(
+            Rule(_optional_network(source), _optional_network(destination), table, priority)
+            for source, destination, table, priority in document["rules"]
+        ),
+    )
+
+
+def _optional_text(network: IPNetwork | None) -> str | None:
+    return None if network is None else str(network)
+
+
+def _optional_network(text: str | None) -> IPNetwork | None:
+    return None if text is None else ip_network(text)
+
+
+def _held_document(held: Held) -> dict[str, Any]:
+    return {
+        "slot": held.slot,
+        "port_id": held.port_id,
+        "name_before": held.name_before,
+        "mtu_before": held.mtu_before,
+        "applied": link_document(held.applied) if held.applied else None,
+    }
+
+
+def _held(item: Mapping[str, Any]) -> Held:
+    return Held(
+        slot=int(item["slot"]),
+        port_id=str(item["port_id"]),
+        name_before=str(item["name_before"]),
+        mtu_before=None if item["mtu_before"] is None else int(item["mtu_before"]),
+        applied=None if item["applied"] is None else link_from(item["applied"]),
+    )

@@ -1,0 +1,101 @@
+"""Tell the host: the log, and /run/multinic/state.json for `multinic status` and the health endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from multinic.apply import Result
+from multinic.host import Host
+from multinic.log import Log
+from multinic.plan import State
+from multinic.report import Report
+
+PATH = "/run/multinic/state.json"
+_VERSION = 1
+_HEARTBEAT = 300.0  # seconds: an unchanged state is written again then, as a sign of life
+
+_LEVELS = {State.FAILED: "error", State.INVALID: "error", State.BLOCKED: "warning"}
+
+
+def load(host: Host) -> dict[str, Any]:
+    """Return the state of the last pass; {} if there is none that can be read."""
+    text = host.read(PATH)
+    try:
+        document = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) and document.get("version") == _VERSION else {}
+
+
+def tell(host: Host, report: Report, log: Log) -> None:
+    """Log every decision that is new since the last pass; a converged host says nothing."""
+    known = {str(item.get("key")): item for item in load(host).get("interfaces", ())}
+    for result in report.results:
+        interface = result.interface
+        before = known.get(interface.key, {})
+        same = (before.get("state"), before.get("reason"), before.get("message")) == (
+            str(_lasting(result.state)),
+            result.reason,
+            result.message,
+        )
+        did = interface.pending and result.state is not State.FAILED
+        quiet = result.state is State.UNCHANGED and before.get("state") in (None, str(State.CONVERGED))
+        if (same and not did) or quiet:
+            continue
+        level = _LEVELS.get(result.state, "info")
+        getattr(log, level)(
+            f"{result.state}: {result.message}",
+            interface_name=interface.name or interface.mac_text,
+            mac_address=interface.mac_text,
+            interface_id=interface.row_id,
+            reason=result.reason,
+        )
+
+
+def _lasting(state: State) -> State:
+    """Return the state as it is from now on: what is unchanged had converged before."""
+    return State.CONVERGED if state is State.UNCHANGED else state
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return the state file's JSON document."""
+    results = [result for result in report.results if result.state is not State.DELETE]
+    return {
+        "version": _VERSION,
+        "multinic": report.version,
+        "node": report.node,
+        "backend": report.backend,
+        "time": int(report.time),
+        "exit": int(report.exit),
+        "summary": dict(sorted(Counter(str(_lasting(result.state)) for result in results).items())),
+        "interfaces": [_item(result) for result in results],
+    }
+
+
+def _item(result: Result) -> dict[str, Any]:
+    interface = result.interface
+    desired = interface.desired
+    unchanged = result.state is State.UNCHANGED
+    return {
+        "key": interface.key,
+        "name": interface.name,
+        "mac": interface.mac_text,
+        "port_id": interface.port_id,
+        "row_id": interface.row_id,
+        "state": str(_lasting(result.state)),
+        "reason": "converged" if result.state is State.CONVERGED else result.reason,
+        "message": "as desired" if result.state is State.CONVERGED or unchanged else result.message,
+        "addresses": [str(address) for address in desired.addresses] if desired else [],
+        "mtu": desired.mtu if desired else None,
+    }
+
+
+def write(host: Host, report: Report) -> None:
+    """Write the state file where it differs from what is there, or as a sign of life."""
+    new, old = document(report), load(host)
+    fresh = new["time"] - old.get("time", 0) < _HEARTBEAT
+    if fresh and {**new, "time": 0} == {**old, "time": 0}:
+        return
+    host.write(PATH, json.dumps(new, indent=1) + "\n", 0o644)

@@ -1,0 +1,132 @@
+"""Plans, states and files for a person: tables and coloured diffs. Imports rich; never part of an idle pass."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from multinic.plan import Interface, Plan
+from multinic.text import printable
+
+_COLOURS = {
+    "create": "green",
+    "update": "yellow",
+    "delete": "red",
+    "waiting": "cyan",
+    "blocked": "magenta",
+    "invalid": "bold red",
+    "failed": "bold red",
+}
+
+
+def console() -> Console:
+    """Return a console on stdout; rich honours NO_COLOR and a stdout that is no terminal by itself.
+
+    What goes to a file or a pipe is not cut to the width of a terminal that is not there.
+    """
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400)
+
+
+def plan(shown: Plan, why_backend: str) -> None:
+    """Print a plan: a table, the changes of each interface, the difference of each file."""
+    out = console()
+    out.print(Text(f"node {printable(shown.node)}, backend {shown.backend} ({why_backend})"))
+    if shown.interfaces:
+        table = _table("interface", "mac", "state", "reason", "link")
+        for interface in shown.interfaces:
+            link = interface.link.name if interface.link else "-"
+            table.add_row(
+                Text(interface.name or "-"),
+                Text(printable(interface.mac_text) or "-"),
+                _state(str(interface.state)),
+                Text(interface.reason),
+                Text(printable(link)),
+            )
+        out.print(table)
+    for interface in shown.interfaces:
+        _details(out, interface)
+    out.print(Text(_summary(shown)))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column != "reason", overflow="fold")
+    return table
+
+
+def _state(state: str) -> Text:
+    return Text(state, style=_COLOURS.get(state, ""))
+
+
+def _details(out: Console, interface: Interface) -> None:
+    if str(interface.state) == "unchanged":
+        return
+    out.print()
+    out.print(Text.assemble((interface.name or interface.mac_text, "bold"), f": {printable(interface.message)}"))
+    for change in interface.changes:
+        out.print(Text(f"    {printable(str(change))}"))
+    for change in interface.files:
+        mode = f" (mode {change.old_mode:04o} → {change.mode:04o})" if change.action == "chmod" else ""
+        mode = mode if change.old_mode is not None else ""
+        out.print(Text(f"  {change.action} {change.path}{mode}"))
+        for line in file_diff(change.path, change.old or "", change.new or ""):
+            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            out.print(Text(f"    {printable(line)}", style=colour))
+
+
+def file_diff(path: str, old: str, new: str) -> list[str]:
+    """Return the unified diff of a file, without its two header lines."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="", n=2)
+    return list(lines)[2:]
+
+
+def _summary(shown: Plan) -> str:
+    counts: dict[str, int] = {}
+    for interface in shown.interfaces:
+        counts[str(interface.state)] = counts.get(str(interface.state), 0) + 1
+    told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no interfaces"
+    end = "nothing to do" if shown.empty else f"{len(shown.pending)} to change"
+    return f"\n{told}: {end}"
+
+
+def _link_words(item: Mapping[str, Any]) -> str:
+    if item["link"] is None:
+        return "not plugged in"
+    state = "up" if item["up"] else "down"
+    carrier = "" if item["carrier"] or not item["up"] else ", no carrier"
+    return f"{printable(item['link'])} {state}{carrier}"
+
+
+def status(document: Mapping[str, Any]) -> None:
+    """Print the result of the last pass beside what the links are now."""
+    out = console()
+    live = document["interfaces"]
+    if document["time"]:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(document["time"]))
+        node = printable(str(document["node"]))
+        out.print(Text(f"node {node}, backend {document['backend']}, last change or sign of life {when}"))
+    else:
+        out.print(Text("no pass has finished since boot"))
+    table = _table("interface", "mac", "state", "link", "mtu", "addresses", "reason")
+    for item in live:
+        table.add_row(
+            Text(item["name"] or "-"),
+            Text(printable(item["mac"] or "-")),
+            _state(item["state"]),
+            Text(_link_words(item)),
+            Text(str(item["mtu"] or "-")),
+            Text(" ".join(item["addresses"]) or "-"),
+            Text(printable(item["message"])),
+        )
+    if live:
+        out.print(table)
+    else:
+        out.print(Text("no managed interfaces"))

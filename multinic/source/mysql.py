@@ -1,0 +1,214 @@
+"""MySQL and MariaDB through PyMySQL: several hosts, TLS, and an end to every wait."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import pymysql
+from pymysql.constants import CR, ER
+
+from multinic.config import DatabaseSettings
+from multinic.errors import ConfigError, NoSuchDatabase, SourceError, SourceRejected
+from multinic.model import IPAddress
+from multinic.source.database import Database, MissingTable
+from multinic.text import printable
+
+_URL = re.compile(
+    r"mysql://(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^/?]+)/(?P<name>[^/?]+)(?:\?(?P<query>.*))?"
+)
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>\d{1,5}))?")
+_PARAMETERS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
+
+# The server answered and said no: trying again will not help, an operator must act.
+_REJECTED = {
+    ER.ACCESS_DENIED_ERROR: "correct database.url's user or the password",
+    ER.DBACCESS_DENIED_ERROR: "grant the user what `multinic db grants` prints",
+    ER.TABLEACCESS_DENIED_ERROR: "grant the user what `multinic db grants` prints",
+    ER.COLUMNACCESS_DENIED_ERROR: "grant the user what `multinic db grants` prints",
+    ER.BAD_FIELD_ERROR: "this is not the table of the MultiNIC controller",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A parsed database.url."""
+
+    user: str
+    password: str
+    hosts: tuple[tuple[str, int], ...]
+    name: str
+    parameters: Mapping[str, str]
+
+
+class _Connection(pymysql.connections.Connection):  # type: ignore[type-arg,unused-ignore]
+    """A connection that sends nothing of its own: the handshake already asks for utf8mb4."""
+
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:  # noqa: ARG002
+        """Do not send SET NAMES: one statement a pass, on thousands of hosts, is the budget."""
+
+
+def parse_url(url: str) -> Target:
+    """Return the parts of `mysql://user@host1,host2:3306/name?ssl_ca=…`. Raises ConfigError."""
+    from urllib.parse import parse_qsl, unquote  # noqa: PLC0415
+
+    match = _URL.fullmatch(url)
+    if not match:
+        raise ConfigError(
+            "database.url is not of the form mysql://user@host1,host2:3306/name?ssl_ca=/path",
+            "correct it; the password does not belong in it",
+        )
+    hosts: list[tuple[str, int | None]] = []
+    for part in match["hosts"].split(","):
+        host = _HOST.fullmatch(part)
+        if not host or (host["port"] and not 0 < int(host["port"]) < 65536):
+            raise ConfigError(f"database.url: {part!r} is not a host or host:port")
+        hosts.append((host["v6"] or host["name"], int(host["port"]) if host["port"] else None))
+    last = hosts[-1][1] or 3306  # a port at the end counts for all hosts without one
+    parameters = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
+    for key in parameters:
+        if key not in _PARAMETERS:
+            raise ConfigError(
+                f"database.url: unknown parameter {key!r}", f"known are {', '.join(_PARAMETERS)}"
+            )
+    return Target(
+        user=unquote(match["user"] or ""),
+        password=unquote(match["password"] or ""),
+        hosts=tuple((name, port or last) for name, port in hosts),
+        name=unquote(match["name"]),
+        parameters=parameters,
+    )
+
+
+def connect(settings: DatabaseSettings, *, database: bool = True) -> Database:
+    """Connect to the first host that answers.
+
+    `database` False: to the server only, for `db init`. Raises ConfigError, SourceError, and
+    SourceRejected when a host says no.
+    """
+    target = parse_url(settings.url)
+    problems: list[str] = []
+    for host, port in target.hosts:
+        where = f"mysql {host}:{port}/{target.name}"
+        if "unix_socket" in target.parameters:
+            where = f"mysql {target.parameters['unix_socket']} {target.name}"
+        try:
+            connection = _open(target, host, port, settings, database=database)
+        except (pymysql.Error, OSError, RuntimeError) as e:
+            translated = _translated(e, where)
+            if isinstance(translated, SourceRejected):
+                raise translated from None
+            problems.append(str(translated))
+            continue
+        return _database(connection, where)
+    raise SourceError(
+        "; ".join(problems), "check that the database runs and that this host may reach it; nothing was changed"
+    )
+
+
+def create_database(settings: DatabaseSettings) -> None:
+    """Create the database that database.url names. Raises SourceError and SourceRejected."""
+    name = parse_url(settings.url).name
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise ConfigError(f"database.url: {name!r} is not a name that multinic creates a database with")
+    with connect(settings, database=False) as server:
+        server.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4", ())
+
+
+def _open(target: Target, host: str, port: int, settings: DatabaseSettings, *, database: bool) -> _Connection:
+    parameters = target.parameters
+    tls: dict[str, Any] = {}
+    if "ssl_ca" in parameters:
+        tls = {
+            "ssl_ca": parameters["ssl_ca"],
+            "ssl_cert": parameters.get("ssl_cert"),
+            "ssl_key": parameters.get("ssl_key"),
+            "ssl_verify_cert": True,
+            "ssl_verify_identity": True,
+        }
+    return _Connection(
+        host=host,
+        port=port,
+        user=target.user or "root",
+        password=settings.password.reveal() or target.password,
+        database=target.name if database else None,
+        unix_socket=parameters.get("unix_socket"),
+        charset="utf8mb4",
+        autocommit=None,  # the server's default, which is on; anything else costs a statement
+        connect_timeout=max(1, round(settings.connect_timeout)),
+        read_timeout=max(1, round(settings.read_timeout)),
+        write_timeout=max(1, round(settings.read_timeout)),
+        **tls,
+    )
+
+
+def _database(connection: _Connection, where: str) -> Database:
+    def execute(
+        statement: str, parameters: Sequence[Any]
+    ) -> tuple[list[str], Iterable[Sequence[Any]], int]:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, tuple(parameters) or None)
+                columns = [item[0] for item in cursor.description or ()]
+                return columns, cursor.fetchall(), cursor.rowcount
+        except (pymysql.Error, OSError, RuntimeError) as e:
+            raise _translated(e, where) from None
+
+    @contextmanager
+    def transaction() -> Iterator[None]:
+        execute("START TRANSACTION", ())
+        try:
+            yield
+        except BaseException:
+            try:
+                connection.rollback()
+            except (pymysql.Error, OSError):
+                pass  # the connection is gone, and with it the transaction
+            raise
+        execute("COMMIT", ())
+
+    def close() -> None:
+        try:
+            connection.close()
+        except (pymysql.Error, OSError):
+            pass  # nothing to be saved
+
+    return Database(
+        execute=execute,
+        close=close,
+        transaction=transaction,
+        placeholder="%s",
+        product="mysql",
+        where=where,
+        address=_peer(connection),
+    )
+
+
+def _peer(connection: _Connection) -> IPAddress | None:
+    """Return the address that answered; None for a Unix socket."""
+    peer = connection._sock.getpeername()  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001
+    if not isinstance(peer, tuple):
+        return None
+    address = ip_address(peer[0].partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _translated(error: Exception, where: str) -> Exception:
+    """Return the error as one of ours; PyMySQL's carry a number and a text of the server's."""
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    message = printable(str(error.args[1] if len(error.args) > 1 else error))
+    if code == ER.NO_SUCH_TABLE:
+        return MissingTable(message)
+    if code == ER.BAD_DB_ERROR:
+        return NoSuchDatabase(
+            f"{where}: {message}", "correct the name in database.url, or create it with `multinic db init`"
+        )
+    if code in _REJECTED:
+        return SourceRejected(f"{where}: {message}", _REJECTED[code])
+    if code in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST):
+        return SourceError(f"{where}: the connection was lost or did not answer in time ({message})")
+    return SourceError(f"{where}: {message}")

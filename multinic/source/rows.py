@@ -1,0 +1,296 @@
+"""Rows into values: everything is parsed here, once, and a row that cannot be is a value too."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+from multinic.errors import ConfigError
+from multinic.model import (
+    MTU_MAX,
+    MTU_MIN,
+    Desired,
+    DesiredLink,
+    InvalidRow,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Mac,
+    RowFlag,
+)
+from multinic.text import shown
+
+Row = Mapping[str, Any]
+
+# What the controller writes into `status` of a row that is on its way out; every other word is desired.
+NOT_DESIRED = frozenset({"deleted", "deleting", "inactive"})
+ADDRESSES_MAX = 64  # per interface; far above any port of Neutron, far below what netlink minds
+
+_PORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+
+
+class _Bad(ValueError):
+    """One column of a row cannot be carried out."""
+
+    def __init__(self, column: str, value: object, problem: str, reason: str = "bad-value") -> None:
+        super().__init__(problem)
+        self.column, self.value, self.problem, self.reason = column, value, problem, reason
+
+
+def node_patterns(node: str) -> tuple[str, str, str]:
+    """Return the three LIKE patterns that find the rows of a node: full name, short name, short name with a domain."""
+    full = _escaped(node)
+    short = _escaped(node.partition(".")[0])
+    return full, short, f"{short}.%"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([!%_])", r"!\1", text)
+
+
+def desired(node: str, found: Iterable[tuple[Row, Row]], *, ignore_deleted_at: bool) -> Desired:
+    """Return the desired state of `node` from rows of multi_interface, each with its row of multi_subnet.
+
+    Raises ConfigError when two nodes of the table could be meant.
+    """
+    kept = list(found)
+    name = match_node(node, [_text(row.get("attached_node_name")) for row, _ in kept])
+    mine = [
+        (row, subnet)
+        for row, subnet in kept
+        if _text(row.get("attached_node_name")).casefold() == name.casefold()
+        and _is_desired(row, ignore_deleted_at=ignore_deleted_at)
+    ]
+    parsed = [parse(row, subnet) for row, subnet in mine]
+    checked = _without_duplicates(parsed)
+    return Desired(
+        node=name or node,
+        links=tuple(link for link in checked if isinstance(link, DesiredLink)),
+        invalid=tuple(row for row in checked if isinstance(row, InvalidRow)),
+        flags=tuple(
+            RowFlag(row["id"], None if row["netplan_success"] is None else bool(row["netplan_success"]))
+            for row, _ in mine
+            if isinstance(row["id"], int)
+        ),
+    )
+
+
+def match_node(node: str, names: Sequence[str]) -> str:
+    """Return which of the table's node names is this node; "" when none is.
+
+    Exactly first, else by short name where one side is short: two full names of different
+    domains are two hosts. Raises ConfigError when several could be meant.
+    """
+    by_folded = {name.casefold(): name for name in names}
+    if (exact := by_folded.get(node.casefold())) is not None:
+        return exact
+    short, _, domain = node.casefold().partition(".")
+    candidates = [
+        by_folded[folded]
+        for folded in sorted(by_folded)
+        if folded == short or (not domain and folded.partition(".")[0] == short)
+    ]
+    if len(candidates) > 1:
+        raise ConfigError(
+            f"node name {node!r} is ambiguous: the database has rows of "
+            + " and ".join(shown(candidate) for candidate in candidates),
+            "set `node` in /etc/multinic/multinic.toml (or --node) to the full name",
+        )
+    return candidates[0] if candidates else ""
+
+
+def _is_desired(row: Row, *, ignore_deleted_at: bool) -> bool:
+    deleted_at = row.get("deleted_at")
+    # MySQL's zero date means "never"; PyMySQL hands it over as text.
+    deleted = deleted_at not in (None, "") and not str(deleted_at).startswith("0000-00-00")
+    if deleted and not ignore_deleted_at:
+        return False
+    return _text(row.get("status")).strip().lower() not in NOT_DESIRED
+
+
+def parse(row: Row, subnet: Row) -> DesiredLink | InvalidRow:
+    """Return what a row asks for, or why it cannot be had."""
+    try:
+        mac = _mac(row["macaddress"])
+    except _Bad as e:
+        return _invalid(row, None, e)
+    try:
+        addresses = _addresses(row.get("address"), subnet.get("cidr"))
+        mtu = _mtu(row.get("mtu"))
+        if mtu is not None and mtu < 1280 and any(address.version == 6 for address in addresses):
+            raise _Bad("mtu", row.get("mtu"), "is below 1280, the least that IPv6 works with (RFC 8200)")
+        return DesiredLink(mac, _port_id(row["port_id"]), _row_id(row["id"]), addresses, mtu)
+    except _Bad as e:
+        return _invalid(row, mac, e)
+
+
+def _invalid(row: Row, mac: Mac | None, problem: _Bad) -> InvalidRow:
+    row_id = row["id"] if isinstance(row["id"], int) else None
+    port_id = _text(row["port_id"])
+    return InvalidRow(
+        row_id=row_id,
+        mac=mac,
+        mac_text=str(mac) if mac else shown(row["macaddress"]),
+        port_id=port_id if _PORT_ID.fullmatch(port_id) else "",
+        reason=problem.reason,
+        message=f"row {shown(row['id'])}: {problem.column} {shown(problem.value)} {problem.problem}",
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes | bytearray):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else str(value)
+
+
+def _row_id(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _Bad("id", value, "is not a number")
+    return value
+
+
+def _port_id(value: Any) -> str:
+    text = _text(value).strip()
+    if not _PORT_ID.fullmatch(text):
+        raise _Bad("port_id", value, "is not an identifier of 1 to 64 letters, digits and ._:-")
+    return text
+
+
+def _mac(value: Any) -> Mac:
+    try:
+        return Mac(_text(value).strip())
+    except ValueError as e:
+        raise _Bad("macaddress", value, f"is {e}" if str(e).startswith("not") else f": {e}") from None
+
+
+def _mtu(value: Any) -> int | None:
+    text = _text(value).strip()
+    if not text:
+        return None
+    if not re.fullmatch(r"\d{1,9}(\.0+)?", text):
+        raise _Bad("mtu", value, "is not a whole number")
+    mtu = int(text.partition(".")[0])
+    if not MTU_MIN <= mtu <= MTU_MAX:
+        raise _Bad("mtu", value, f"is outside {MTU_MIN}..{MTU_MAX}")
+    return mtu
+
+
+def _addresses(value: Any, cidr: Any) -> tuple[IPInterface, ...]:
+    words = re.split(r"[\s,;]+", _text(value).strip())
+    words = [word for word in words if word]
+    if not words:
+        return ()
+    if len(words) > ADDRESSES_MAX:
+        raise _Bad("address", value, f"has more than {ADDRESSES_MAX} addresses")
+    network = _cidr(cidr)
+    found: list[IPInterface] = []
+    for word in words:
+        address = _address(word, network)
+        if address not in found:
+            found.append(address)
+    return tuple(found)
+
+
+def _cidr(value: Any) -> IPNetwork | None:
+    text = _text(value).strip()
+    if not text:
+        return None
+    try:
+        return ip_network(text, strict=False)  # host bits are tolerated: 10.0.0.1/24 means 10.0.0.0/24
+    except ValueError:
+        raise _Bad("multi_subnet.cidr", value, "is not a network like 10.0.0.0/24", "bad-cidr") from None
+
+
+def _address(word: str, network: IPNetwork | None) -> IPInterface:
+    try:
+        if "/" in word:
+            address = ip_interface(word)
+            if not word.partition("/")[2].isdecimal():
+                raise ValueError("a netmask is not a prefix length")
+            plain: IPAddress = address.ip
+        else:
+            plain = ip_address(word)
+    except ValueError:
+        raise _Bad("address", word, "is not an IP address") from None
+    if getattr(plain, "scope_id", None):
+        raise _Bad("address", word, "has a zone; leave out the % part")
+    if "/" not in word:
+        if network is None or network.version != plain.version:
+            raise _Bad("address", word, "has no prefix length, and the subnet's cidr gives none")
+        address = ip_interface(f"{plain}/{network.prefixlen}")
+    if network is not None and network.version == plain.version and plain not in network:
+        raise _Bad("address", word, f"is outside the subnet's cidr {network}", "address-outside-cidr")
+    _usable(word, plain, address.network)
+    return address
+
+
+def _usable(word: str, plain: IPAddress, network: IPNetwork) -> None:
+    """Raise _Bad for an address that no link can have."""
+    wrong = {
+        "is a multicast address": plain.is_multicast,
+        "is the unspecified address": plain.is_unspecified,
+        "is a loopback address": plain.is_loopback,
+        "is a reserved address": plain.version == 4 and plain.is_reserved,
+        # RFC 3021: with /31 and /32 every address is a host's.
+        "is the broadcast address of its subnet": network.version == 4
+        and network.prefixlen < 31
+        and plain == network.broadcast_address,
+        "is the network address of its subnet": network.version == 4
+        and network.prefixlen < 31
+        and plain == network.network_address,
+        "has prefix length 0": network.prefixlen == 0,
+    }
+    for problem, found in wrong.items():
+        if found:
+            raise _Bad("address", word, problem, "unusable-address")
+
+
+def _without_duplicates(parsed: Sequence[DesiredLink | InvalidRow]) -> list[DesiredLink | InvalidRow]:
+    """Replace every row that shares its MAC or an address with another row of the node.
+
+    Which of them is right cannot be known here, so none is carried out, and what is configured stays.
+    """
+    macs = Counter(row.mac for row in parsed if row.mac is not None)
+    addresses = Counter(
+        address.ip for row in parsed if isinstance(row, DesiredLink) for address in row.addresses
+    )
+    checked: list[DesiredLink | InvalidRow] = []
+    for row in parsed:
+        if row.mac is not None and macs[row.mac] > 1:
+            others = _others(row, [other for other in parsed if other.mac == row.mac])
+            checked.append(_duplicate(row, "duplicate-mac", "macaddress", str(row.mac), others))
+            continue
+        if isinstance(row, DesiredLink):
+            twice = [address.ip for address in row.addresses if addresses[address.ip] > 1]
+            if twice:
+                sharing = [
+                    other
+                    for other in parsed
+                    if isinstance(other, DesiredLink) and twice[0] in {a.ip for a in other.addresses}
+                ]
+                others = _others(row, sharing)
+                checked.append(_duplicate(row, "duplicate-address", "address", str(twice[0]), others))
+                continue
+        checked.append(row)
+    return checked
+
+
+def _others(row: DesiredLink | InvalidRow, sharing: Sequence[DesiredLink | InvalidRow]) -> str:
+    ids = [str(other.row_id) for other in sharing if other is not row]
+    return f"row {ids[0]}" if len(ids) == 1 else f"rows {', '.join(ids)}" if ids else "this row twice"
+
+
+def _duplicate(
+    row: DesiredLink | InvalidRow, reason: str, column: str, value: str, others: str
+) -> InvalidRow:
+    return InvalidRow(
+        row_id=row.row_id,
+        mac=row.mac,
+        mac_text=str(row.mac),
+        port_id=row.port_id,
+        reason=reason,
+        message=f"row {row.row_id}: {column} {value!r} is also in {others}; correct the database",
+    )
