@@ -1,0 +1,59 @@
+# Two commands for everybody: `make demo` and `make test`. Both do all their own set-up, in .venv.
+# `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   ?= .venv
+TIERS  ?= unit db kernel host
+ARGS   ?=
+BIN     = $(VENV)/bin
+
+export PYTHON VENV
+export COVERAGE_FILE = $(CURDIR)/build/coverage/data
+
+.PHONY: demo
+demo: ## show what multinic does, in a network namespace of its own
+	@scripts/setup.sh run
+	@$(BIN)/multinic demo
+
+.PHONY: test
+test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k name"]
+	@scripts/setup.sh run test
+	@scripts/packages.sh $(TIERS)
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" $(ARGS)
+	@$(BIN)/python scripts/report_coverage.py
+
+.PHONY: golden
+golden: ## write the golden files anew from what the renderers say now; read the diff before you commit it
+	@scripts/setup.sh run test
+	$(BIN)/python -m pytest --tiers=unit tests/golden --update-golden
+
+.PHONY: test-pythons
+test-pythons: ## run the unit tier on every Python 3.10 to 3.14 of this machine, and with the lowest allowed versions
+	@scripts/test-pythons.sh
+
+.PHONY: lint
+lint: ## check style, types and who imports whom
+	@scripts/setup.sh run test lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: ## let ruff put the style right
+	@scripts/setup.sh run test lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## choose the newest versions that pyproject.toml allows and write them to requirements/
+	@scripts/lock.sh
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: help
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Look for the programs that the tiers of the tests need, and install what is missing (as root; else name it).
+#   scripts/packages.sh unit db kernel host
+# Never fails: a tier that cannot run is reported by the tests themselves.
+set -eu
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin
+missing=
+
+# need PROGRAM PACKAGE
+need() {
+    command -v "$1" >/dev/null || case " $missing " in *" $2 "*) ;; *) missing="$missing $2" ;; esac
+}
+
+for tier in $(echo "$*" | tr ',' ' '); do
+    case $tier in
+        db | all)
+            # The -core package is the server without its service: nothing is started, nothing is enabled.
+            core=mariadb-server-core
+            need mariadbd $core
+            need mariadb-install-db $core
+            need openssl openssl ;;
+    esac
+    case $tier in
+        kernel | host | all)
+            need ip iproute2
+            need ethtool ethtool
+            need unshare util-linux
+            need nsenter util-linux ;;
+    esac
+    case $tier in
+        host | all)
+            need mmdebstrap mmdebstrap
+            need systemd-nspawn systemd-container ;;
+    esac
+done
+
+[ -z "$missing" ] || scripts/install-packages.sh $missing || echo "going on without them" >&2
