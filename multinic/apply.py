@@ -44,9 +44,14 @@ def apply(
     results = {i.key: Result(i, i.state, i.reason, i.message) for i in plan.interfaces if not i.pending}
     for interface in plan.pending:
         if words := staged.refused.get(interface.key):
-            results[interface.key] = _failed(interface, "refused-by-backend", f"{backend.NAME} refuses its file: {words}")
+            results[interface.key] = _failed(
+                interface, "refused-by-backend", f"{backend.NAME} refuses its file: {words}"
+            )
     if doable:
-        results |= {r.interface.key: r for r in _carry_out(host, backend, doable, staged, observed, look, timeout, log)}
+        results |= {
+            r.interface.key: r
+            for r in _carry_out(host, backend, doable, staged, observed, look, timeout, log)
+        }
     return tuple(results[interface.key] for interface in plan.interfaces)
 
 
@@ -117,10 +122,14 @@ def _pending(plan: Plan, key: str) -> Interface | None:
     return interface if interface is not None and interface.pending else None
 
 
-def _put_back(host: Host, backend: Backend, links: Links, saved: Iterable[checkpoint.Saved], log: Log) -> None:
+def _put_back(
+    host: Host, backend: Backend, links: Links, saved: Iterable[checkpoint.Saved], log: Log
+) -> None:
     """Restore; an error in here is told and the first error stays the one that is reported."""
     try:
-        checkpoint.restore(host, links, tuple(saved), reload=lambda: backend.reload(host), observe=current_links)
+        checkpoint.restore(
+            host, links, tuple(saved), reload=lambda: backend.reload(host), observe=current_links
+        )
     except HostError as e:
         log.error(f"could not put everything back: {e}", hint=e.hint)
 
@@ -136,7 +145,9 @@ def _result(interface: Interface, left: Interface | None, error: HostError | Non
         rest = "; ".join([*map(str, left.changes), *(f"{c.action} {c.path}" for c in left.files)])
         if error is not None:
             return _failed(interface, "activation-failed", f"{error}; put back as it was")
-        return _failed(interface, "not-converged", f"not there after {timeout:g} s: {rest}; put back as it was")
+        return _failed(
+            interface, "not-converged", f"not there after {timeout:g} s: {rest}; put back as it was"
+        )
     if interface.state is State.WAITING:
         return Result(interface, State.WAITING, interface.reason, interface.message)
     if interface.state is State.DELETE:

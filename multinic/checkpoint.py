@@ -80,7 +80,7 @@ def _routes(link: ObservedLink | None, observed: Observed) -> tuple[ObservedRout
 
 
 def commit(host: Host) -> None:
-    """The change is finished: keep its checkpoint for `multinic rollback` only."""
+    """Finish the change: its checkpoint is now for `multinic rollback` only."""
     host.rename(PATH, LAST)
 
 
@@ -202,7 +202,9 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
                 files={path: _file_from(file) for path, file in item["files"].items()},
                 link=_link_from(item["link"]),
                 routes=tuple(
-                    ObservedRoute(ip_network(to), ip_address(via) if via else None, link, table, metric, protocol)
+                    ObservedRoute(
+                        ip_network(to), ip_address(via) if via else None, link, table, metric, protocol
+                    )
                     for to, via, link, table, metric, protocol in item["routes"]
                 ),
             )

@@ -59,7 +59,7 @@ class Commands(click.Group):
 
 
 def _fail(message: str, hint: str, status: Exit) -> NoReturn:
-    from multinic.text import printable  # noqa: PLC0415
+    from multinic.text import printable
 
     click.echo(f"multinic: {printable(message)}", err=True)
     if hint:
@@ -70,15 +70,25 @@ def _fail(message: str, hint: str, status: Exit) -> NoReturn:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="multinic", message="%(prog)s %(version)s")
 @click.option("--config", "config_path", metavar="FILE", help=f"Settings  [default: {config.DEFAULT_PATH}]")
-@click.option("--database-url", metavar="URL", help="mysql://user@host:3306/name or sqlite:////path; no password.")
+@click.option(
+    "--database-url", metavar="URL", help="mysql://user@host:3306/name or sqlite:////path; no password."
+)
 @click.option("--node", metavar="NAME", help="This node's name in the database  [default: host name]")
-@click.option("--backend", type=click.Choice(config.BACKENDS), help="What configures the links  [default: auto]")
-@click.option("--root", type=click.Path(path_type=Path), default="/", metavar="DIR", help="Work on files below DIR.")
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on stdout.")
+@click.option(
+    "--backend", type=click.Choice(config.BACKENDS), help="What configures the links  [default: auto]"
+)
+@click.option(
+    "--root", type=click.Path(path_type=Path), default="/", metavar="DIR", help="Work on files below DIR."
+)
+@click.option(
+    "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on stdout."
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of the log on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.pass_context
-def main(ctx: click.Context, config_path: str | None, root: Path, output: str, verbose: bool, **options: Any) -> None:
+def main(
+    ctx: click.Context, /, config_path: str | None, root: Path, output: str, verbose: bool, **options: Any
+) -> None:
     """Configure the extra network interfaces of this host from a database.
 
     Look first, then change:
@@ -97,7 +107,9 @@ def _print_json(document: object) -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan as JSON.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan as JSON."
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 3 if anything would change.")
 @click.pass_obj
 def plan(context: Context, out: Path | None, detailed_exitcode: bool) -> None:
@@ -107,8 +119,8 @@ def plan(context: Context, out: Path | None, detailed_exitcode: bool) -> None:
     Example:
         multinic plan --detailed-exitcode
     """
-    from multinic import reconcile  # noqa: PLC0415 - each command pays for what it uses
-    from multinic.document import document  # noqa: PLC0415
+    from multinic import reconcile  # each command pays for what it uses
+    from multinic.document import document
 
     view = reconcile.plan(context.settings(), context.host)
     if out is not None:
@@ -116,14 +128,14 @@ def plan(context: Context, out: Path | None, detailed_exitcode: bool) -> None:
     if context.output == "json":
         _print_json(document(view.plan))
     else:
-        from multinic import show  # noqa: PLC0415
+        from multinic import show
 
         show.plan(view.plan, view.why_backend)
     sys.exit(Exit.PENDING if detailed_exitcode and not view.plan.empty else reconcile.verdict(view.plan))
 
 
 def _save(path: Path, document: Mapping[str, Any]) -> None:
-    from multinic.errors import ConfigError  # noqa: PLC0415
+    from multinic.errors import ConfigError
 
     try:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -132,7 +144,9 @@ def _save(path: Path, document: Mapping[str, Any]) -> None:
 
 
 @main.command()
-@click.argument("saved", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[PLAN]")
+@click.argument(
+    "saved", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[PLAN]"
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def apply(context: Context, saved: Path | None, yes: bool) -> None:
@@ -144,38 +158,40 @@ def apply(context: Context, saved: Path | None, yes: bool) -> None:
     Example:
         multinic plan --out plan.json && multinic apply plan.json
     """
-    from multinic import reconcile  # noqa: PLC0415
+    from multinic import reconcile
 
     settings = context.settings()
     confirm = _confirmation(context, None if saved is None else _load(saved), yes)
     status = reconcile.reconcile(settings, context.host, context.log(settings), confirm=confirm)
     if context.output == "json":
-        from multinic.report import statefile  # noqa: PLC0415
+        from multinic.report import statefile
 
         _print_json(statefile.load(context.host))
     sys.exit(status)
 
 
 def _load(path: Path) -> Any:
-    from multinic.errors import ConfigError  # noqa: PLC0415
+    from multinic.errors import ConfigError
 
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
         raise ConfigError(f"{path} is not a plan: {e}", "make one with `multinic plan --out FILE`") from e
     if not isinstance(document, dict):
-        raise ConfigError(f"{path} is not a plan: not a JSON object", "make one with `multinic plan --out FILE`")
+        raise ConfigError(
+            f"{path} is not a plan: not a JSON object", "make one with `multinic plan --out FILE`"
+        )
     return document
 
 
 def _confirmation(context: Context, saved: Any, yes: bool) -> Callable[[Any], bool]:
     def confirm(view: Any) -> bool:
         if saved is not None:
-            from multinic.document import check_fresh  # noqa: PLC0415
+            from multinic.document import check_fresh
 
             check_fresh(saved, view.plan)
         if context.output == "table":
-            from multinic import show  # noqa: PLC0415
+            from multinic import show
 
             show.plan(view.plan, view.why_backend)
         if yes or view.plan.empty or not sys.stdin.isatty():
@@ -194,12 +210,12 @@ def reconcile(context: Context) -> None:
     Example:
         multinic --log-format json reconcile
     """
-    from multinic import reconcile as flow  # noqa: PLC0415
+    from multinic import reconcile as flow
 
     settings = context.settings()
     status = flow.reconcile(settings, context.host, context.log(settings))
     if context.output == "json":
-        from multinic.report import statefile  # noqa: PLC0415
+        from multinic.report import statefile
 
         _print_json(statefile.load(context.host))
     sys.exit(status)
@@ -214,13 +230,13 @@ def status(context: Context) -> None:
     Example:
         multinic --output json status
     """
-    from multinic.status import status as document_of  # noqa: PLC0415
+    from multinic.status import status as document_of
 
     document = document_of(context.host)
     if context.output == "json":
         _print_json(document)
     else:
-        from multinic import show  # noqa: PLC0415
+        from multinic import show
 
         show.status(document)
 
@@ -235,7 +251,7 @@ def render(context: Context, names: tuple[str, ...]) -> None:
     Example:
         multinic render multinic0
     """
-    from multinic import reconcile  # noqa: PLC0415
+    from multinic import reconcile
 
     view = reconcile.plan(context.settings(), context.host)
     files = reconcile.rendered(view, names)
@@ -257,7 +273,7 @@ def rollback(context: Context) -> None:
     Example:
         multinic rollback
     """
-    from multinic import reconcile  # noqa: PLC0415
+    from multinic import reconcile
 
     settings = context.settings()
     if not reconcile.rollback(settings, context.host, context.log(settings)):
@@ -278,7 +294,7 @@ def init(context: Context) -> None:
     Example:
         multinic --database-url sqlite:////var/lib/multinic/multinic.db db init
     """
-    from multinic.source import schema  # noqa: PLC0415
+    from multinic.source import schema
 
     for line in schema.init(context.settings().database):
         click.echo(line)
@@ -295,6 +311,6 @@ def demo(keep: bool) -> None:
     Example:
         multinic demo
     """
-    from multinic import demo as show_demo  # noqa: PLC0415
+    from multinic import demo as show_demo
 
     sys.exit(show_demo.run(keep=keep))

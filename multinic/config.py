@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,18 +213,19 @@ def _from_file(path: str | None, root: Path) -> dict[str, Any]:
 
 
 def _toml(text: str, file: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
     try:
-        import tomllib  # noqa: PLC0415 - only where there is a file
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore] # noqa: PLC0415
-    try:
-        return tomllib.loads(text)
+        document: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise ConfigError(f"{file}: {e}") from None
+    return document
 
 
 def _unknown(name: str, known: Mapping[str, Key], file: Path) -> ConfigError:
-    import difflib  # noqa: PLC0415 - only for this error
+    import difflib  # only for this error
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return ConfigError(f"{file}: unknown key {name!r}", f"did you mean {near[0]!r}?" if near else "")
@@ -253,7 +255,7 @@ def _seed_url(environment: Mapping[str, str]) -> str:
     if port.startswith("tcp://"):  # not for us: what Kubernetes sets for a service named "db"
         port = "3306"
     port_key = Key("DB_PORT", _integer(1, 65535), None)
-    from urllib.parse import quote  # noqa: PLC0415
+    from urllib.parse import quote
 
     user = quote(environment.get("DB_USER", "") or "root", safe="")
     name = quote(environment.get("DB_NAME", "") or "multinic", safe="")

@@ -11,6 +11,7 @@ from typing import Any
 
 from multinic.errors import ConfigError, Refused
 from multinic.plan import Interface, Plan
+from multinic.text import shown
 
 VERSION = 1
 
@@ -37,7 +38,9 @@ def _interface(interface: Interface) -> dict[str, Any]:
         "state": str(interface.state),
         "reason": interface.reason,
         "message": interface.message,
-        "changes": [{"field": c.field, "from": c.old or None, "to": c.new or None} for c in interface.changes],
+        "changes": [
+            {"field": c.field, "from": c.old or None, "to": c.new or None} for c in interface.changes
+        ],
         "files": [
             {"path": c.path, "action": c.action, "mode": f"{c.mode:04o}", "from": c.old, "to": c.new}
             for c in interface.files
@@ -54,12 +57,12 @@ def check_fresh(saved: Mapping[str, Any], plan: Plan) -> None:
     now = document(plan)
     for field, what in (("node", "node"), ("backend", "backend")):
         if saved.get(field) != now[field]:
-            raise Refused(
-                f"the saved plan is for {what} {saved.get(field)!r}, this is {now[field]!r}; nothing was changed"
-            )
+            there = shown(saved.get(field))
+            raise Refused(f"the saved plan is for {what} {there}, this is {now[field]}; nothing was changed")
     if saved["interfaces"] != now["interfaces"]:
+        what = _difference(saved["interfaces"], now["interfaces"])
         raise Refused(
-            f"the saved plan is stale: {_difference(saved['interfaces'], now['interfaces'])}; nothing was changed",
+            f"the saved plan is stale: {what}; nothing was changed",
             "look at a new one with `multinic plan --out FILE`",
         )
 

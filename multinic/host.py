@@ -79,7 +79,9 @@ class Host:
         finally:
             os.close(descriptor)
         if len(content) > _FILE_LIMIT:
-            raise HostError(f"{path} is larger than {_FILE_LIMIT} bytes", "this is no file of ours: look at it")
+            raise HostError(
+                f"{path} is larger than {_FILE_LIMIT} bytes", "this is no file of ours: look at it"
+            )
         return File(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
     def read(self, path: str) -> str | None:
@@ -182,7 +184,7 @@ class Host:
             return self._run(argv, timeout)
 
     def _run(self, argv: tuple[str, ...], timeout: float) -> str:
-        import subprocess  # noqa: PLC0415 - not needed by a pass that runs no command
+        import subprocess  # not needed by a pass that runs no command
 
         shown = shlex.join(argv)
         # Output goes to files in memory: a grandchild that keeps a pipe open could hang us.

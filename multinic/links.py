@@ -19,7 +19,7 @@ class Links:
     """An open netlink socket for changes. Raises HostError, which names the link."""
 
     def __init__(self, host: Host) -> None:
-        from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 - as slow as ten idle passes
+        from pyroute2 import IPRoute, NetlinkError  # as slow as ten idle passes
 
         self._host = host
         self._error = NetlinkError
@@ -135,7 +135,7 @@ _HINTS = {errno.EPERM: "run as root", errno.ENODEV: "the link was unplugged mean
 
 
 def _words(code: int) -> str:
-    import os  # noqa: PLC0415
+    import os
 
     return os.strerror(code)
 

@@ -44,7 +44,9 @@ def _holder(descriptor: int) -> str:
                 words = line.split()
                 if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode) and words[4] != "0":
                     with open(f"/proc/{words[4]}/cmdline", encoding="utf-8", errors="replace") as command:
-                        return f"process {words[4]} ({printable(command.read().replace(chr(0), ' ')).strip()})"
+                        return (
+                            f"process {words[4]} ({printable(command.read().replace(chr(0), ' ')).strip()})"
+                        )
     except (OSError, IndexError):
         pass  # it ended just now, or belongs to another process namespace
     return "a process that cannot be seen from here"

@@ -1,4 +1,4 @@
-"""One line per decision, as text or JSON. Not `logging`: an idle pass must not pay for what it does not say."""
+"""One line per decision, as text or JSON. Not `logging`: an idle pass must not pay for it."""
 
 from __future__ import annotations
 
@@ -50,4 +50,4 @@ class Log:
             start = f"{name}: " if name and not msg.startswith(f"{name}:") else ""
             mark = "" if level == "info" else f"{level}: "
             line = printable(f"{mark}{start}{msg}")
-        print(line, file=self.stream, flush=True)  # noqa: T201 - the one place that writes the log
+        print(line, file=self.stream, flush=True)

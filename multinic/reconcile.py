@@ -16,6 +16,7 @@ from multinic import __version__, backend, checkpoint, record, source
 from multinic.apply import Result, apply, current_links
 from multinic.backend import Backend
 from multinic.config import Settings, host_name
+from multinic.diff import Policy, diff
 from multinic.errors import ConfigError, Exit, Refused, SourceError
 from multinic.host import Host
 from multinic.lock import only_one
@@ -23,10 +24,11 @@ from multinic.log import Log
 from multinic.model import Desired, DesiredLink, Held, Mac, Observed
 from multinic.naming import slot_of
 from multinic.observe import observe
-from multinic.plan import Interface, Plan, Policy, State, diff
+from multinic.plan import Interface, Plan, State
 from multinic.record import Memory
 from multinic.render import OVERRIDES, Renderer, fingerprint
-from multinic.report import Report, database as database_report, statefile
+from multinic.report import Report, statefile
+from multinic.report import database as database_report
 from multinic.source.database import Database
 
 _ASK_AGAIN = 3600.0  # seconds after which a table that was missing is looked for again
@@ -59,7 +61,9 @@ class View:
 class Rendering:
     """Files of interfaces, from the last rendering where nothing that goes into them has changed."""
 
-    def __init__(self, host: Host, chosen: Backend, known: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+    def __init__(
+        self, host: Host, chosen: Backend, known: Mapping[str, tuple[str, Mapping[str, str]]]
+    ) -> None:
         self._overrides = host.path(OVERRIDES)
         self._backend = chosen
         self._inputs = [__version__, chosen.NAME, fingerprint(self._overrides)]
@@ -119,10 +123,12 @@ def verdict(shown: Plan) -> Exit:
 
 
 def rendered(view: View, names: Sequence[str]) -> dict[str, str]:
-    """Return the files of the named interfaces, or of all: path → text. Raises ConfigError for an unknown name."""
+    """Return the files of the named interfaces, or of all: path → text. Raises ConfigError."""
     wanted = {i.name: i.desired for i in view.plan.interfaces if i.desired and i.name}
     if unknown := [name for name in names if name not in wanted]:
-        raise ConfigError(f"no interface {unknown[0]!r} on this node", f"there are {', '.join(wanted) or 'none'}")
+        raise ConfigError(
+            f"no interface {unknown[0]!r} on this node", f"there are {', '.join(wanted) or 'none'}"
+        )
     files: dict[str, str] = {}
     for name, link in wanted.items():
         if not names or name in names:
@@ -130,7 +136,9 @@ def rendered(view: View, names: Sequence[str]) -> dict[str, str]:
     return files
 
 
-def reconcile(settings: Settings, host: Host, log: Log, *, confirm: Callable[[View], bool] | None = None) -> Exit:
+def reconcile(
+    settings: Settings, host: Host, log: Log, *, confirm: Callable[[View], bool] | None = None
+) -> Exit:
     """Do one full pass; `confirm` may look at the plan first and say no.
 
     Raises Locked, SourceError, ConfigError and HostError, each before anything is changed.
@@ -205,9 +213,8 @@ def _remembered(view: View, results: tuple[Result, ...]) -> Memory:
 def _held(interface: Interface, held: Held | None, slot: int, state: State | None) -> Held:
     before = held or Held(slot)
     link = interface.link
-    if link is not None and interface.state is State.CREATE:
-        before = replace(before, name_before=link.name, mtu_before=link.mtu)
-    elif link is not None and before.mtu_before is None and slot_of(link.name) is None:
+    unknown = before.mtu_before is None and link is not None and slot_of(link.name) is None
+    if link is not None and (interface.state is State.CREATE or unknown):
         before = replace(before, name_before=link.name, mtu_before=link.mtu)
     applied = before.applied
     if state in (State.CONVERGED, State.UNCHANGED):
@@ -226,7 +233,9 @@ def _report_to(database: Database, desired: Desired, report: Report, log: Log) -
 
 def recover(host: Host, log: Log) -> bool:
     """Put back what an interrupted run left half done; return whether there was anything."""
-    return _undo(host, checkpoint.PATH, log, "a change was interrupted; its interfaces are put back as they were")
+    return _undo(
+        host, checkpoint.PATH, log, "a change was interrupted; its interfaces are put back as they were"
+    )
 
 
 def rollback(settings: Settings, host: Host, log: Log) -> bool:  # noqa: ARG001
@@ -241,7 +250,7 @@ def _undo(host: Host, path: str, log: Log, what: str) -> bool:
     saved = checkpoint.load(host, path)
     if saved is None:
         return False
-    from multinic.links import Links  # noqa: PLC0415 - only after a crash, or by hand
+    from multinic.links import Links  # only after a crash, or by hand
 
     log.warning(what, reason="recovered")
     chosen, _ = backend.choose(saved.backend, host)

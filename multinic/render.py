@@ -35,7 +35,7 @@ class Renderer:
     """The templates, loaded once a pass and only when something must be rendered."""
 
     def __init__(self, overrides: Path) -> None:
-        import jinja2  # noqa: PLC0415 - a converged host renders nothing
+        import jinja2  # a converged host renders nothing
 
         self._jinja2 = jinja2
         self._environment = jinja2.Environment(  # noqa: S701 - configuration files, not HTML

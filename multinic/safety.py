@@ -14,7 +14,9 @@ from multinic.model import IPAddress, Mac, Observed, ObservedLink
 from multinic.naming import slot_of
 
 # Kinds of links (IFLA_INFO_KIND) that copy the MAC address of a real link below them.
-STACKED = frozenset({"vlan", "macvlan", "macvtap", "ipvlan", "bridge", "bond", "team", "vrf", "hsr", "macsec"})
+STACKED = frozenset(
+    {"vlan", "macvlan", "macvtap", "ipvlan", "bridge", "bond", "team", "vrf", "hsr", "macsec"}
+)
 _LINK_SCOPE = 253  # RT_SCOPE_LINK: from here on, addresses that mean nothing beyond the link
 
 
@@ -52,7 +54,9 @@ def in_use(link: ObservedLink, observed: Observed, database: IPAddress | None) -
     for found in link.addresses:
         if not found.kernel and found.scope < _LINK_SCOPE:
             return Block("in-use", f"link {link.name} has the address {found.address}, which is not ours")
-    uppers = sorted(other.name for other in observed.links if other.parent == link.index and other.kind in STACKED)
+    uppers = sorted(
+        other.name for other in observed.links if other.parent == link.index and other.kind in STACKED
+    )
     if uppers:
         return Block("in-use", f"link {link.name} carries {', '.join(uppers)}")
     for path, text in sorted(observed.foreign.items()):
@@ -76,7 +80,8 @@ def vital(link: ObservedLink, observed: Observed, database: IPAddress | None) ->
 
 def links_towards(address: IPAddress, observed: Observed) -> set[int]:
     """Return the links of the most specific routes to `address`."""
-    best, links = -1, set()
+    best = -1
+    links: set[int] = set()
     for route in observed.routes:
         if route.to.version == address.version and address in route.to:
             if route.to.prefixlen > best:

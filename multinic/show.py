@@ -1,4 +1,4 @@
-"""Plans, states and files for a person: tables and coloured diffs. Imports rich; never part of an idle pass."""
+"""Plans, states and files for a person: tables and coloured diffs. Never part of an idle pass."""
 
 from __future__ import annotations
 
@@ -70,14 +70,16 @@ def _details(out: Console, interface: Interface) -> None:
     if str(interface.state) == "unchanged":
         return
     out.print()
-    out.print(Text.assemble((interface.name or interface.mac_text, "bold"), f": {printable(interface.message)}"))
+    out.print(
+        Text.assemble((interface.name or interface.mac_text, "bold"), f": {printable(interface.message)}")
+    )
     for change in interface.changes:
         out.print(Text(f"    {printable(str(change))}"))
-    for change in interface.files:
-        mode = f" (mode {change.old_mode:04o} → {change.mode:04o})" if change.action == "chmod" else ""
-        mode = mode if change.old_mode is not None else ""
-        out.print(Text(f"  {change.action} {change.path}{mode}"))
-        for line in file_diff(change.path, change.old or "", change.new or ""):
+    for file in interface.files:
+        chmod = file.action == "chmod" and file.old_mode is not None
+        mode = f" (mode {file.old_mode:04o} → {file.mode:04o})" if chmod else ""
+        out.print(Text(f"  {file.action} {file.path}{mode}"))
+        for line in file_diff(file.path, file.old or "", file.new or ""):
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
             out.print(Text(f"    {printable(line)}", style=colour))
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from multinic import record
 from multinic.host import Host
-from multinic.model import Mac, ObservedLink
+from multinic.model import Mac, Observed, ObservedLink
 from multinic.naming import name_of, slot_of
 from multinic.netlink import Reader
 from multinic.report import statefile
 from multinic.safety import resolve
-from multinic.model import Observed
 
 
 def status(host: Host) -> dict[str, Any]:
@@ -24,9 +23,9 @@ def status(host: Host) -> dict[str, Any]:
         known.setdefault(str(mac), _unknown(name_of(held.slot), str(mac)))
     spoken = set(known)
     for link in observed.links:
-        mac = link.permanent_mac or link.mac
-        if slot_of(link.name) is not None and str(mac) not in spoken:
-            known[str(mac)] = _unknown(link.name, str(mac or ""))
+        carried = str(link.permanent_mac or link.mac or "")
+        if slot_of(link.name) is not None and carried not in spoken:
+            known[carried] = _unknown(link.name, carried)
     interfaces = [_with_live(item, observed) for item in known.values()]
     interfaces.sort(key=lambda item: (slot_of(item["name"] or "") is None, slot_of(item["name"] or "") or 0))
     return {

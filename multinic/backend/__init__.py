@@ -64,7 +64,7 @@ def choose(name: str, host: Host) -> tuple[Backend, str]:
 
     Raises ConfigError when it cannot be used here.
     """
-    from multinic.backend import netlink, netplan  # noqa: PLC0415 - they import this module's types
+    from multinic.backend import netlink, netplan  # they import this module's types
 
     known: dict[str, Backend] = {"netplan": netplan, "netlink": netlink}
     if name != "auto":

@@ -91,7 +91,9 @@ def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
 def _blame(error: CommandFailed, candidates: Sequence[Interface]) -> dict[str, str]:
     """Return whose file the generator complains of, by the file name in its message."""
     named = _BLAMED.search(error.stderr)
-    blamed = [i for i in candidates if named and i.name == named[1] and i.files and i.state is not State.DELETE]
+    blamed = [
+        i for i in candidates if named and i.name == named[1] and i.files and i.state is not State.DELETE
+    ]
     if not blamed:
         raise HostError(
             f"netplan cannot read this host's configuration: {error.stderr.strip() or error}",
@@ -163,7 +165,9 @@ def activate(host: Host, links: Links, interfaces: Sequence[Interface], staged: 
     if staged.runtime:
         reload(host)
     for interface in interfaces:
-        if interface.state is not State.DELETE and not staged.runtime.keys() & set(runtime_paths(interface.name)):
+        if interface.state is not State.DELETE and not staged.runtime.keys() & set(
+            runtime_paths(interface.name)
+        ):
             converge(links, interface)
 
 

@@ -15,11 +15,11 @@ def connect(settings: DatabaseSettings) -> Database:
     """
     scheme = settings.url.partition(":")[0]
     if scheme == "mysql":
-        from multinic.source import mysql  # noqa: PLC0415 - one of the two is needed
+        from multinic.source import mysql  # one of the two is needed
 
         return mysql.connect(settings)
     if scheme == "sqlite":
-        from multinic.source import sqlite  # noqa: PLC0415
+        from multinic.source import sqlite
 
         return sqlite.connect(settings)
     if not settings.url:

@@ -24,7 +24,7 @@ OR i.attached_node_name LIKE {p} ESCAPE '!' ORDER BY i.id"""
 _JOIN = " LEFT JOIN multi_subnet s ON s.subnet_id = i.subnet_id"
 
 
-class MissingTable(Exception):  # noqa: N818 - a signal between this package's modules, not an error
+class MissingTable(Exception):
     """A statement named a table that the database lacks."""
 
 

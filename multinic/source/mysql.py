@@ -48,13 +48,13 @@ class Target:
 class _Connection(pymysql.connections.Connection):  # type: ignore[type-arg,unused-ignore]
     """A connection that sends nothing of its own: the handshake already asks for utf8mb4."""
 
-    def set_character_set(self, charset: str, collation: str | None = None) -> None:  # noqa: ARG002
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Do not send SET NAMES: one statement a pass, on thousands of hosts, is the budget."""
 
 
 def parse_url(url: str) -> Target:
     """Return the parts of `mysql://user@host1,host2:3306/name?ssl_ca=…`. Raises ConfigError."""
-    from urllib.parse import parse_qsl, unquote  # noqa: PLC0415
+    from urllib.parse import parse_qsl, unquote
 
     match = _URL.fullmatch(url)
     if not match:
@@ -106,7 +106,8 @@ def connect(settings: DatabaseSettings, *, database: bool = True) -> Database:
             continue
         return _database(connection, where)
     raise SourceError(
-        "; ".join(problems), "check that the database runs and that this host may reach it; nothing was changed"
+        "; ".join(problems),
+        "check that the database runs and that this host may reach it; nothing was changed",
     )
 
 
@@ -147,9 +148,7 @@ def _open(target: Target, host: str, port: int, settings: DatabaseSettings, *, d
 
 
 def _database(connection: _Connection, where: str) -> Database:
-    def execute(
-        statement: str, parameters: Sequence[Any]
-    ) -> tuple[list[str], Iterable[Sequence[Any]], int]:
+    def execute(statement: str, parameters: Sequence[Any]) -> tuple[list[str], Iterable[Sequence[Any]], int]:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statement, tuple(parameters) or None)
@@ -190,7 +189,7 @@ def _database(connection: _Connection, where: str) -> Database:
 
 def _peer(connection: _Connection) -> IPAddress | None:
     """Return the address that answered; None for a Unix socket."""
-    peer = connection._sock.getpeername()  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001
+    peer = connection._sock.getpeername()  # type: ignore[attr-defined,unused-ignore]
     if not isinstance(peer, tuple):
         return None
     address = ip_address(peer[0].partition("%")[0])

@@ -41,7 +41,7 @@ class _Bad(ValueError):
 
 
 def node_patterns(node: str) -> tuple[str, str, str]:
-    """Return the three LIKE patterns that find the rows of a node: full name, short name, short name with a domain."""
+    """Return the LIKE patterns that find a node's rows: full name, short name, short name with a domain."""
     full = _escaped(node)
     short = _escaped(node.partition(".")[0])
     return full, short, f"{short}.%"

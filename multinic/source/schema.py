@@ -75,11 +75,11 @@ def init(settings: DatabaseSettings) -> Iterator[str]:
 def _connect(settings: DatabaseSettings) -> Database:
     scheme = settings.url.partition(":")[0]
     if scheme == "sqlite":
-        from multinic.source import sqlite  # noqa: PLC0415
+        from multinic.source import sqlite
 
         return sqlite.connect(settings, create=True)
     if scheme == "mysql":
-        from multinic.source import mysql  # noqa: PLC0415
+        from multinic.source import mysql
 
         try:
             return mysql.connect(settings)
@@ -87,7 +87,8 @@ def _connect(settings: DatabaseSettings) -> Database:
             mysql.create_database(settings)
             return mysql.connect(settings)
     raise ConfigError(
-        "no database is configured", "give --database-url mysql://user@host/name or sqlite:////path/to/file.db"
+        "no database is configured",
+        "give --database-url mysql://user@host/name or sqlite:////path/to/file.db",
     )
 
 

@@ -27,7 +27,7 @@ def connect(settings: DatabaseSettings, *, create: bool = False) -> Database:
     """Open the file; a missing one is an unreachable database unless `create`. Raises SourceError."""
     path = path_of(settings.url)
     mode = "rwc" if create else "rw" if os.access(path, os.W_OK) else "ro"
-    from urllib.parse import quote  # noqa: PLC0415 - only SQLite needs it
+    from urllib.parse import quote  # only SQLite needs it
 
     try:
         connection = sqlite3.connect(
@@ -39,9 +39,7 @@ def connect(settings: DatabaseSettings, *, create: bool = False) -> Database:
         raise SourceError(f"cannot open the database {path}: {e}", hint) from None
     where = f"sqlite {path}"
 
-    def execute(
-        statement: str, parameters: Sequence[Any]
-    ) -> tuple[list[str], Iterable[Sequence[Any]], int]:
+    def execute(statement: str, parameters: Sequence[Any]) -> tuple[list[str], Iterable[Sequence[Any]], int]:
         try:
             cursor = connection.execute(statement, tuple(parameters))
             return [item[0] for item in cursor.description or ()], cursor.fetchall(), cursor.rowcount

@@ -1,0 +1,371 @@
+"""The diff: a pure function from desired and observed to a plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from multinic import safety
+from multinic.model import (
+    Desired,
+    DesiredLink,
+    Held,
+    InvalidRow,
+    IPInterface,
+    Mac,
+    Observed,
+    ObservedLink,
+    Record,
+)
+from multinic.naming import assign, merge, name_of, slot_of
+from multinic.plan import Change, FileChange, Interface, Plan, State
+
+Files = Mapping[str, str]
+_ANY_MAC = re.compile(r"(?<![0-9A-Fa-f:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:-])")
+_ANY_ADDRESS = re.compile(r"[0-9A-Fa-f.:]+/\d{1,3}")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the diff needs to know of settings and backend."""
+
+    backend: str
+    max_interfaces: int
+    mode: int
+    """Permission bits of managed files."""
+    files: Callable[[str, DesiredLink], Files]
+    """Render the files of one interface: name and desired link → path → text."""
+    slot_of_file: Callable[[str], int | None]
+    """The slot that a managed file belongs to, by its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Orphan:
+    slot: int
+    mac: Mac | None
+    link: ObservedLink | None
+    held: Held | None
+
+
+def diff(desired: Desired, observed: Observed, record: Record, policy: Policy) -> Plan:
+    """Return the actions that turn `observed` into `desired`; nothing pending means converged."""
+    return Plan(desired.node, policy.backend, tuple(_Diff(desired, observed, record, policy).interfaces()))
+
+
+def held_slots(
+    observed: Observed, record: Record, slot_of_file: Callable[[str], int | None]
+) -> dict[Mac, int]:
+    """Return which MAC holds which slot: our record first, then managed files, then live names.
+
+    So a slot survives a wiped record, and a link renamed by hand gets its own name back.
+    """
+    in_files: dict[Mac, int] = {}
+    for path, text in sorted(observed.files.items()):
+        slot, mac = slot_of_file(path), mac_in(text)
+        if slot is not None and mac is not None:
+            in_files.setdefault(mac, slot)
+    live: dict[Mac, int] = {}
+    for link in observed.links:
+        slot, mac = slot_of(link.name), link.permanent_mac or link.mac
+        if slot is not None and mac is not None:
+            live.setdefault(mac, slot)
+    return merge({mac: held.slot for mac, held in record.items()}, in_files, live)
+
+
+def mac_in(text: str) -> Mac | None:
+    """Return the first MAC address in a managed file."""
+    match = _ANY_MAC.search(text)
+    try:
+        return Mac(match[0]) if match else None
+    except ValueError:
+        return None
+
+
+class _Diff:
+    """The working state of one diff; nothing of it outlives the call."""
+
+    def __init__(self, desired: Desired, observed: Observed, record: Record, policy: Policy) -> None:
+        self.desired, self.observed, self.record, self.policy = desired, observed, record, policy
+        self.held = held_slots(observed, record, policy.slot_of_file)
+        self.wanted = {link.mac: link for link in desired.links}
+        self.kept = self._macs_of_invalid_rows()
+        self.names_in_use = {link.name for link in observed.links}
+
+    def interfaces(self) -> Iterator[Interface]:
+        orphans = [self._orphan(orphan) for orphan in self._orphans()]
+        reserved = {
+            *(slot for mac, slot in self.held.items() if mac in self.kept),
+            *(slot_of(orphan.name) for orphan in orphans if orphan.state is State.BLOCKED),
+        }
+        slots = assign(
+            self.wanted, self.held, (s for s in reserved if s is not None), self.policy.max_interfaces
+        )
+        wanted = [
+            self._wanted(self.wanted[mac], slots.get(mac))
+            for mac in sorted(self.wanted, key=lambda mac: (slots.get(mac, 1 << 30), mac))
+        ]
+        written = {change.path for interface in wanted for change in interface.files}
+        rendered = {path for i in wanted if i.desired and i.name for path in self._files(i.name, i.desired)}
+        for orphan in orphans:  # a file that its slot's next owner takes over is not removed
+            files = tuple(change for change in orphan.files if change.path not in written | rendered)
+            if files or orphan.changes or orphan.state is State.BLOCKED:
+                yield replace(orphan, files=files)
+        yield from wanted
+        for row in self.desired.invalid:
+            yield self._invalid(row)
+
+    def _macs_of_invalid_rows(self) -> set[Mac]:
+        """Return the MACs that invalid rows speak of: what these have stays as it is."""
+        by_port = {held.port_id: mac for mac, held in self.record.items() if held.port_id}
+        macs = {row.mac or by_port.get(row.port_id) for row in self.desired.invalid}
+        return {mac for mac in macs if mac is not None}
+
+    @property
+    def _unattributed(self) -> InvalidRow | None:
+        """The first row of which nobody can say whose link it means."""
+        ports = {held.port_id for held in self.record.values() if held.port_id}
+        for row in self.desired.invalid:
+            if row.mac is None and row.port_id not in ports:
+                return row
+        return None
+
+    def _orphans(self) -> Iterator[_Orphan]:
+        """Yield everything managed that no row speaks of, by slot."""
+        spoken = self.wanted.keys() | self.kept
+        slots_spoken = {slot for mac, slot in self.held.items() if mac in spoken}
+        found: dict[int, _Orphan] = {}
+        for mac, slot in self.held.items():
+            if mac not in spoken:
+                link = safety.resolve(mac, self.observed)
+                real = link if isinstance(link, ObservedLink) else None
+                found[slot] = _Orphan(slot, mac, real, self.record.get(mac))
+        for path in self.observed.files:  # a file without a MAC, or of a slot that nobody holds
+            slot_or_none = self.policy.slot_of_file(path)
+            if slot_or_none is not None and slot_or_none not in found and slot_or_none not in slots_spoken:
+                found[slot_or_none] = _Orphan(slot_or_none, None, None, None)
+        known = {orphan.link.index for orphan in found.values() if orphan.link}
+        for link in self.observed.links:  # a link that merely bears one of our names
+            slot_or_none = slot_of(link.name)
+            mac_of_link = link.permanent_mac or link.mac
+            if slot_or_none is not None and link.index not in known and mac_of_link not in spoken:
+                previous = found.get(slot_or_none)
+                if previous is None or previous.link is None:
+                    held = previous.held if previous else None
+                    mac_or_none = (previous.mac if previous else None) or mac_of_link
+                    found[slot_or_none] = _Orphan(slot_or_none, mac_or_none, link, held)
+        yield from (found[slot] for slot in sorted(found))
+
+    def _orphan(self, orphan: _Orphan) -> Interface:
+        name, link, observed = name_of(orphan.slot), orphan.link, self.observed
+        files = tuple(
+            FileChange(path, text, None, self.policy.mode, observed.modes.get(path))
+            for path, text in sorted(observed.files.items())
+            if self.policy.slot_of_file(path) == orphan.slot
+        )
+        interface = Interface(
+            name=name,
+            mac=orphan.mac,
+            mac_text=str(orphan.mac or ""),
+            port_id=orphan.held.port_id if orphan.held else "",
+            row_id=None,
+            state=State.DELETE,
+            reason="orphan",
+            message="no row of the database speaks of it any more",
+            files=files,
+            link=link,
+            held=orphan.held,
+        )
+        if row := self._unattributed:
+            return replace(
+                interface,
+                state=State.BLOCKED,
+                reason="incomplete-read",
+                message=f"not removed while {row.message.split(':')[0]} cannot be attributed to a link",
+                files=(),
+            )
+        if link is None:
+            return interface
+        if block := safety.vital(link, observed, self.desired.database_address):
+            return replace(
+                interface,
+                state=State.BLOCKED,
+                reason=block.rule,
+                message=f"not removed: {block.message}",
+                files=(),
+            )
+        return replace(interface, changes=tuple(self._freeing(link, orphan.held)))
+
+    def _freeing(self, link: ObservedLink, held: Held | None) -> Iterator[Change]:
+        """Yield what gives a link back as it was before us."""
+        if slot_of(link.name) is not None:
+            name = safety.free_name(link, held.name_before if held else "", self.names_in_use)
+            self.names_in_use.add(name)
+            yield Change("name", link.name, name)
+        elif held is None or held.applied is None:
+            return  # renamed away already, and nothing known to be ours on it
+        for found in link.addresses:
+            if not found.kernel:
+                yield Change("address", str(found.address), "")
+        if link.up:
+            yield Change("state", "up", "down")
+        if held and held.mtu_before and held.mtu_before != link.mtu:
+            yield Change("mtu", str(link.mtu), str(held.mtu_before))
+
+    def _wanted(self, desired: DesiredLink, slot: int | None) -> Interface:
+        interface = Interface(
+            name="" if slot is None else name_of(slot),
+            mac=desired.mac,
+            mac_text=str(desired.mac),
+            port_id=desired.port_id,
+            row_id=desired.row_id,
+            state=State.UNCHANGED,
+            reason="converged",
+            message="as desired",
+            desired=desired,
+            held=self.record.get(desired.mac),
+        )
+        if slot is None:
+            message = (
+                f"row {desired.row_id}: no slot is left for {desired.mac}: "
+                f"{len(self.wanted)} rows, max_interfaces is {self.policy.max_interfaces}"
+            )
+            return replace(interface, state=State.INVALID, reason="no-free-slot", message=message)
+        link = safety.resolve(desired.mac, self.observed)
+        if isinstance(link, safety.Block):
+            return _blocked(interface, link)
+        if link is not None:
+            interface = replace(interface, link=link)
+            if problem := _mtu_problem(desired, link):
+                return replace(interface, state=State.INVALID, reason="mtu-out-of-range", message=problem)
+        return self._compared(interface, desired, link)
+
+    def _compared(self, interface: Interface, desired: DesiredLink, link: ObservedLink | None) -> Interface:
+        files = tuple(self._file_changes(interface.name, desired))
+        if link is None:
+            return replace(
+                interface,
+                state=State.WAITING,
+                reason="not-plugged-in",
+                message=f"no link has the MAC address {desired.mac} yet; it is configured when plugged in",
+                files=files,
+            )
+        changes = tuple(self._link_changes(interface, desired, link))
+        managed = slot_of(link.name) is not None or (
+            desired.mac in self.record and self.record[desired.mac].applied is not None
+        )
+        rule = safety.vital if managed else safety.in_use
+        if (changes or files) and (block := rule(link, self.observed, self.desired.database_address)):
+            return _blocked(interface, block)
+        if not changes and not files:
+            return interface
+        if not managed:
+            return replace(
+                interface,
+                state=State.CREATE,
+                reason="new",
+                message=f"link {link.name} is to become {interface.name}",
+                changes=changes,
+                files=files,
+            )
+        reason = _why(interface.held, desired)
+        message = _WHY[reason]
+        return replace(
+            interface, state=State.UPDATE, reason=reason, message=message, changes=changes, files=files
+        )
+
+    def _link_changes(
+        self, interface: Interface, desired: DesiredLink, link: ObservedLink
+    ) -> Iterator[Change]:
+        if link.name != interface.name:
+            yield Change("name", link.name, interface.name)
+        if not link.up:
+            yield Change("state", "down", "up")
+        mtu = desired.mtu or self._mtu_without_wish(desired.mac)
+        if mtu and mtu != link.mtu:
+            yield Change("mtu", str(link.mtu), str(mtu))
+        present = {found.address for found in link.addresses if not found.dadfailed}
+        for address in sorted(self._ours(interface, link) - set(desired.addresses), key=str):
+            yield Change("address", str(address), "")
+        for address in desired.addresses:
+            if address not in present:
+                yield Change("address", "", str(address))
+
+    def _mtu_without_wish(self, mac: Mac) -> int | None:
+        """Return the MTU to go back to when the database no longer asks for one."""
+        held = self.record.get(mac)
+        return held.mtu_before if held and held.applied and held.applied.mtu else None
+
+    def _ours(self, interface: Interface, link: ObservedLink) -> set[IPInterface]:
+        """Return the addresses on a link that we put there: only these are ours to take away.
+
+        A virtual address that someone adds to a managed link (keepalived) stays. Without a
+        record, the managed file says what was configured.
+        """
+        present = {found.address for found in link.addresses}
+        if interface.held and interface.held.applied:
+            return present & set(interface.held.applied.addresses)
+        slot = slot_of(interface.name)
+        texts = [t for p, t in self.observed.files.items() if self.policy.slot_of_file(p) == slot]
+        words = {word.lower() for text in texts for word in _ANY_ADDRESS.findall(text)}
+        return {address for address in present if str(address).lower() in words}
+
+    def _files(self, name: str, desired: DesiredLink) -> Files:
+        return self.policy.files(name, desired)
+
+    def _file_changes(self, name: str, desired: DesiredLink) -> Iterator[FileChange]:
+        slot, rendered = slot_of(name), self._files(name, desired)
+        for path, text in sorted(self.observed.files.items()):
+            if self.policy.slot_of_file(path) == slot and path not in rendered:
+                yield FileChange(path, text, None, self.policy.mode, self.observed.modes.get(path))
+        for path, text in sorted(rendered.items()):
+            old, old_mode = self.observed.files.get(path), self.observed.modes.get(path)
+            if old != text or old_mode != self.policy.mode:
+                yield FileChange(path, old, text, self.policy.mode, old_mode)
+
+    def _invalid(self, row: InvalidRow) -> Interface:
+        by_port = {held.port_id: mac for mac, held in self.record.items() if held.port_id}
+        mac = row.mac or by_port.get(row.port_id)
+        return Interface(
+            name=name_of(self.held[mac]) if mac in self.held else "",
+            mac=mac,
+            mac_text=row.mac_text,
+            port_id=row.port_id,
+            row_id=row.row_id,
+            state=State.INVALID,
+            reason=row.reason,
+            message=row.message,
+            held=self.record.get(mac) if mac else None,
+        )
+
+
+def _mtu_problem(desired: DesiredLink, link: ObservedLink) -> str:
+    if desired.mtu is None:
+        return ""
+    if desired.mtu < link.min_mtu or (link.max_mtu and desired.mtu > link.max_mtu):
+        limits = f"{link.min_mtu}..{link.max_mtu or 'any'}"
+        return f"row {desired.row_id}: mtu {desired.mtu} is outside what link {link.name} can do ({limits})"
+    return ""
+
+
+_WHY = {
+    "adopt": "the link has our name, but this host remembers nothing of it",
+    "drift": "the host differs from what was configured",
+    "changed": "the database asks for something new",
+}
+
+
+def _why(held: Held | None, desired: DesiredLink) -> str:
+    if held is None or held.applied is None:
+        return "adopt"
+    return "drift" if same(held.applied, desired) else "changed"
+
+
+def same(one: DesiredLink, other: DesiredLink) -> bool:
+    """Return whether two rows ask for the same; a replaced row has a new id."""
+    return replace(one, row_id=0, port_id="") == replace(other, row_id=0, port_id="")
+
+
+def _blocked(interface: Interface, block: safety.Block) -> Interface:
+    message = f"row {interface.row_id} is not carried out: {block.message}"
+    return replace(interface, state=State.BLOCKED, reason=block.rule, message=message)
