@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,11 +24,11 @@ def clean(box: Box) -> Box:
     return box
 
 
-def coverage_file() -> str | None:
+def coverage_file() -> Path | None:
     """Return the data file of the coverage measurement that we run under, if we do."""
     try:
         from coverage import Coverage
     except ImportError:
         return None
     measured = Coverage.current()
-    return os.path.abspath(str(measured.get_option("run:data_file"))) if measured else None  # noqa: PTH100
+    return Path(str(measured.get_option("run:data_file"))).absolute() if measured else None

@@ -1,7 +1,7 @@
 """A booted host for tests: systemd, udev, netplan and systemd-networkd in a throw-away container.
 
     with Box() as box:
-        box.plug("52:54:00:00:00:07", network="lan")
+        box.plug("eth1", "52:54:00:00:00:07")
         box.run("netplan", "--version").stdout
 
 Nothing of it is seen by the machine underneath: no link, no mount, no D-Bus name. Two network namespaces
@@ -33,6 +33,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.host.image import build_image, image_path
+from tests.namespaces import Event, monitor
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLS = ("ip", "mount", "nsenter", "systemd-nspawn", "unshare")
@@ -42,7 +43,8 @@ DEFAULT_RULES = (0, 32766, 32767)
 LEFT_BEHIND = (
     "/etc/netplan/*multinic*",
     "/run/systemd/network/*multinic*",
-    "/etc/systemd/network/*multinic*.link",
+    "/run/udev/rules.d/*multinic*",
+    "/etc/systemd/network/*multinic*.link*",
     "/etc/systemd/network/*multinic*.network",
     "/etc/multinic",
     "/run/multinic",
@@ -59,11 +61,13 @@ ENVIRONMENT = {
 
 MANAGEMENT_MAC = "52:54:00:99:00:02"
 MANAGEMENT_FILE = "/etc/netplan/50-cloud-init.yaml"
+# Without router advertisements: networkd 252 waits twelve seconds for one before it calls a link configured.
 MANAGEMENT_NETPLAN = """\
 network:
   version: 2
   ethernets:
     eth0:
+      accept-ra: false
       addresses: [10.99.0.2/24]
       routes:
       - to: default
@@ -72,6 +76,9 @@ network:
 
 # netplan (0.106 and later) matches the MAC of a renamed link by PermanentMACAddress=, which no veth has. With
 # that match emptied, Name= is left of it. Only links without a permanent MAC need this; the product must not.
+# In a .link file nothing would be left, so there the drop-in names the MAC (Box.let_udev_know). With it, udev
+# in a box does rename a veth, when it is plugged in and when the host boots. It looks for new .link files
+# only every three seconds: a NIC that arrives sooner keeps its name without a `udevadm control --reload`.
 VETH_DROP_IN = "[Match]\nPermanentMACAddress=\n"
 
 PROGRAM = """\
@@ -146,20 +153,19 @@ def run(
     input: str | None = None,  # noqa: A002 - as subprocess.run calls it
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and return what it printed, byte for byte; past `timeout` kill its process group."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=env,
         start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(None if input is None else input.encode(), timeout=timeout)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+    ) as process:
+        try:
+            out, err = process.communicate(None if input is None else input.encode(), timeout=timeout)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     text = [data.decode(errors="surrogateescape") for data in (out, err)]
     done = subprocess.CompletedProcess(argv, process.returncode, *text)
     if check and done.returncode:
@@ -181,9 +187,9 @@ def eventually(condition: Callable[[], Any], *, timeout: float = 10, what: str =
 class Nic:
     """A link plugged into a box."""
 
-    mac: str
     name: str
     """What the kernel calls it when it appears."""
+    mac: str
     network: str
     port: str
     """The far end, in the cloud."""
@@ -200,30 +206,6 @@ class Stat:
     size: int
     mtime: str
     """With nanoseconds."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that netlink told of a link."""
-
-    kind: str
-    """LINK, ADDR, ROUTE or RULE."""
-    deleted: bool
-    text: str
-
-    def about(self, link: str) -> bool:
-        """Return whether it is about this link, named or by index."""
-        if link.isdigit():
-            return bool(re.match(rf"{link}: ", self.text))
-        return bool(re.search(rf"(^\d+: |\b(?:dev|iif|oif) ){re.escape(link)}(?=[@: ]|$)", self.text))
-
-
-class Events(list[Event]):
-    """What `Box.monitor` collected; complete when its block is left."""
-
-    def about(self, link: str) -> list[Event]:
-        """Return those about one link, by name or index."""
-        return [event for event in self if event.about(link)]
 
 
 class Box:
@@ -254,7 +236,6 @@ class Box:
         self.leader = 0
         self._machine = f"multinic-{ident}"
         self._numbers = itertools.count()
-        self._marks = itertools.cycle(range(1, 255))
         self._exits = ExitStack()
         self._exits_of_host = ExitStack()
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -297,7 +278,7 @@ class Box:
         self._furnish()
         self._namespace(self.cloud, self._exits)
         self._exits.enter_context(self._exits_of_host)
-        self.nics.append(Nic(MANAGEMENT_MAC, f"eth{next(self._numbers)}", "mgmt", "port0"))
+        self.nics.append(Nic("eth0", MANAGEMENT_MAC, "mgmt", "management"))
         self._bridge("mgmt")
         self.in_cloud("ip", "address", "add", f"{self.gateway}/24", "dev", "br-mgmt")
         self._start()
@@ -393,7 +374,7 @@ class Box:
     def _booted(self) -> bool:
         if self._nspawn and self._nspawn.poll() is not None:
             raise RuntimeError(f"the host ended while booting: {self.console_text()}")
-        state = self.run("systemctl", "is-system-running", "--wait", check=False, timeout=BOOT_TIMEOUT)
+        state = self.run("systemctl", "is-system-running", check=False)
         return state.stdout.strip() in {"running", "degraded"}
 
     def _shut_down(self, verb: str) -> None:
@@ -500,6 +481,7 @@ class Box:
         if units:
             self.run("systemctl", "daemon-reload")
         self.write(MANAGEMENT_FILE, MANAGEMENT_NETPLAN, 0o600)
+        self.run("udevadm", "control", "--reload")
         self.run("networkctl", "reload")
         if self._management() != self._management_at_boot:
             self.reboot()
@@ -534,13 +516,16 @@ class Box:
         """Return the link with this MAC, whatever its name is now."""
         return next((link for link in self.links().values() if link.get("address") == mac.lower()), None)
 
-    def plug(self, mac: str, *, network: str = "lan", name: str = "") -> str:
-        """Plug a NIC in, as a cloud does while the host runs, and return the name that the kernel gave it."""
-        number = next(self._numbers)
-        nic = Nic(mac.lower(), name or f"eth{number}", network, f"port{number}")
+    def plug(self, name: str, mac: str, *, network: str = "lan") -> None:
+        """Plug a NIC in, as a cloud does while the host runs; `name` is what the kernel calls it."""
+        nic = Nic(name, mac.lower(), network, f"port{next(self._numbers)}")
         self._connect(nic)
         self.nics.append(nic)
-        return nic.name
+
+    def let_udev_know(self, slot: int, mac: str) -> None:
+        """Make the .link file that the program writes for a slot match a veth, as it would a real NIC."""
+        match = f"[Match]\nPermanentMACAddress=\nMACAddress={mac}\n"
+        self.write(f"/etc/systemd/network/10-netplan-multinic{slot}.link.d/veth.conf", match)
 
     def unplug(self, mac: str) -> None:
         """Take the NICs with this MAC out."""
@@ -578,51 +563,15 @@ class Box:
         run("ip", "-netns", name, "link", "set", "lo", "up")
 
     @contextmanager
-    def monitor(self, link: str = "") -> Iterator[Events]:
-        """Collect what netlink tells of links, addresses, routes and rules of the host while the block runs.
+    def monitor(self, *links: str) -> Iterator[list[Event]]:
+        """Collect what the kernel tells of these links while the block runs, or of all if none is named.
 
-        With `link`, a name or an index, only what is about that one. The list is filled as the block is left.
+        The list is filled as the block is left. A link that is renamed has two names.
         """
-        events = Events()
-        command = ["ip", "-netns", self.host, "-oneline", "monitor", "label"]
-        command += ["link", "address", "route", "rule"]
-        with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-            try:
-                start = self._mark(output, process)
-                try:
-                    yield events
-                finally:
-                    self._mark(output, process)
-                    output.seek(start)
-                    told = _parse_events(output.read().decode(errors="replace"))
-                    events.extend(event for event in told if not link or event.about(link))
-            finally:
-                process.kill()
-                process.wait()
-
-    def _mark(self, output: Any, process: subprocess.Popen[bytes]) -> int:
-        """Cause an event of our own and wait until it is told; return where the output stands after it."""
-        address = f"127.{next(self._marks)}.99.99/32"
-
-        def told() -> int:
-            assert process.poll() is None, "ip monitor ended"
-            run("ip", "-netns", self.host, "address", "add", address, "dev", "lo")
-            run("ip", "-netns", self.host, "address", "delete", address, "dev", "lo")
-            time.sleep(0.02)
-            text = os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0)
-            return text.rfind(b"\n") + 1 if f"[ADDR]Deleted 1: lo    inet {address}".encode() in text else 0
-
-        place: int = eventually(told, what="an event of our own")
-        return place
-
-
-def _parse_events(text: str) -> Iterator[Event]:
-    for line in text.splitlines():
-        if found := re.match(r"\[(LINK|ADDR|ROUTE|RULE)\](Deleted )?(.*)", line):
-            event = Event(found[1], bool(found[2]), found[3])
-            if not re.search(r"127\.\d+\.99\.99\b", event.text):  # ours
-                yield event
+        wanted: list[Event] = []
+        with monitor(["nsenter", f"--net=/run/netns/{self.host}", "--"]) as events:
+            yield wanted
+        wanted.extend(event for event in events if not links or event.link in links)
 
 
 def _children(pid: int) -> list[int]:
