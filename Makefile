@@ -48,6 +48,7 @@ format: ## let ruff put the style right
 
 .PHONY: lock
 lock: ## choose the newest versions that pyproject.toml allows and write them to requirements/
+	@scripts/setup.sh run
 	@scripts/lock.sh
 
 .PHONY: clean

@@ -1,6 +1,7 @@
 """A real MariaDB server in a temporary directory, for the tests alone.
 
-It shares nothing with a database server of the machine: own data, own port, own socket, no configuration file.
+It shares nothing with a database server of the machine: own data, own port, own socket, no configuration
+file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import Any
 from urllib.parse import quote
 
 START_TIMEOUT = 60  # seconds; a loaded machine of two cores needs about two
-SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])  # a user's PATH often lacks it
+# A user's PATH often lacks the last two.
+SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 # Everything a test server can do without: durability, memory, and looking up who connects.
 OPTIONS = (
@@ -72,8 +74,8 @@ class PrivateMariaDB:
     ) -> None:
         """Start the server and wait until it answers on its socket.
 
-        `prefix` is a command to run it under, such as one that enters a network namespace. `address` is what it
-        listens on, there. A server that was stopped starts again with its data and, by default, its port.
+        `prefix` is a command to run it under, such as one that enters a network namespace. `address` is what
+        it listens on, there. A server that was stopped starts again with its data and, by default, its port.
         """
         assert self._process is None, "this server runs already"
         self.host = address
@@ -145,9 +147,15 @@ class PrivateMariaDB:
         os.kill(self.pid, signal.SIGCONT)
 
     def url(
-        self, *, user: str = "root", password: str | None = None, database: str = "", host: str = "", query: str = ""
+        self,
+        *,
+        user: str = "root",
+        password: str | None = None,
+        database: str = "",
+        host: str = "",
+        query: str = "",
     ) -> str:
-        """Return a database.url of multinic; the password is not part of it unless a test wants to see that."""
+        """Return a database.url of multinic; without the password, unless a test wants to see that."""
         secret = "" if password is None else f":{quote(password, safe='')}"
         address = host or (f"[{self.host}]" if ":" in self.host else self.host)
         text = f"mysql://{quote(user, safe='')}{secret}@{address}:{self.port}/{database}"
@@ -183,7 +191,13 @@ class PrivateMariaDB:
         return name
 
     def create_user(
-        self, name: str, password: str = "", grants: Sequence[str] = (), *, tls: bool = False, plugin: str = ""
+        self,
+        name: str,
+        password: str = "",
+        grants: Sequence[str] = (),
+        *,
+        tls: bool = False,
+        plugin: str = "",
     ) -> None:
         """Create (anew) a user who may come from anywhere.
 
@@ -199,9 +213,10 @@ class PrivateMariaDB:
     def statements(self, user: str | None = None) -> Iterator[list[str]]:
         """Record what the server receives during a block; the list is filled when the block ends.
 
-        Everything a client asks for counts, so also what PyMySQL sends on its own when it connects ("SET NAMES ...",
-        "SET AUTOCOMMIT = 0"); a command that is not a query stands by its name ("Init DB multinic"). Not counted, as the
-        server does not log it: a ping; and that a client connects and leaves. `user`: only this user's connections.
+        Everything a client asks for counts, so also what PyMySQL sends on its own when it connects ("SET
+        NAMES ...", "SET AUTOCOMMIT = 0"); a command that is not a query stands by its name ("Init DB
+        multinic"). Not counted, as the server does not log it: a ping; and that a client connects and leaves.
+        `user`: only this user's connections.
         """
         received: list[str] = []
         with self.connect() as control, control.cursor() as cursor:
@@ -269,11 +284,11 @@ class PrivateMariaDB:
         )
         names.write_text(f"subjectAltName=DNS:localhost,IP:127.0.0.1,IP:{self.host}\n")
         new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        sign = ["openssl", "x509", "-req", "-days", "2", "-CA", ca, "-CAkey", ca_key, "-CAcreateserial"]
         for command in (
             [*new, "-x509", "-days", "2", "-subj", "/CN=multinic tests", "-keyout", ca_key, "-out", ca],
             [*new, "-subj", "/CN=localhost", "-keyout", key, "-out", request],
-            ["openssl", "x509", "-req", "-days", "2", "-in", request, "-out", certificate]
-            + ["-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-extfile", names],
+            [*sign, "-extfile", names, "-in", request, "-out", certificate],
         ):
             subprocess.run(command, check=True, capture_output=True)
         self.ca = ca

@@ -1,8 +1,8 @@
 """Throw-away network namespaces with links that are plugged in and out, as a cloud does it.
 
-A namespace lives as long as a holder process of the tests, which ends by itself when the tests do, even when they are
-killed: nothing is left behind, and nothing has a name on the machine. Without root the same happens inside a user
-namespace, where the machine allows that.
+A namespace lives as long as a holder process of the tests, which ends by itself when the tests do, even when
+they are killed: nothing is left behind, and nothing has a name on the machine. Without root the same happens
+inside a user namespace, where the machine allows that.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])  # a user's PATH often lacks it
+# A user's PATH often lacks the last two.
+SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
-# The holder mounts its own /sys, so that /sys/class/net shows its links and not the machine's; where a container
-# forbids that, only a program that reads /sys would notice. It ends when its standard input does.
-HOLD = "mount --make-rprivate / && mount -t sysfs multinic-tests /sys 2>/dev/null; echo ready; exec cat"
+# The holder mounts its own /sys, so that /sys/class/net shows its links and not the machine's; where a
+# container forbids that, only a program that reads /sys would notice. It ends when its standard input does.
+HOLD = "mount -t sysfs multinic-tests /sys 2>/dev/null; echo ready; exec cat"
 
 
 def missing() -> str | None:
@@ -31,13 +32,14 @@ def missing() -> str | None:
     for program, package in (("ip", "iproute2"), ("unshare", "util-linux"), ("nsenter", "util-linux")):
         if not shutil.which(program, path=SBIN):
             return f"{program} not found (Debian, Ubuntu: {package})"
-    return None if _unshare() else "needs root, or a kernel that lets users make network namespaces and veth links"
+    return None if _unshare() else "only root may make network namespaces and veth links here"
 
 
 @cache
 def _unshare() -> tuple[str, ...] | None:
     """Return the command that makes a network namespace here, if any does."""
-    for command in (("unshare", "--net", "--mount"), ("unshare", "--net", "--mount", "--user", "--map-root-user")):
+    root = ("unshare", "--net", "--mount")
+    for command in (root, (*root, "--user", "--map-root-user")):
         veth = [*command, "ip", "link", "add", "multinic-a", "type", "veth", "peer", "name", "multinic-b"]
         if subprocess.run(veth, capture_output=True, env=_environment(), check=False).returncode == 0:
             return command
@@ -49,7 +51,7 @@ def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class Namespace:
-    """One network namespace; use it as a context manager. Its `cloud` is where the other ends of its links are."""
+    """One network namespace, gone at the end of its `with` block; `cloud` has the other ends of its links."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -64,7 +66,7 @@ class Namespace:
 
     @classmethod
     def _beside(cls, other: Namespace) -> Namespace:
-        """Make a second one in the user namespace of the first, so that links can go from one to the other."""
+        """Make another in the user namespace of the first, so that links can go from one to the other."""
         made = cls.__new__(cls)
         made._stack, made._user, made._cloud, made._plugged = ExitStack(), other._user, None, 0
         made._holder = made._hold([*other.prefix, "unshare", "--net", "--mount", "sh", "-c", HOLD])
@@ -129,7 +131,8 @@ class Namespace:
             **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),
         )
         if check and done.returncode:
-            raise AssertionError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+            command = " ".join(map(str, argv))
+            raise AssertionError(f"{command}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
     def popen(self, *argv: str | os.PathLike[str], **options: Any) -> subprocess.Popen[str]:
@@ -176,7 +179,7 @@ class Namespace:
         return {link["ifname"]: link for link in self._json("address")}
 
     def addresses(self, name: str) -> list[str]:
-        """Return the addresses of a link that somebody gave it ("10.0.0.5/24"): none that the kernel made itself."""
+        """Return the addresses that somebody gave a link ("10.0.0.5/24"), none that the kernel made."""
         return [
             f"{info['local']}/{info['prefixlen']}"
             for info in self.links()[name]["addr_info"]
@@ -229,7 +232,7 @@ def _end(holder: subprocess.Popen[str]) -> None:
 
 @dataclass(frozen=True)
 class Event:
-    """One message of the kernel: `kind` is such as RTM_NEWADDR, `link` the name at that moment ("" for a rule)."""
+    """One message of the kernel: `kind` is such as RTM_NEWADDR, `link` the name then ("" for a rule)."""
 
     kind: str
     link: str
@@ -241,10 +244,10 @@ class Event:
 
 @contextmanager
 def monitor(prefix: Sequence[str]) -> Iterator[list[Event]]:
-    """Collect what the kernel reports in the namespace that `prefix` enters; the list is filled when the block ends.
+    """Collect what the kernel reports where `prefix` leads; the list is filled when the block ends.
 
-    Complete from the first line of the block to its last: it begins when the socket listens, and at the end what the
-    kernel has queued is read out.
+    Complete from the first line of the block to its last: it begins when the socket listens, and at the end
+    what the kernel has queued is read out.
     """
     environment = {name: text for name, text in _environment().items() if not name.startswith("COVERAGE_")}
     watcher = subprocess.Popen(

@@ -1,7 +1,7 @@
 """The tables that nodes meet in the field, in their variants, for MariaDB and SQLite alike.
 
-`BASE` is the one table that the first agent documented; `CONTROLLER` is what the public controller creates. Each is
-seen with and without the later columns `address` and `mtu`.
+`BASE` is the one table that the first agent documented; `CONTROLLER` is what the public controller creates.
+Each is seen with and without the later columns `address` and `mtu`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CREATE TABLE node_table (
 
 @dataclass(frozen=True)
 class Schema:
-    """One variant; `create(connection)` makes its tables, `attach(connection, ...)` what attaching a port writes."""
+    """One variant: `create(connection)` makes its tables, `attach(connection, mac)` fills them."""
 
     controller: bool = False
     """The controller's tables, not the base table alone."""
@@ -98,8 +98,8 @@ class Schema:
     ) -> int:
         """Insert what the controller writes when it attaches a port, and return the row's id.
 
-        The rows of the subnet and the node are made when they are not there yet; `values` are further columns, also
-        ones that overwrite the usual value.
+        The rows of the subnet and the node are made when they are not there yet; `values` are further
+        columns, also ones that overwrite the usual value.
         """
         row: dict[str, Any] = {
             "port_id": port_id or f"port-{macaddress}",

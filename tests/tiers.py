@@ -1,8 +1,8 @@
 """The tiers of the tests: what each needs of the machine, and what the end of a run says about them.
 
-A pytest plugin. A tier is a directory (or two) under tests/. What a machine cannot run is not collected and is
-named, with the reason, at the end; a tier named in MULTINIC_TEST_REQUIRE (`all`, or `unit,db`) that did not run makes
-the run fail.
+A pytest plugin. A tier is a directory (or two) under tests/. What a machine cannot run is not collected and
+is named, with the reason, at the end; a tier named in MULTINIC_TEST_REQUIRE (`all`, or `unit,db`) that did
+not run makes the run fail.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Tiers:
         known = {tier.name for tier in self.all}
         names = set(text.replace(",", " ").split())
         if unknown := names - known - {"all"}:
-            raise pytest.UsageError(f"{where}: no tier {', '.join(sorted(unknown))}; there are {sorted(known)}")
+            raise pytest.UsageError(f"{where}: no tier {sorted(unknown)}; there are {sorted(known)}")
         return known if "all" in names else names
 
     def of(self, path: Path) -> Tier | None:

@@ -1,4 +1,4 @@
-"""Report the kernel's changes of this network namespace as JSON lines until standard input ends (namespaces.py)."""
+"""Report the kernel's changes of this network namespace as JSON lines until standard input ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROUPS = (
 def main() -> None:
     """Watch, in the order in which things happen."""
     marshal = MarshalRtnl()
-    names = {index: name for index, name in socket.if_nameindex()}
+    names = dict(socket.if_nameindex())
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.bind((0, GROUPS))
         print("listening", flush=True)

@@ -27,8 +27,8 @@ def test_a_port_can_be_attached(connection, schema):
     first = schema.attach(connection, "fa:16:3e:00:00:01", **extra)
     second = schema.attach(connection, "fa:16:3e:00:00:02", node="node2", netplan_success=1)
     assert (first, second) == (1, 2)
-    rows = execute(connection, "SELECT count(*) AS n FROM multi_interface WHERE netplan_success = 0").fetchall()
-    assert list(rows[0].values() if isinstance(rows[0], dict) else rows[0]) == [1]
+    pending = execute(connection, "SELECT id FROM multi_interface WHERE netplan_success = 0").fetchall()
+    assert len(pending) == 1
 
 
 def test_the_controllers_keys_hold(connection):
@@ -37,9 +37,6 @@ def test_the_controllers_keys_hold(connection):
     schema.attach(connection, "fa:16:3e:00:00:01", port_id="same")
     with pytest.raises(Exception, match=r"Duplicate|UNIQUE"):
         schema.attach(connection, "fa:16:3e:00:00:02", port_id="same")
+    row = {"port_id": "p", "subnet_id": "unknown", "macaddress": "m", "cr_namespace": "n", "cr_name": "c"}
     with pytest.raises(Exception, match=r"(?i)foreign key"):
-        insert(
-            connection,
-            "multi_interface",
-            **{"port_id": "p", "subnet_id": "unknown", "macaddress": "m", "cr_namespace": "n", "cr_name": "c"},
-        )
+        insert(connection, "multi_interface", **row)

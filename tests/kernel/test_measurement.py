@@ -11,8 +11,8 @@ from coverage import CoverageData
 
 ROOT = Path(__file__).parents[2]
 
-# As a test does it: the program as a process of its own, here and in a namespace, in another directory; and one that
-# is ended by a signal.
+# As a test does it: the program as a process of its own, here and in a namespace, in another directory; and
+# one that is ended by a signal.
 RUNS = """\
 import os, signal, subprocess, sys
 from tests.namespaces import Namespace
@@ -35,7 +35,16 @@ def test_runs_of_the_program_are_measured_also_in_a_namespace_and_when_ended_by_
     outside = {name: text for name, text in os.environ.items() if not name.startswith("COV_")}
     outside = {name: text for name, text in outside.items() if not name.startswith("COVERAGE_")}
     subprocess.run(
-        [sys.executable, "-m", "coverage", "run", f"--data-file={tmp_path / 'data'}", tmp_path / "runs.py", tmp_path],
+        [
+            sys.executable,
+            "-m",
+            "coverage",
+            "run",
+            "--data-file",
+            tmp_path / "data",
+            tmp_path / "runs.py",
+            tmp_path,
+        ],
         cwd=ROOT,
         env=outside | {"PYTHONPATH": str(ROOT)},
         check=True,

@@ -77,8 +77,11 @@ def test_a_program_inside_keeps_its_directory_input_and_environment(namespace, t
 
 
 def test_a_namespace_ends_with_the_tests_even_when_they_are_killed():
-    forget = "from tests.namespaces import Namespace; import os; print(Namespace().pid, flush=True); os.kill(os.getpid(), 9)"
-    pid = int(subprocess.run([sys.executable, "-c", forget], capture_output=True, text=True).stdout)
+    killed = (
+        "import os; from tests.namespaces import Namespace; print(Namespace().pid, flush=True); os.abort()"
+    )
+    done = subprocess.run([sys.executable, "-c", killed], check=False, capture_output=True, text=True)
+    pid = int(done.stdout)
     ended = ["tail", f"--pid={pid}", "-f", "/dev/null"]  # returns when that process is gone
     subprocess.run(ended, timeout=30, check=True)
 

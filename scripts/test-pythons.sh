@@ -1,0 +1,40 @@
+#!/bin/sh
+# Run tests on every Python that multinic supports and this machine has, each in an environment of its own, and on the
+# oldest of them with the lowest versions that pyproject.toml allows.
+#   scripts/test-pythons.sh [TIER...]      which tiers the many run (default: unit)
+set -eu
+cd "$(dirname "$0")/.."
+tiers=${*:-unit}
+absent= failed= oldest=
+
+# Print the path of Python $1. A name on the PATH may be a shim of pyenv for a version that is not switched on.
+find_python() {
+    for python in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python"$1"; do
+        "$python" -c 'import sys, venv, ensurepip; print(sys.executable)' 2>/dev/null && return
+    done
+    return 1
+}
+
+# run NAME PYTHON REQUIREMENTS TIERS
+run() {
+    echo "== $1: $4 =="
+    VENV=build/venv-$1
+    export VENV
+    PYTHON=$2 REQUIREMENTS=$3 scripts/setup.sh run test
+    MULTINIC_TEST_REQUIRE='' "$VENV/bin/python" -m pytest -q --tiers="$4" || failed="$failed $1"
+}
+
+for version in $(sed -n 's/.*"Programming Language :: Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml); do
+    if python=$(find_python "$version"); then
+        run "$version" "$python" requirements/run.txt "$tiers"
+        oldest=${oldest:-$python}
+    else
+        absent="$absent $version"
+    fi
+done
+# Old versions of the libraries show themselves where the libraries are really used.
+[ -z "$oldest" ] || run lowest "$oldest" requirements/lowest.txt "unit db kernel"
+
+[ -z "$absent" ] || echo "Not on this machine, so not tried: Python$absent"
+[ -n "$oldest" ] || { echo "No Python was tried." >&2; exit 1; }
+[ -z "$failed" ] || { echo "Failed:$failed" >&2; exit 1; }
