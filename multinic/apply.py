@@ -12,8 +12,9 @@ from multinic.errors import HostError
 from multinic.host import Host
 from multinic.links import Links
 from multinic.log import Log
-from multinic.model import Observed, ObservedLink
-from multinic.netlink import Reader
+from multinic.model import Observed
+from multinic.observe import links as current_links
+from multinic.paths import CHECKPOINT
 from multinic.plan import Interface, Plan, State
 
 
@@ -77,7 +78,7 @@ def _carry_out(
                 _put_back(host, backend, links, [s for s in taken.interfaces if s.key in failed], log)
         except BaseException:
             _put_back(host, backend, links, taken.interfaces, log)
-            host.remove(checkpoint.PATH)
+            host.remove(CHECKPOINT)
             raise
     checkpoint.commit(host)
     return [_result(interface, left[interface.key], error, timeout) for interface in doable]
@@ -132,12 +133,6 @@ def _put_back(
         )
     except HostError as e:
         log.error(f"could not put everything back: {e}", hint=e.hint)
-
-
-def current_links() -> tuple[ObservedLink, ...]:
-    """Return the links as they are now."""
-    with Reader() as kernel:
-        return kernel.links()
 
 
 def _result(interface: Interface, left: Interface | None, error: HostError | None, timeout: float) -> Result:

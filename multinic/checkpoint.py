@@ -14,12 +14,8 @@ from multinic.errors import HostError
 from multinic.host import File, Host
 from multinic.links import Links, put_back
 from multinic.model import Mac, Observed, ObservedAddress, ObservedLink, ObservedRoute
+from multinic.paths import CHECKPOINT, LAST_CHECKPOINT
 from multinic.plan import Interface
-
-PATH = "/var/lib/multinic/checkpoint.json"
-"""The checkpoint of a change that is being made; while it exists, the change is not finished."""
-LAST = "/var/lib/multinic/checkpoint-last.json"
-"""The checkpoint of the last finished change, for `multinic rollback`."""
 
 _VERSION = 1
 _KERNEL_ROUTES = (2, 9)  # RTPROT_KERNEL, RTPROT_RA: made by the kernel itself
@@ -67,7 +63,7 @@ def take(
         for interface in interfaces
     )
     checkpoint = Checkpoint(backend, saved)
-    host.write(PATH, json.dumps(_document(checkpoint)), 0o600)
+    host.write(CHECKPOINT, json.dumps(_document(checkpoint)), 0o600)
     return checkpoint
 
 
@@ -81,7 +77,7 @@ def _routes(link: ObservedLink | None, observed: Observed) -> tuple[ObservedRout
 
 def commit(host: Host) -> None:
     """Finish the change: its checkpoint is now for `multinic rollback` only."""
-    host.rename(PATH, LAST)
+    host.rename(CHECKPOINT, LAST_CHECKPOINT)
 
 
 def load(host: Host, path: str) -> Checkpoint | None:

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -25,7 +24,7 @@ class Context:
 
     options: Mapping[str, Any]
     config_path: str | None
-    root: Path
+    root: str
     output: str
     verbose: bool
 
@@ -41,7 +40,7 @@ class Context:
     def log(self, settings: Settings) -> Log:
         """Return the log these settings ask for."""
         level = "debug" if self.verbose else settings.log_level
-        return Log(settings.log_format, level, settings.node or config.host_name())
+        return Log(settings.log_format, level, config.node_name(settings))
 
 
 class Commands(click.Group):
@@ -77,9 +76,7 @@ def _fail(message: str, hint: str, status: Exit) -> NoReturn:
 @click.option(
     "--backend", type=click.Choice(config.BACKENDS), help="What configures the links  [default: auto]"
 )
-@click.option(
-    "--root", type=click.Path(path_type=Path), default="/", metavar="DIR", help="Work on files below DIR."
-)
+@click.option("--root", type=click.Path(), default="/", metavar="DIR", help="Work on files below DIR.")
 @click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on stdout."
 )
@@ -87,7 +84,7 @@ def _fail(message: str, hint: str, status: Exit) -> NoReturn:
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.pass_context
 def main(
-    ctx: click.Context, /, config_path: str | None, root: Path, output: str, verbose: bool, **options: Any
+    ctx: click.Context, /, config_path: str | None, root: str, output: str, verbose: bool, **options: Any
 ) -> None:
     """Configure the extra network interfaces of this host from a database.
 
@@ -107,12 +104,10 @@ def _print_json(document: object) -> None:
 
 
 @main.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan as JSON."
-)
+@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan as JSON.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 3 if anything would change.")
 @click.pass_obj
-def plan(context: Context, out: Path | None, detailed_exitcode: bool) -> None:
+def plan(context: Context, out: str | None, detailed_exitcode: bool) -> None:
     """Show what would change on this host, and why. Changes nothing.
 
     \b
@@ -121,6 +116,7 @@ def plan(context: Context, out: Path | None, detailed_exitcode: bool) -> None:
     """
     from multinic import reconcile  # each command pays for what it uses
     from multinic.document import document
+    from multinic.view import verdict
 
     view = reconcile.plan(context.settings(), context.host)
     if out is not None:
@@ -131,25 +127,24 @@ def plan(context: Context, out: Path | None, detailed_exitcode: bool) -> None:
         from multinic import show
 
         show.plan(view.plan, view.why_backend)
-    sys.exit(Exit.PENDING if detailed_exitcode and not view.plan.empty else reconcile.verdict(view.plan))
+    sys.exit(Exit.PENDING if detailed_exitcode and not view.plan.empty else verdict(view.plan))
 
 
-def _save(path: Path, document: Mapping[str, Any]) -> None:
+def _save(path: str, document: Mapping[str, Any]) -> None:
     from multinic.errors import ConfigError
 
     try:
-        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(json.dumps(document, indent=2) + "\n")
     except OSError as e:
         raise ConfigError(f"cannot write {path}: {e.strerror}") from e
 
 
 @main.command()
-@click.argument(
-    "saved", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[PLAN]"
-)
+@click.argument("saved", required=False, type=click.Path(exists=True, dir_okay=False), metavar="[PLAN]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def apply(context: Context, saved: Path | None, yes: bool) -> None:
+def apply(context: Context, saved: str | None, yes: bool) -> None:
     """Carry out a plan now, after showing it; asks on a terminal.
 
     PLAN is a file from `multinic plan --out`: it is refused if it no longer matches the database or the host.
@@ -170,11 +165,12 @@ def apply(context: Context, saved: Path | None, yes: bool) -> None:
     sys.exit(status)
 
 
-def _load(path: Path) -> Any:
+def _load(path: str) -> Any:
     from multinic.errors import ConfigError
 
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as stream:
+            document = json.load(stream)
     except (OSError, ValueError) as e:
         raise ConfigError(f"{path} is not a plan: {e}", "make one with `multinic plan --out FILE`") from e
     if not isinstance(document, dict):
@@ -252,9 +248,10 @@ def render(context: Context, names: tuple[str, ...]) -> None:
         multinic render multinic0
     """
     from multinic import reconcile
+    from multinic.view import rendered
 
     view = reconcile.plan(context.settings(), context.host)
-    files = reconcile.rendered(view, names)
+    files = rendered(view, names)
     if context.output == "json":
         _print_json({"version": 1, "backend": view.backend.NAME, "files": files})
     elif not files:
@@ -273,10 +270,9 @@ def rollback(context: Context) -> None:
     Example:
         multinic rollback
     """
-    from multinic import reconcile
+    from multinic import recovery
 
-    settings = context.settings()
-    if not reconcile.rollback(settings, context.host, context.log(settings)):
+    if not recovery.rollback(context.host, context.log(context.settings())):
         click.echo("there is no change to undo")
 
 

@@ -7,8 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from multinic.errors import ConfigError
 
@@ -65,8 +64,7 @@ class Settings:
     listen: str
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """One setting: its name in the file, how its text is read, its default and its variables."""
 
     name: str
@@ -137,7 +135,7 @@ KEYS = (
 
 
 def load(
-    path: str | None, options: Mapping[str, Any], environment: Mapping[str, str], root: Path = Path("/")
+    path: str | None, options: Mapping[str, Any], environment: Mapping[str, str], root: str = "/"
 ) -> Settings:
     """Return the settings of file, environment and options, the later over the earlier.
 
@@ -182,10 +180,11 @@ def _parse(key: Key, value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {key.name} = {shown} {e}") from None
 
 
-def _from_file(path: str | None, root: Path) -> dict[str, Any]:
-    file = root / (path or DEFAULT_PATH).lstrip("/") if path is None else Path(path)
+def _from_file(path: str | None, root: str) -> dict[str, Any]:
+    file = os.path.join(root, DEFAULT_PATH.lstrip("/")) if path is None else path
     try:
-        text = file.read_text(encoding="utf-8")
+        with open(file, encoding="utf-8") as stream:
+            text = stream.read()
     except FileNotFoundError:
         if path is None:
             return {}
@@ -212,7 +211,7 @@ def _from_file(path: str | None, root: Path) -> dict[str, Any]:
     return found
 
 
-def _toml(text: str, file: Path) -> dict[str, Any]:
+def _toml(text: str, file: str) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -224,7 +223,7 @@ def _toml(text: str, file: Path) -> dict[str, Any]:
     return document
 
 
-def _unknown(name: str, known: Mapping[str, Key], file: Path) -> ConfigError:
+def _unknown(name: str, known: Mapping[str, Key], file: str) -> ConfigError:
     import difflib  # only for this error
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
@@ -267,14 +266,15 @@ def _url_password(url: str) -> str:
     return match[1] if match else ""
 
 
-def _password(file: str, environment: Mapping[str, str], root: Path) -> Secret:
+def _password(file: str, environment: Mapping[str, str], root: str) -> Secret:
     """Return the password: a file, else a systemd credential, else the environment."""
     directory = environment.get("CREDENTIALS_DIRECTORY", "")
-    credential = Path(directory, CREDENTIAL) if directory else None
-    path = root / file.lstrip("/") if file else credential
-    if path is not None and (file or path.exists()):
+    credential = os.path.join(directory, CREDENTIAL) if directory else ""
+    path = os.path.join(root, file.lstrip("/")) if file else credential
+    if file or (path and os.path.exists(path)):
         try:
-            return Secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
+            with open(path, encoding="utf-8") as stream:
+                return Secret(stream.read().rstrip("\r\n"))
         except (OSError, UnicodeError) as e:
             reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
             raise ConfigError(
@@ -284,6 +284,6 @@ def _password(file: str, environment: Mapping[str, str], root: Path) -> Secret:
     return Secret(environment.get("MULTINIC_DATABASE_PASSWORD") or environment.get("DB_PASSWORD") or "")
 
 
-def host_name() -> str:
-    """Return the name of this machine, for hosts whose node name is not configured."""
-    return os.uname().nodename
+def node_name(settings: Settings) -> str:
+    """Return the name to look for in the database: the configured one, else that of this machine."""
+    return settings.node or os.uname().nodename

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shlex
-import signal
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from multinic.errors import CommandFailed, HostError
 
@@ -44,13 +40,13 @@ class Host:
     `probe` is called before and after every effect with a line that describes it.
     """
 
-    root: Path = Path("/")
+    root: str = "/"
     prefix: tuple[str, ...] = ()
     probe: Callable[[str], None] = _nothing
 
-    def path(self, path: str) -> Path:
+    def path(self, path: str) -> str:
         """Return where the host's absolute `path` is for this process."""
-        return self.root / path.lstrip("/")
+        return path if self.root == "/" else os.path.join(self.root, path.lstrip("/"))
 
     @contextmanager
     def effect(self, what: str) -> Iterator[None]:
@@ -110,10 +106,11 @@ class Host:
         data = content.encode() if isinstance(content, str) else content
         target = self.path(path)
         # Hidden and with an ending no tool reads, so that a left-over of a killed run does no harm.
-        scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}.multinic-tmp")
+        directory, name = os.path.split(target)
+        scratch = os.path.join(directory, f".{name}.{os.urandom(4).hex()}.multinic-tmp")
         with self.effect(f"write {path}"):
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                os.makedirs(directory, exist_ok=True)
                 descriptor = os.open(
                     scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
                 )
@@ -127,9 +124,10 @@ class Host:
                         os.fsync(stream.fileno())
                     os.replace(scratch, target)
                 except BaseException:
-                    scratch.unlink(missing_ok=True)
+                    if os.path.lexists(scratch):
+                        os.unlink(scratch)
                     raise
-                _sync_directory(target.parent)
+                _sync_directory(directory)
             except OSError as e:
                 raise _cannot("write", path, e) from e
 
@@ -138,9 +136,10 @@ class Host:
         target = self.path(path)
         with self.effect(f"remove {path}"):
             try:
-                target.unlink(missing_ok=True)
-                if target.parent.is_dir():
-                    _sync_directory(target.parent)
+                os.unlink(target)
+                _sync_directory(os.path.dirname(target))
+            except (FileNotFoundError, NotADirectoryError):
+                pass
             except OSError as e:
                 raise _cannot("remove", path, e) from e
 
@@ -149,17 +148,18 @@ class Host:
         with self.effect(f"rename {path} to {new}"):
             try:
                 os.replace(self.path(path), self.path(new))
-                _sync_directory(self.path(new).parent)
+                _sync_directory(os.path.dirname(self.path(new)))
             except OSError as e:
                 raise _cannot("rename", path, e) from e
 
     def sysctl(self, path: str, value: str) -> None:
         """Set a kernel variable of this network namespace, where it differs. Raises HostError."""
         try:
-            if Path(path).read_text(encoding="ascii").strip() == value:
-                return
-            with self.effect(f"set {path} to {value}"):
-                Path(path).write_text(value, encoding="ascii")
+            with open(path, encoding="ascii") as variable:
+                if variable.read().strip() == value:
+                    return
+            with self.effect(f"set {path} to {value}"), open(path, "w", encoding="ascii") as variable:
+                variable.write(value)
         except FileNotFoundError:
             return  # a kernel without IPv6, or without this variable, has nothing to be kept from
         except OSError as e:
@@ -180,11 +180,12 @@ class Host:
         """
         if not changes:
             return self._run(argv, timeout)
-        with self.effect(f"run {shlex.join(argv)}"):
+        with self.effect(f"run {' '.join(argv)}"):
             return self._run(argv, timeout)
 
     def _run(self, argv: tuple[str, ...], timeout: float) -> str:
-        import subprocess  # not needed by a pass that runs no command
+        import shlex  # a pass that runs no command needs neither
+        import subprocess
 
         shown = shlex.join(argv)
         # Output goes to files in memory: a grandchild that keeps a pipe open could hang us.
@@ -239,13 +240,15 @@ def _content(stream: object) -> str:
 
 
 def _kill_group(pid: int) -> None:
+    import signal
+
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
 
 
-def _sync_directory(path: Path) -> None:
+def _sync_directory(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -9,20 +9,19 @@ from contextlib import contextmanager
 
 from multinic.errors import HostError, Locked
 from multinic.host import Host
+from multinic.paths import LOCK
 from multinic.text import printable
-
-PATH = "/run/multinic/lock"
 
 
 @contextmanager
 def only_one(host: Host) -> Iterator[None]:
     """Hold the lock of this host during the block. Raises Locked, which says who holds it."""
-    path = host.path(PATH)
+    path = host.path(LOCK)
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as e:
-        raise HostError(f"cannot open the lock {PATH}: {e.strerror}", "run as root") from e
+        raise HostError(f"cannot open the lock {LOCK}: {e.strerror}", "run as root") from e
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,9 +1,10 @@
-"""Read links, addresses, routes and rules from the kernel: rtnetlink dumps, decoded here.
+"""Read links, addresses, routes and rules from the kernel: rtnetlink dumps as plain dicts.
 
 Why not pyroute2, which makes every change for us (links.py)? Importing it costs more than twice
 what a whole idle pass may (docs/decisions/0001-own-netlink-reader.md). This module only reads, and
-a test compares it with pyroute2 on the same kernel. Constants are those of linux/rtnetlink.h,
-linux/if_link.h, linux/if_addr.h and linux/fib_rules.h.
+a test compares it with pyroute2 on the same kernel. observe.py makes values of the dicts; a
+converged host gets by without. Constants are those of linux/rtnetlink.h, linux/if_link.h,
+linux/if_addr.h and linux/fib_rules.h.
 """
 
 from __future__ import annotations
@@ -12,22 +13,11 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 from multinic.errors import HostError
-from multinic.model import (
-    MAIN_TABLE,
-    IPAddress,
-    IPNetwork,
-    Mac,
-    ObservedAddress,
-    ObservedLink,
-    ObservedRoute,
-    ObservedRule,
-    Rule,
-    ip_address,
-    ip_interface,
-    ip_network,
-)
+
+MAIN_TABLE = 254  # RT_TABLE_MAIN
 
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")
@@ -46,6 +36,7 @@ _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
 _TIMEOUT = 5.0  # seconds; the kernel answers in microseconds, so this means it will not
 
 Attributes = dict[int, bytes]
+Item = dict[str, Any]
 
 
 class Reader:
@@ -70,33 +61,35 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def links(self) -> tuple[ObservedLink, ...]:
+    def links(self) -> list[Item]:
         """Return every link with its addresses, by index."""
-        addresses: dict[int, list[ObservedAddress]] = {}
+        addresses: dict[int, list[Item]] = {}
         for payload in self._dump(_GET_ADDRESS, _ADDRESS.pack(0, 0, 0, 0, 0)):
-            index, address = _decode_address(payload)
-            addresses.setdefault(index, []).append(address)
+            address = _address(payload)
+            addresses.setdefault(address["link"], []).append(address)
         request = _LINK.pack(0, 0, 0, 0, 0) + _attribute(29, _U32.pack(_SKIP_STATS))
-        found = [_decode_link(payload, addresses) for payload in self._dump(_GET_LINK, request)]
-        return tuple(sorted(found, key=lambda link: link.index))
+        found = [_link(payload) for payload in self._dump(_GET_LINK, request)]
+        for link in found:
+            link["addresses"] = addresses.get(link["index"], [])
+        return sorted(found, key=lambda link: int(link["index"]))
 
-    def routes(self, table: int = MAIN_TABLE) -> tuple[ObservedRoute, ...]:
+    def routes(self, table: int = MAIN_TABLE) -> list[Item]:
         """Return the unicast routes of one routing table, IPv4 first; table 0: of all tables."""
-        found: list[ObservedRoute] = []
+        found: list[Item] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             short = table if table < 256 else 0
             request = _ROUTE.pack(family, 0, 0, 0, short, 0, 0, 0, 0)
             if table > 255:
                 request += _attribute(15, _U32.pack(table))
             for payload in self._dump(_GET_ROUTE, request):
-                found.extend(route for route in _decode_route(payload) if table in (0, route.table))
-        return tuple(found)
+                found.extend(route for route in _route(payload) if table in (0, route["table"]))
+        return found
 
-    def rules(self) -> tuple[ObservedRule, ...]:
-        """Return the policy-routing rules of both families."""
+    def rules(self) -> list[Item]:
+        """Return the policy-routing rules of both families that look into a table."""
         request = _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)
-        decoded = (_decode_rule(payload) for payload in self._dump(_GET_RULE, request))
-        return tuple(rule for rule in decoded if rule)
+        decoded = (_rule(payload) for payload in self._dump(_GET_RULE, request))
+        return [rule for rule in decoded if rule]
 
     def _dump(self, kind: int, request: bytes) -> list[bytes]:
         for _ in range(10):
@@ -111,27 +104,34 @@ class Reader:
     def _dump_once(self, kind: int, request: bytes) -> tuple[list[bytes], bool]:
         self._sequence += 1
         header = _HEADER.pack(_HEADER.size + len(request), kind, _REQUEST_DUMP, self._sequence, 0)
-        self._socket.send(header + request)
         answer: list[bytes] = []
         complete = True
-        while True:
-            data = self._socket.recv(1 << 18)
-            offset = 0
-            while offset < len(data):
-                size, message, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-                payload = data[offset + _HEADER.size : offset + size]
-                offset += (size + 3) & ~3
-                if sequence != self._sequence:
-                    continue  # the rest of a dump that was given up
-                complete = complete and not flags & _DUMP_INTERRUPTED
-                if message == _DONE:
-                    return answer, complete
-                if message == _ERROR:
-                    code = -struct.unpack_from("=i", payload)[0]
-                    if code == errno.ENOENT:  # a strict dump of a table that does not exist (yet)
-                        return [], True
-                    raise HostError(f"the kernel refused a netlink dump: {errno.errorcode.get(code, code)}")
-                answer.append(payload)
+        try:
+            self._socket.send(header + request)
+            while True:
+                data = self._socket.recv(1 << 18)
+                offset = 0
+                while offset < len(data):
+                    size, message, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+                    payload = data[offset + _HEADER.size : offset + size]
+                    offset += (size + 3) & ~3
+                    if sequence != self._sequence:
+                        continue  # the rest of a dump that was given up
+                    complete = complete and not flags & _DUMP_INTERRUPTED
+                    if message == _DONE:
+                        return answer, complete
+                    if message == _ERROR:
+                        return _refused(payload), True
+                    answer.append(payload)
+        except OSError as e:
+            raise HostError(f"the kernel's network tables cannot be read: {e.strerror or e}") from e
+
+
+def _refused(payload: bytes) -> list[bytes]:
+    code = -struct.unpack_from("=i", payload)[0]
+    if code == errno.ENOENT:  # a strict dump of a table that does not exist (yet)
+        return []
+    raise HostError(f"the kernel refused a netlink dump: {errno.errorcode.get(code, code)}")
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
@@ -158,68 +158,56 @@ def _number(attributes: Attributes, kind: int) -> int:
     return int(_U32.unpack_from(value)[0]) if len(value) >= 4 else 0
 
 
-def _mac(value: bytes | None) -> Mac | None:
-    if value is None or len(value) != 6:
-        return None
-    try:
-        return Mac(value.hex(":"))
-    except ValueError:  # lo has the zero address
-        return None
+def _mac(value: bytes | None) -> str:
+    """Return a MAC address as text; "" for none, and for lo's, which is zero."""
+    return value.hex(":") if value is not None and len(value) == 6 and any(value) else ""
 
 
-def _decode_link(payload: bytes, addresses: dict[int, list[ObservedAddress]]) -> ObservedLink:
+def _link(payload: bytes) -> Item:
     _, _, index, flags, _ = _LINK.unpack_from(payload)
     found = dict(_attributes(payload, _LINK.size))
     info = dict(_attributes(found[18], 0)) if 18 in found else {}
-    altnames = (
-        tuple(_text(value) for kind, value in _attributes(found[52], 0) if kind == 53) if 52 in found else ()
-    )
-    return ObservedLink(
-        index=index,
-        name=_text(found.get(3, b"")),
-        mac=_mac(found.get(1)),
-        permanent_mac=_mac(found.get(54)),
-        kind=_text(info.get(1, b"")),
-        up=bool(flags & 1),
-        carrier=bool(flags & 0x10000),  # IFF_LOWER_UP
-        mtu=_number(found, 4),
-        min_mtu=_number(found, 50),
-        max_mtu=_number(found, 51),
-        master=_number(found, 10),
+    altnames = [_text(value) for kind, value in _attributes(found.get(52, b""), 0) if kind == 53]
+    return {
+        "index": index,
+        "name": _text(found.get(3, b"")),
+        "mac": _mac(found.get(1)),
+        "permanent_mac": _mac(found.get(54)),
+        "kind": _text(info.get(1, b"")),
+        "up": bool(flags & 1),
+        "carrier": bool(flags & 0x10000),  # IFF_LOWER_UP
+        "mtu": _number(found, 4),
+        "min_mtu": _number(found, 50),
+        "max_mtu": _number(found, 51),
+        "master": _number(found, 10),
         # A link number that counts in another namespace (the far end of a veth) is no parent here.
-        parent=0 if 37 in found else _number(found, 5),
-        altnames=altnames,
-        addresses=tuple(addresses.get(index, ())),
-    )
+        "parent": 0 if 37 in found else _number(found, 5),
+        "altnames": altnames,
+    }
 
 
-def _decode_address(payload: bytes) -> tuple[int, ObservedAddress]:
-    _, prefix, short_flags, scope, index = _ADDRESS.unpack_from(payload)
+def _address(payload: bytes) -> Item:
+    _, prefix, short_flags, scope, link = _ADDRESS.unpack_from(payload)
     found = dict(_attributes(payload, _ADDRESS.size))
     flags = _number(found, 8) or short_flags
-    raw = found.get(2) or found[1]  # IFA_LOCAL; IPv6 has only IFA_ADDRESS
     protocol = found.get(11, b"\0")[0]  # IFA_PROTO: 1 loopback, 2 router advertisement, 3 link-local
-    return index, ObservedAddress(
-        address=ip_interface(raw, prefix),
-        scope=scope,
-        tentative=bool(flags & 0x40),
-        dadfailed=bool(flags & 0x08),
-        kernel=protocol in (1, 2, 3),
-    )
+    return {
+        "link": link,
+        "address": found.get(2) or found[1],  # IFA_LOCAL; IPv6 has only IFA_ADDRESS
+        "prefix": prefix,
+        "scope": scope,
+        "tentative": bool(flags & 0x40),
+        "dadfailed": bool(flags & 0x08),
+        "kernel": protocol in (1, 2, 3),
+    }
 
 
-def _network(raw: bytes | None, prefix: int, family: int) -> IPNetwork:
-    return ip_network(raw or bytes(4 if family == socket.AF_INET else 16), prefix)
-
-
-def _decode_route(payload: bytes) -> Iterator[ObservedRoute]:
+def _route(payload: bytes) -> Iterator[Item]:
     family, prefix, _, _, short_table, protocol, _, kind, flags = _ROUTE.unpack_from(payload)
     if kind != 1 or flags & 0x200:  # only RTN_UNICAST, and no RTM_F_CLONED cache entries
         return
     found = dict(_attributes(payload, _ROUTE.size))
-    table, metric = _number(found, 15) or short_table, _number(found, 6)
-    to = _network(found.get(1), prefix, family)
-    hops: list[tuple[int, IPAddress | None]] = []
+    hops: list[tuple[int, bytes | None]] = []
     if 9 in found:  # RTA_MULTIPATH
         offset, raw = 0, found[9]
         while offset + _NEXTHOP.size <= len(raw):
@@ -229,26 +217,39 @@ def _decode_route(payload: bytes) -> Iterator[ObservedRoute]:
     else:
         hops.append((_number(found, 4), _gateway(found)))
     for link, via in hops:
-        yield ObservedRoute(to=to, via=via, link=link, table=table, metric=metric, protocol=protocol)
+        yield {
+            "to": found.get(1) or _any(family),
+            "prefix": prefix,
+            "via": via,
+            "link": link,
+            "table": _number(found, 15) or short_table,
+            "metric": _number(found, 6),
+            "protocol": protocol,
+        }
 
 
-def _gateway(attributes: Attributes) -> IPAddress | None:
+def _any(family: int) -> bytes:
+    return bytes(4 if family == socket.AF_INET else 16)
+
+
+def _gateway(attributes: Attributes) -> bytes | None:
     if 5 in attributes:
-        return ip_address(attributes[5])
+        return attributes[5]
     if 18 in attributes:  # RTA_VIA: a gateway of the other family, after its 16-bit family
-        return ip_address(attributes[18][2:])
+        return attributes[18][2:]
     return None
 
 
-def _decode_rule(payload: bytes) -> ObservedRule | None:
+def _rule(payload: bytes) -> Item | None:
     family, to_prefix, from_prefix, _, short_table, _, _, action, _ = _ROUTE.unpack_from(payload)
     if family not in (socket.AF_INET, socket.AF_INET6) or action != 1:  # only FR_ACT_TO_TBL
         return None
     found = dict(_attributes(payload, _ROUTE.size))
-    rule = Rule(
-        source=_network(found[2], from_prefix, family) if 2 in found else None,
-        destination=_network(found[1], to_prefix, family) if 1 in found else None,
-        table=_number(found, 15) or short_table,
-        priority=_number(found, 6),
-    )
-    return ObservedRule(rule=rule, family=family, protocol=found.get(21, b"\0")[0])
+    return {
+        "family": family,
+        "source": (found[2], from_prefix) if 2 in found else None,
+        "destination": (found[1], to_prefix) if 1 in found else None,
+        "table": _number(found, 15) or short_table,
+        "priority": _number(found, 6),
+        "protocol": found.get(21, b"\0")[0],
+    }

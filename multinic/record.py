@@ -14,8 +14,8 @@ from typing import Any
 
 from multinic.host import Host
 from multinic.model import DesiredLink, Held, IPNetwork, Mac, Record, Route, Rule
+from multinic.paths import RECORD
 
-PATH = "/var/lib/multinic/record.json"
 _VERSION = 1
 
 
@@ -31,7 +31,7 @@ class Memory:
 
 def load(host: Host) -> Memory:
     """Return what was remembered; an unreadable file counts as none."""
-    text = host.read(PATH)
+    text = host.read(RECORD)
     if not text:
         return Memory()
     try:
@@ -60,7 +60,7 @@ def save(host: Host, memory: Memory) -> None:
         },
         "without_subnets": memory.without_subnets,
     }
-    host.write(PATH, json.dumps(document, indent=1) + "\n", 0o600)
+    host.write(RECORD, json.dumps(document, indent=1) + "\n", 0o600)
 
 
 def link_document(link: DesiredLink) -> dict[str, Any]:

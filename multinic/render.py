@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from multinic.errors import ConfigError
+from multinic.paths import TEMPLATES
 
-OVERRIDES = "/etc/multinic/templates"
 BANNER = "Managed by multinic. Changes here are undone: change the database, or /etc/multinic/templates."
 
 
@@ -19,10 +19,10 @@ def shipped() -> Path:
     return installed if installed.is_dir() else package.parent / "templates"
 
 
-def fingerprint(overrides: Path) -> list[list[object]]:
+def fingerprint(overrides: str) -> list[list[object]]:
     """Return what changes whenever a template does, without reading one: path, size, time."""
     found: list[list[object]] = []
-    for directory in (shipped(), overrides):
+    for directory in (shipped(), Path(overrides)):
         if not directory.is_dir():
             continue
         for path in sorted(directory.rglob("*.j2")):
@@ -34,12 +34,12 @@ def fingerprint(overrides: Path) -> list[list[object]]:
 class Renderer:
     """The templates, loaded once a pass and only when something must be rendered."""
 
-    def __init__(self, overrides: Path) -> None:
+    def __init__(self, overrides: str) -> None:
         import jinja2  # a converged host renders nothing
 
         self._jinja2 = jinja2
         self._environment = jinja2.Environment(  # noqa: S701 - configuration files, not HTML
-            loader=jinja2.FileSystemLoader([str(overrides), str(shipped())]),
+            loader=jinja2.FileSystemLoader([overrides, str(shipped())]),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -55,5 +55,5 @@ class Renderer:
             line = getattr(e, "lineno", None)
             raise ConfigError(
                 f"template {place}{f', line {line}' if line else ''}: {e.message or e}",
-                f"correct it, or remove it from {OVERRIDES} to use the one that comes with multinic",
+                f"correct it, or remove it from {TEMPLATES} to use the one that comes with multinic",
             ) from None

@@ -8,7 +8,7 @@ from multinic import record
 from multinic.host import Host
 from multinic.model import Mac, Observed, ObservedLink
 from multinic.naming import name_of, slot_of
-from multinic.netlink import Reader
+from multinic.observe import links as current_links
 from multinic.report import statefile
 from multinic.safety import resolve
 
@@ -16,8 +16,7 @@ from multinic.safety import resolve
 def status(host: Host) -> dict[str, Any]:
     """Return the status document: the last pass, and every managed interface with its live link."""
     last = statefile.load(host)
-    with Reader() as kernel:
-        observed = Observed(links=kernel.links())
+    observed = Observed(links=current_links())
     known = {str(item["mac"]): dict(item) for item in last.get("interfaces", ())}
     for mac, held in record.load(host).links.items():
         known.setdefault(str(mac), _unknown(name_of(held.slot), str(mac)))

@@ -49,6 +49,9 @@ class Backend(Protocol):
     def foreign(self, host: Host) -> Sequence[str]:
         """Return the paths of other network configuration that this backend reads."""
 
+    def watched(self, host: Host) -> Sequence[str]:
+        """Return the files and directories whose change may change a plan or the choice of backend."""
+
     def stage(self, host: Host, interfaces: Sequence[Interface]) -> Staged:
         """Try the files of a plan in a scratch root."""
 

@@ -42,6 +42,13 @@ def foreign(host: Host) -> Sequence[str]:  # noqa: ARG001
     return ()
 
 
+def watched(host: Host) -> Sequence[str]:  # noqa: ARG001
+    """Return what would make another backend the better choice."""
+    from multinic.backend import netplan
+
+    return netplan.MARKERS
+
+
 def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:  # noqa: ARG001
     """There is nothing to try out."""
     return Staged()

@@ -8,6 +8,7 @@ generator makes the same of /etc/netplan. docs/backends.md has the measurements.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from multinic.errors import CommandFailed, HostError
 from multinic.host import File, Host
 from multinic.links import Links, converge, free, rename_pending
 from multinic.model import DesiredLink
-from multinic.naming import slot_of
+from multinic.naming import name_of, slot_of
 from multinic.plan import Interface, State
 
 NAME = "netplan"
@@ -29,7 +30,10 @@ MODE = 0o600  # netplan warns about anything more open, on every call
 _ETC = "/etc/netplan"
 _SOURCES = ("/usr/lib/netplan", _ETC, "/run/netplan")  # where the generator looks for YAML
 _RUNTIME = "/run/systemd/network"
+_UDEV_RULES = "/run/udev/rules.d"
 _GENERATORS = ("/usr/libexec/netplan/generate", "/usr/lib/netplan/generate")
+MARKERS = (*_GENERATORS, "/run/systemd/netif")
+"""What must be there for this backend to be usable."""
 _LIMIT = 60.0  # seconds: the generator took 6 s on the slowest machine seen (software emulation)
 
 _FILE = re.compile(r"/etc/netplan/9(\d+)-(multinic(\d+))\.yaml")
@@ -40,7 +44,7 @@ def unusable(host: Host) -> str:
     """Return why netplan cannot be used on the host; "" if it can."""
     if _generator(host) is None:
         return "netplan is not installed"
-    if not host.path("/run/systemd/netif").is_dir():
+    if not host.present(MARKERS[-1]):
         return "systemd-networkd is not running"
     return ""
 
@@ -65,6 +69,13 @@ def foreign(host: Host) -> Sequence[str]:
     """Return all other netplan files."""
     paths = [f"{source}/{name}" for source in _SOURCES for name in host.names(source)]
     return [path for path in paths if path.endswith(".yaml") and slot_of_file(path) is None]
+
+
+def watched(host: Host) -> Sequence[str]:
+    """Return netplan's directories and parts, our files, and what the generator made of them."""
+    ours = managed(host)
+    made = [path for own in ours for path in runtime_paths(name_of(slot_of_file(own) or 0))]
+    return (*MARKERS, *_SOURCES, *ours, *made)
 
 
 def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
@@ -112,7 +123,7 @@ def _words(stderr: str) -> str:
 def _scratch(host: Host) -> Iterator[tuple[Path, str]]:
     """Yield an empty directory in the host's /run: as this process sees it, and as the host does."""
     base = host.path("/run/multinic")
-    base.mkdir(parents=True, exist_ok=True)
+    os.makedirs(base, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="scratch-", dir=base))
     try:
         yield directory, f"/run/multinic/{directory.name}"
@@ -137,7 +148,7 @@ def _copy_sources(host: Host, root: Path, candidates: Sequence[Interface]) -> No
 
 def _results(host: Host, root: Path, candidates: Sequence[Interface]) -> dict[str, File | None]:
     """Return what /run/systemd/network shall hold of the changed interfaces."""
-    made = Host(root)
+    made = Host(str(root))
     found: dict[str, File | None] = {}
     for interface in candidates:
         for path in runtime_paths(interface.name):
@@ -146,8 +157,12 @@ def _results(host: Host, root: Path, candidates: Sequence[Interface]) -> dict[st
 
 
 def runtime_paths(name: str) -> tuple[str, ...]:
-    """Return what the generator makes of one interface's file."""
-    return tuple(f"{_RUNTIME}/10-netplan-{name}.{ending}" for ending in ("link", "network"))
+    """Return what the generator makes of one interface's file, for networkd and for udev."""
+    return (
+        f"{_RUNTIME}/10-netplan-{name}.link",
+        f"{_RUNTIME}/10-netplan-{name}.network",
+        f"{_UDEV_RULES}/99-netplan-{name}.rules",
+    )
 
 
 def activate(host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged) -> None:
@@ -172,12 +187,14 @@ def activate(host: Host, links: Links, interfaces: Sequence[Interface], staged: 
 
 
 def reload(host: Host) -> None:
-    """Have networkd read its files again; it reconfigures the links whose files changed."""
+    """Have udevd and networkd read their files again; networkd reconfigures links whose files changed."""
+    # udevd looks for changed .link files every 3 s only: a link plugged in before that kept its name.
+    host.run("udevadm", "control", "--reload", timeout=_LIMIT)
     host.run("networkctl", "reload", timeout=_LIMIT)
 
 
 def _generator(host: Host) -> str | None:
-    return next((path for path in _GENERATORS if host.path(path).exists()), None)
+    return next((path for path in _GENERATORS if host.present(path)), None)
 
 
 def _path(name: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 from multinic.apply import Result
 from multinic.host import Host
 from multinic.log import Log
+from multinic.paths import STATE
 from multinic.plan import State
 from multinic.report import Report
 
-PATH = "/run/multinic/state.json"
 _VERSION = 1
 _HEARTBEAT = 300.0  # seconds: an unchanged state is written again then, as a sign of life
 
@@ -21,7 +21,7 @@ _LEVELS = {State.FAILED: "error", State.INVALID: "error", State.BLOCKED: "warnin
 
 def load(host: Host) -> dict[str, Any]:
     """Return the state of the last pass; {} if there is none that can be read."""
-    text = host.read(PATH)
+    text = host.read(STATE)
     try:
         document = json.loads(text) if text else {}
     except ValueError:
@@ -98,4 +98,4 @@ def write(host: Host, report: Report) -> None:
     fresh = new["time"] - old.get("time", 0) < _HEARTBEAT
     if fresh and {**new, "time": 0} == {**old, "time": 0}:
         return
-    host.write(PATH, json.dumps(new, indent=1) + "\n", 0o644)
+    host.write(STATE, json.dumps(new, indent=1) + "\n", 0o644)

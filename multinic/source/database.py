@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multinic.errors import SourceRejected
-from multinic.model import Desired, IPAddress
-from multinic.source import rows
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from multinic.model import Desired
 
 # One statement a pass. `i.*` rather than names: a column that an older database lacks is simply
 # not there, and one that is added later is seen at once, without asking for the schema.
@@ -28,29 +26,45 @@ class MissingTable(Exception):
     """A statement named a table that the database lacks."""
 
 
-@dataclass
+class Answer(NamedTuple):
+    """What the database says of one node, as it came; `columns` has the marker `_subnet` in it."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
 class Database:
-    """An open connection, whichever product is behind it.
+    """An open connection, whichever product is behind it."""
 
-    `execute` runs one statement and returns column names, rows and the count of changed rows;
-    it raises MissingTable, SourceError or SourceRejected, nothing else.
-    """
+    def __init__(
+        self,
+        *,
+        execute: Callable[[str, Sequence[Any]], tuple[list[str], Iterable[Sequence[Any]], int]],
+        close: Callable[[], None],
+        transaction: Callable[[], AbstractContextManager[None]],
+        placeholder: str,
+        product: str,
+        where: str,
+        address: str = "",
+    ) -> None:
+        self.execute = execute
+        """Run one statement; return column names, rows and the count of changed rows.
 
-    execute: Callable[[str, Sequence[Any]], tuple[list[str], Iterable[Sequence[Any]], int]]
-    close: Callable[[], None]
-    transaction: Callable[[], AbstractContextManager[None]]
-    """A context that commits its statements together, or none of them."""
-    placeholder: str
-    product: str
-    """"mysql" or "sqlite": for the few statements that differ (`db init`)."""
-    where: str
-    """The database for messages: product, host and name, never a password."""
-    address: IPAddress | None = None
-    """The address that answered; None for a socket or a file."""
-    subnets: bool = True
-    """Whether a table multi_subnet is believed to exist."""
-    columns: frozenset[str] = field(default=frozenset())
-    """The columns of multi_interface, known after `read`."""
+        Raises MissingTable, SourceError or SourceRejected, nothing else."""
+        self.close = close
+        self.transaction = transaction
+        """A context that commits its statements together, or none of them."""
+        self.placeholder = placeholder
+        self.product = product
+        """"mysql" or "sqlite": for the few statements that differ (`db init`)."""
+        self.where = where
+        """The database for messages: product, host and name, never a password."""
+        self.address = address
+        """The address that answered; "" for a socket or a file."""
+        self.subnets = True
+        """Whether a table multi_subnet is believed to exist."""
+        self.columns: frozenset[str] = frozenset()
+        """The columns of multi_interface, known after `ask`."""
 
     def __enter__(self) -> Database:
         return self
@@ -58,49 +72,46 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read(self, node: str, *, ignore_deleted_at: bool = False) -> Desired:
-        """Return everything desired of one node.
-
-        Raises SourceError, SourceRejected, and ConfigError when the node name is ambiguous.
-        """
-        names = rows.node_patterns(node)
+    def ask(self, node: str) -> Answer:
+        """Return all rows that may be of one node. Raises SourceError and SourceRejected."""
+        names = node_patterns(node)
         try:
-            found = self._select(names)
+            return self._select(names)
         except MissingTable:
             self.subnets = not self.subnets  # what we believed of the schema is out of date
             try:
-                found = self._select(names)
+                return self._select(names)
             except MissingTable:
                 raise SourceRejected(
                     f"{self.where}: there is no table multi_interface",
                     "create the tables with `multinic db init`, or correct the database name in database.url",
                 ) from None
-        desired = rows.desired(node, found, ignore_deleted_at=ignore_deleted_at)
-        return Desired(desired.node, desired.links, desired.invalid, desired.flags, self.address)
 
-    def _select(self, names: Sequence[str]) -> list[tuple[Row, Row]]:
+    def _select(self, names: Sequence[str]) -> Answer:
         statement = _SELECT.format(
             p=self.placeholder,
             subnet_columns=", s.*" if self.subnets else "",
             join=_JOIN if self.subnets else "",
         )
-        columns, found, _ = self.execute(statement, names)
-        marker = columns.index("_subnet")
-        names_of_row = [name.lower() for name in columns[:marker]]
-        names_of_subnet = [name.lower() for name in columns[marker + 1 :]]
-        self.columns = frozenset(names_of_row)
+        found, rows, _ = self.execute(statement, names)
+        columns = tuple(name.lower() for name in found)
+        self.columns = frozenset(columns[: columns.index("_subnet")])
         if missing := {"id", "port_id", "macaddress", "netplan_success"} - self.columns:
             raise SourceRejected(
                 f"{self.where}: table multi_interface has no column {', '.join(sorted(missing))}",
                 "this is not the table of the MultiNIC controller; correct the database name in database.url",
             )
-        return [
-            (
-                dict(zip(names_of_row, row[:marker], strict=True)),
-                dict(zip(names_of_subnet, row[marker + 1 :], strict=True)),
-            )
-            for row in found
-        ]
+        return Answer(columns, tuple(tuple(row) for row in rows))
+
+    def read(self, node: str, *, ignore_deleted_at: bool = False) -> Desired:
+        """Return everything desired of one node.
+
+        Raises SourceError, SourceRejected, and ConfigError when the node name is ambiguous.
+        """
+        from multinic.source import rows  # a converged host needs no values
+
+        answer = self.ask(node)
+        return rows.desired(node, answer, ignore_deleted_at=ignore_deleted_at, database=self.address)
 
     def report_success(self, success: Mapping[int, bool]) -> None:
         """Write `netplan_success` (and `modified_at` where it exists) of rows, by row id.
@@ -120,3 +131,12 @@ class Database:
                     f"WHERE id IN ({marks})",
                     ids,
                 )
+
+
+def node_patterns(node: str) -> tuple[str, str, str]:
+    """Return the LIKE patterns that find a node's rows: full name, short name, short name with a domain."""
+    full, short = (
+        name.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        for name in (node, node.partition(".")[0])
+    )
+    return full, short, f"{short}.%"

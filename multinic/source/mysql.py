@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymysql
 from pymysql.constants import CR, ER
 
 from multinic.config import DatabaseSettings
 from multinic.errors import ConfigError, NoSuchDatabase, SourceError, SourceRejected
-from multinic.model import IPAddress
 from multinic.source.database import Database, MissingTable
 from multinic.text import printable
 
@@ -34,8 +31,7 @@ _REJECTED = {
 }
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A parsed database.url."""
 
     user: str
@@ -54,8 +50,6 @@ class _Connection(pymysql.connections.Connection):  # type: ignore[type-arg,unus
 
 def parse_url(url: str) -> Target:
     """Return the parts of `mysql://user@host1,host2:3306/name?ssl_ca=…`. Raises ConfigError."""
-    from urllib.parse import parse_qsl, unquote
-
     match = _URL.fullmatch(url)
     if not match:
         raise ConfigError(
@@ -69,19 +63,35 @@ def parse_url(url: str) -> Target:
             raise ConfigError(f"database.url: {part!r} is not a host or host:port")
         hosts.append((host["v6"] or host["name"], int(host["port"]) if host["port"] else None))
     last = hosts[-1][1] or 3306  # a port at the end counts for all hosts without one
-    parameters = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
+    parameters = _query(match["query"] or "")
     for key in parameters:
         if key not in _PARAMETERS:
             raise ConfigError(
                 f"database.url: unknown parameter {key!r}", f"known are {', '.join(_PARAMETERS)}"
             )
     return Target(
-        user=unquote(match["user"] or ""),
-        password=unquote(match["password"] or ""),
+        user=_unquoted(match["user"] or ""),
+        password=_unquoted(match["password"] or ""),
         hosts=tuple((name, port or last) for name, port in hosts),
-        name=unquote(match["name"]),
+        name=_unquoted(match["name"]),
         parameters=parameters,
     )
+
+
+def _query(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    from urllib.parse import parse_qsl  # most URLs need neither this nor the next
+
+    return dict(parse_qsl(text, keep_blank_values=True))
+
+
+def _unquoted(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
 
 
 def connect(settings: DatabaseSettings, *, database: bool = True) -> Database:
@@ -122,7 +132,8 @@ def create_database(settings: DatabaseSettings) -> None:
 
 def _open(target: Target, host: str, port: int, settings: DatabaseSettings, *, database: bool) -> _Connection:
     parameters = target.parameters
-    tls: dict[str, Any] = {}
+    # Without a CA PyMySQL would try TLS and verify nobody, after reading every CA of the system (20 ms).
+    tls: dict[str, Any] = {"ssl_disabled": True}
     if "ssl_ca" in parameters:
         tls = {
             "ssl_ca": parameters["ssl_ca"],
@@ -187,13 +198,13 @@ def _database(connection: _Connection, where: str) -> Database:
     )
 
 
-def _peer(connection: _Connection) -> IPAddress | None:
-    """Return the address that answered; None for a Unix socket."""
+def _peer(connection: _Connection) -> str:
+    """Return the address that answered; "" for a Unix socket."""
     peer = connection._sock.getpeername()  # type: ignore[attr-defined,unused-ignore]
     if not isinstance(peer, tuple):
-        return None
-    address = ip_address(peer[0].partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
+        return ""
+    address: str = peer[0].partition("%")[0]
+    return address.removeprefix("::ffff:") if "." in address else address
 
 
 def _translated(error: Exception, where: str) -> Exception:

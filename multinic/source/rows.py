@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -21,6 +21,7 @@ from multinic.model import (
     Mac,
     RowFlag,
 )
+from multinic.source.database import Answer
 from multinic.text import shown
 
 Row = Mapping[str, Any]
@@ -40,32 +41,26 @@ class _Bad(ValueError):
         self.column, self.value, self.problem, self.reason = column, value, problem, reason
 
 
-def node_patterns(node: str) -> tuple[str, str, str]:
-    """Return the LIKE patterns that find a node's rows: full name, short name, short name with a domain."""
-    full = _escaped(node)
-    short = _escaped(node.partition(".")[0])
-    return full, short, f"{short}.%"
+def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str) -> Desired:
+    """Return the desired state of `node` from what the database answered.
 
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([!%_])", r"!\1", text)
-
-
-def desired(node: str, found: Iterable[tuple[Row, Row]], *, ignore_deleted_at: bool) -> Desired:
-    """Return the desired state of `node` from rows of multi_interface, each with its row of multi_subnet.
-
-    Raises ConfigError when two nodes of the table could be meant.
+    `database` is the address that answered, "" for none. Raises ConfigError when two nodes of
+    the table could be meant.
     """
-    kept = list(found)
-    name = match_node(node, [_text(row.get("attached_node_name")) for row, _ in kept])
+    marker = answer.columns.index("_subnet")
+    of_row, of_subnet = answer.columns[:marker], answer.columns[marker + 1 :]
+    found = [
+        (dict(zip(of_row, row[:marker], strict=True)), dict(zip(of_subnet, row[marker + 1 :], strict=True)))
+        for row in answer.rows
+    ]
+    name = match_node(node, [_text(row.get("attached_node_name")) for row, _ in found])
     mine = [
         (row, subnet)
-        for row, subnet in kept
+        for row, subnet in found
         if _text(row.get("attached_node_name")).casefold() == name.casefold()
         and _is_desired(row, ignore_deleted_at=ignore_deleted_at)
     ]
-    parsed = [parse(row, subnet) for row, subnet in mine]
-    checked = _without_duplicates(parsed)
+    checked = _without_duplicates([parse(row, subnet) for row, subnet in mine])
     return Desired(
         node=name or node,
         links=tuple(link for link in checked if isinstance(link, DesiredLink)),
@@ -75,6 +70,7 @@ def desired(node: str, found: Iterable[tuple[Row, Row]], *, ignore_deleted_at: b
             for row, _ in mine
             if isinstance(row["id"], int)
         ),
+        database_address=ip_address(database) if database else None,
     )
 
 

@@ -1,0 +1,151 @@
+"""Know at once that nothing has changed since the host converged.
+
+A plan is a pure function of what the database says and of what the host is. So when all that went
+into it is the same as when it was found to have nothing left to do, there is nothing to do now.
+This module remembers what went in (never what came out of it, but for the exit status) and
+compares: the rows as they came, the kernel's links that matter, and the identity (inode, size,
+mode, times) of every file and directory that was looked at. Anything else than full agreement
+means a full pass, so a lost or damaged memory costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from multinic import __version__
+from multinic.config import Settings
+from multinic.errors import Exit
+from multinic.host import Host
+from multinic.netlink import Reader
+from multinic.paths import CONVERGED, RECORD, TEMPLATES
+from multinic.source.database import Answer
+
+if TYPE_CHECKING:
+    from multinic.report import Report
+    from multinic.view import View
+
+_FORMAT = "multinic-converged-1"
+# Columns that say what we reported, or when; they are compared apart or not at all.
+_REPORTED = ("netplan_success", "modified_at")
+_TRUSTED = 300.0  # seconds: then a full pass gives a sign of life, and finds what might have been missed
+_LINK_SCOPE = 253  # RT_SCOPE_LINK: such addresses come and go by themselves
+
+
+class Known(NamedTuple):
+    """What is remembered: a digest of all inputs, which links and files are among them, the outcome."""
+
+    digest: str
+    exit: Exit
+    without_subnets: bool
+    flags: str
+    """What `netplan_success` of each row must read, as text."""
+    macs: frozenset[str]
+    paths: tuple[str, ...]
+
+
+def load(host: Host) -> Known | None:
+    """Return what is remembered, None if there is nothing that can be read."""
+    try:
+        if time.time() - os.lstat(host.path(CONVERGED)).st_mtime > _TRUSTED:
+            return None
+        form, digest, status, subnets, flags, macs, *paths = (host.read(CONVERGED) or "").splitlines()
+        if form != _FORMAT:
+            return None
+        return Known(digest, Exit(int(status)), subnets == "no", flags, frozenset(macs.split()), tuple(paths))
+    except (OSError, ValueError):
+        return None
+
+
+def still(known: Known, settings: Settings, host: Host, answer: Answer) -> bool:
+    """Return whether every input of the last plan is the same now."""
+    flags, rows = _parted(answer)
+    if flags != known.flags:
+        return False
+    with Reader() as kernel:
+        links = kernel.links()
+    return known.digest == _digest(settings, host, rows, _relevant(links, known.macs), known.paths)
+
+
+def remember(view: View, report: Report, *, written: bool, without_subnets: bool) -> None:
+    """Remember the inputs of a pass that left nothing to do; forget them after any other."""
+    from multinic.plan import State
+
+    if not written or {result.state for result in report.results} & {State.FAILED, State.BLOCKED}:
+        view.host.remove(CONVERGED)
+        return
+    good = {r.interface.row_id for r in report.results if r.state in (State.CONVERGED, State.UNCHANGED)}
+    _, rows = _parted(view.answer)
+    flags = _flags((flag.row_id, flag.row_id in good) for flag in view.desired.flags)
+    macs = {str(mac) for mac in view.memory.links} | {i.mac_text for i in view.plan.interfaces if i.mac}
+    paths = _paths(view)
+    with Reader() as kernel:
+        links = _relevant(kernel.links(), frozenset(macs))
+    lines = [
+        _FORMAT,
+        _digest(view.settings, view.host, rows, links, paths),
+        str(int(report.exit)),
+        "no" if without_subnets else "yes",
+        flags,
+        " ".join(sorted(macs)),
+        *paths,
+    ]
+    text = "\n".join(lines) + "\n"
+    if load(view.host) is None or view.host.read(CONVERGED) != text:
+        view.host.write(CONVERGED, text, 0o600)
+
+
+def _parted(answer: Answer) -> tuple[str, str]:
+    """Return the rows' flags and, apart, everything else of the rows."""
+    columns = answer.columns[: answer.columns.index("_subnet")]
+    row_id, flag = columns.index("id"), columns.index("netplan_success")
+    left_out = {columns.index(name) for name in _REPORTED if name in columns}
+    rest = [[value for at, value in enumerate(row) if at not in left_out] for row in answer.rows]
+    return _flags((row[row_id], row[flag]) for row in answer.rows), repr((answer.columns, rest))
+
+
+def _flags(values: Iterable[tuple[Any, Any]]) -> str:
+    return " ".join(sorted(f"{row_id}={'' if flag is None else int(flag)}" for row_id, flag in values))
+
+
+def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[Any]:
+    """Return of all links those that a plan of these MACs looks at, without what changes by itself."""
+    return [
+        [
+            *(value for key, value in link.items() if key not in ("carrier", "addresses")),
+            [
+                (found["address"], found["prefix"], found["dadfailed"])
+                for found in link["addresses"]
+                if not found["kernel"] and found["scope"] < _LINK_SCOPE
+            ],
+        ]
+        for link in links
+        if link["name"].startswith("multinic") or link["mac"] in macs or link["permanent_mac"] in macs
+    ]
+
+
+def _paths(view: View) -> tuple[str, ...]:
+    """Return every path whose content, or whose listing, went into the plan."""
+    watched = {RECORD, TEMPLATES, *view.backend.watched(view.host), *view.observed.foreign}
+    for interface in view.plan.interfaces:
+        watched.update(change.path for change in interface.files)
+    watched.update(path for _, files in view.memory.rendered.values() for path in files)
+    return tuple(sorted(watched))
+
+
+def _digest(settings: Settings, host: Host, rows: str, links: list[Any], paths: tuple[str, ...]) -> str:
+    own = (__version__, settings.node, settings.backend, settings.max_interfaces, os.uname().nodename)
+    policy = (settings.database.ignore_deleted_at, settings.database.url)
+    inputs = (own, policy, rows, links, [_identity(host.path(path)) for path in paths])
+    return hashlib.sha256(repr(inputs).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mode, found.st_uid, found.st_mtime_ns, found.st_ctime_ns)

@@ -1,0 +1,133 @@
+"""One look at database and host, and the plan that follows from it. Changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from multinic import __version__, backend, record
+from multinic.backend import Backend
+from multinic.config import Settings, node_name
+from multinic.diff import Policy, diff
+from multinic.errors import ConfigError, Exit
+from multinic.host import Host
+from multinic.model import Desired, DesiredLink, Observed
+from multinic.observe import observe
+from multinic.paths import TEMPLATES
+from multinic.plan import Plan, State
+from multinic.record import Memory
+from multinic.render import Renderer, fingerprint
+from multinic.source import rows
+from multinic.source.database import Answer, Database
+
+_ASK_AGAIN = 3600.0  # seconds after which a table that was missing is looked for again
+
+
+@dataclass
+class View:
+    """What was seen, and what follows from it."""
+
+    settings: Settings
+    host: Host
+    backend: Backend
+    why_backend: str
+    answer: Answer
+    desired: Desired
+    stored: Memory
+    """What the host remembers on disk."""
+    memory: Memory
+    """The same, with what this look found out."""
+    rendering: Rendering
+    observed: Observed
+    plan: Plan
+
+    def again(self) -> tuple[Plan, Observed]:
+        """Plan anew from what the host is now; the database is not asked again."""
+        observed = observe(self.host, self.backend)
+        policy = _policy(self.settings, self.backend, self.rendering)
+        return diff(self.desired, observed, self.memory.links, policy), observed
+
+
+class Rendering:
+    """Files of interfaces, from the last rendering where nothing that goes into them has changed."""
+
+    def __init__(
+        self, host: Host, chosen: Backend, known: Mapping[str, tuple[str, Mapping[str, str]]]
+    ) -> None:
+        self._overrides = host.path(TEMPLATES)
+        self._backend = chosen
+        self._inputs = [__version__, chosen.NAME, fingerprint(self._overrides)]
+        self._renderer: Renderer | None = None
+        self._known = known
+        self.used: dict[str, tuple[str, Mapping[str, str]]] = {}
+
+    def __call__(self, name: str, link: DesiredLink) -> Mapping[str, str]:
+        """Return the files of one interface: path → text."""
+        wanted = record.link_document(replace(link, row_id=0, port_id=""))
+        key = hashlib.sha256(json.dumps([self._inputs, name, wanted]).encode()).hexdigest()
+        known = self.used.get(name) or self._known.get(name)
+        if known is None or known[0] != key:
+            known = (key, dict(self._backend.files(name, link, self._render)))
+        self.used[name] = known
+        return known[1]
+
+    def _render(self, template: str, context: Mapping[str, object]) -> str:
+        self._renderer = self._renderer or Renderer(self._overrides)
+        return self._renderer(template, context)
+
+
+def _policy(settings: Settings, chosen: Backend, rendering: Rendering) -> Policy:
+    return Policy(chosen.NAME, settings.max_interfaces, chosen.MODE, rendering, chosen.slot_of_file)
+
+
+def look(settings: Settings, host: Host, database: Database, answer: Answer | None = None) -> View:
+    """Read database (unless it has answered already) and host once, and plan."""
+    stored = memory = record.load(host)
+    if answer is None:
+        database.subnets = subnets_expected(memory)
+        answer = database.ask(node_name(settings))
+    if database.subnets:
+        memory = replace(memory, without_subnets=0.0)
+    elif subnets_expected(memory):
+        memory = replace(memory, without_subnets=float(int(time.time())))
+    desired = rows.desired(
+        node_name(settings),
+        answer,
+        ignore_deleted_at=settings.database.ignore_deleted_at,
+        database=database.address,
+    )
+    chosen, why = backend.choose(settings.backend, host)
+    rendering = Rendering(host, chosen, memory.rendered)
+    observed = observe(host, chosen)
+    plan = diff(desired, observed, memory.links, _policy(settings, chosen, rendering))
+    return View(settings, host, chosen, why, answer, desired, stored, memory, rendering, observed, plan)
+
+
+def subnets_expected(memory: Memory) -> bool:
+    """Return whether to look for the table multi_subnet: not for a while after it was missing."""
+    return time.time() - memory.without_subnets > _ASK_AGAIN
+
+
+def verdict(shown: Plan) -> Exit:
+    """Return the exit status of looking at a plan: what no apply could put right."""
+    states = {interface.state for interface in shown.interfaces}
+    if State.INVALID in states:
+        return Exit.PARTIAL
+    return Exit.REFUSED if State.BLOCKED in states else Exit.OK
+
+
+def rendered(view: View, names: Sequence[str]) -> dict[str, str]:
+    """Return the files of the named interfaces, or of all: path → text. Raises ConfigError."""
+    wanted = {i.name: i.desired for i in view.plan.interfaces if i.desired and i.name}
+    if unknown := [name for name in names if name not in wanted]:
+        raise ConfigError(
+            f"no interface {unknown[0]!r} on this node", f"there are {', '.join(wanted) or 'none'}"
+        )
+    files: dict[str, str] = {}
+    for name, link in wanted.items():
+        if not names or name in names:
+            files.update(view.rendering(name, link))
+    return files
