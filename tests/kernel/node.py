@@ -158,7 +158,7 @@ class Node:
         }
 
     def settle(self) -> None:
-        """Wait until the kernel has told the last of what earlier changes caused: the carrier comes a little later."""
+        """Wait until the kernel has told the last of earlier changes: a carrier comes a little later."""
         until(
             lambda: all(
                 link["operstate"] == "UP"
