@@ -20,8 +20,8 @@ test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k
 	@scripts/setup.sh run test
 	@scripts/packages.sh $(TIERS)
 	@rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" $(ARGS)
-	@$(BIN)/python scripts/report_coverage.py
+	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" $(ARGS); tests=$$?; \
+	$(BIN)/python scripts/report_coverage.py && exit $$tests
 
 .PHONY: golden
 golden: ## write the golden files anew from what the renderers say now; read the diff before you commit it

@@ -34,7 +34,7 @@ def main() -> str | None:
     }
     print("coverage:", ", ".join(f"{value:.1f} % of the {what}" for what, value in percent.items()))
     if not (RESULTS / "complete").exists():  # tests/tiers.py makes it
-        print(f"The threshold of {THRESHOLD} % is not held: it counts when every tier ran.")
+        print(f"The threshold of {THRESHOLD} % is not held: it counts when every tier ran and passed.")
     elif short := [what for what, value in percent.items() if value < THRESHOLD]:
         return f"Less than {THRESHOLD} % of the {' and of the '.join(short)} is covered."
     return None

@@ -44,7 +44,9 @@ def test_a_user_that_needs_tls_is_refused_without_it_and_let_in_with_the_servers
         login = {"host": server.host, "port": server.port, "user": "node", "password": "secret"}
         with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
             server.connect(**login, ssl_disabled=True)
-        with server.connect(**login, ssl_ca=str(server.ca), ssl_verify_identity=True) as connection:
+        with server.connect(
+            **login, ssl_ca=str(server.ca), ssl_verify_cert=True, ssl_verify_identity=True
+        ) as connection:
             connection.query("SELECT 1")
 
 
