@@ -103,6 +103,18 @@ class Node:
             assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
+    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start the program and return its process; the caller ends it."""
+        return self.namespace.popen(
+            *self.command(*arguments), env=self.environment(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def slow_down(self, number: int) -> None:
+        """Make the n-th port ask for an address that somebody else on its network has: its pass takes a while."""
+        far = f"port{number}"
+        self.namespace.cloud.run("ip", "address", "add", "fd00::5/64", "dev", far, "nodad")
+        self.sql("UPDATE multi_interface SET address = 'fd00::5/64' WHERE macaddress = %s", mac_of(number))
+
     def reconcile(self, expect: int | None = 0, **options: Any) -> str:
         """Run one pass and return what it logged."""
         return self.multinic("reconcile", expect=expect, **options).stderr

@@ -1,0 +1,202 @@
+"""`multinic apply`: with a question, from a saved plan; and what keeps two runs, or a user without rights, apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.node import Node, mac_of, until
+
+
+def on_a_terminal(node, answer, *arguments):
+    """Run `multinic apply` with a terminal as its input, type an answer, and return (exit status, what it said)."""
+    ours, theirs = pty.openpty()
+    try:
+        process = node.namespace.popen(
+            *node.command("apply", *arguments),
+            env=node.environment(),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        os.write(ours, answer.encode())
+        said, _ = process.communicate(timeout=30)
+        return process.returncode, said
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "\x04"], ids=["no", "only return", "end of input"])
+def test_on_a_terminal_it_asks_and_everything_but_yes_changes_nothing(node, answer):
+    node.provide(2)
+    before = node.links()
+    with node.events() as events:
+        status, said = on_a_terminal(node, answer)
+    assert (events, node.links()) == ([], before)
+    assert set(node.flags().values()) == {0}
+    assert status != 0
+    assert "eth1 → multinic0" in said
+    assert "Traceback" not in said
+    assert [name for name in node.files() if "lock" not in name] == []
+
+
+def test_on_a_terminal_yes_carries_it_out(node):
+    node.provide(2)
+    status, said = on_a_terminal(node, "y\n")
+    assert status == 0, said
+    assert node.link(2)[0] == "multinic1"
+
+
+def test_on_a_terminal_it_does_not_ask_when_nothing_is_to_be_done_or_yes_was_given(node):
+    node.provide(2)
+    status, said = on_a_terminal(node, "", "--yes")
+    assert (status, "Carry this out" in said) == (0, False)
+    status, said = on_a_terminal(node, "")
+    assert (status, "nothing to do" in said) == (0, True)
+
+
+def test_without_a_terminal_it_carries_the_plan_out(node):
+    node.provide(2)
+    assert "2 to change" in node.multinic("apply").stdout
+    assert node.flags() == {mac_of(1): 1, mac_of(2): 1}
+
+
+def test_apply_prints_one_document_where_json_is_asked_for(node):
+    node.provide(1)
+    assert node.document("apply")["interfaces"][0]["state"] == "converged"
+
+
+def test_a_saved_plan_is_carried_out(node, tmp_path):
+    node.provide(2)
+    saved = tmp_path / "plan.json"
+    node.multinic("plan", "--out", saved)
+    assert len(json.loads(saved.read_text())["interfaces"]) == 2
+    node.multinic("apply", "--yes", saved)
+    assert node.link(2) == ("multinic1", True, 1402, ("10.0.0.12/24",))
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        pytest.param(lambda node: node.sql("UPDATE multi_interface SET mtu = 1300 WHERE id = 2"), id="the database"),
+        pytest.param(lambda node: node.ip("link", "set", "eth2", "mtu", "1444"), id="a link"),
+        pytest.param(lambda node: node.detach(1), id="a row less"),
+        pytest.param(lambda node: node.attach(3, "10.0.0.13"), id="a row more"),
+        pytest.param(lambda node: node.unplug(2), id="unplugged"),
+    ],
+)
+def test_a_stale_plan_is_refused_and_nothing_is_changed(node, tmp_path, meanwhile):
+    node.provide(2)
+    saved = tmp_path / "plan.json"
+    node.multinic("plan", "--out", saved)
+    meanwhile(node)
+    before = node.links()
+    with node.events() as events:
+        done = node.multinic("apply", "--yes", saved, expect=5)
+    assert (events, node.links()) == ([], before)
+    assert "stale" in done.stderr
+    assert set(node.flags().values()) <= {0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", "{}", '{"version": 99}', '{"version": 1, "interfaces": {}}', "\xff", '{"version": 1}'],
+)
+def test_what_is_not_a_plan_is_refused(node, tmp_path, text):
+    node.provide(1)
+    saved = tmp_path / "plan.json"
+    saved.write_bytes(text.encode("latin-1"))
+    with node.events() as events:
+        done = node.multinic("apply", "--yes", saved, expect=2)
+    assert events == []
+    assert "plan" in done.stderr
+
+
+def test_a_plan_of_another_node_is_refused(node, tmp_path):
+    node.provide(1)
+    saved = tmp_path / "plan.json"
+    document = node.document("plan")
+    for field, value in (("node", "node\x1b[7m2"), ("backend", "netplan")):
+        saved.write_text(json.dumps(document | {field: value}))
+        done = node.multinic("apply", "--yes", saved, expect=5)
+        assert field in done.stderr
+        assert "\x1b" not in done.stderr
+    assert node.link(1)[0] == "eth1"
+
+
+def test_two_passes_at_once_the_second_ends_and_names_the_first(node):
+    node.provide(1)
+    node.slow_down(1)
+    first = node.start("reconcile")
+    until(lambda: (node.link(1) or ("",))[0] == "multinic0")
+    done = node.multinic("reconcile", expect=75)
+    assert "another run is busy" in done.stderr
+    assert "multinic" in done.stderr
+    node.multinic("apply", "--yes", expect=75)
+    node.multinic("rollback", expect=75)
+    node.multinic("plan", expect=0)
+    node.multinic("status", expect=0)
+    assert first.poll() is None
+    first.kill()
+    first.wait()
+
+
+def test_a_lock_file_left_by_a_killed_run_locks_nobody_out(node):
+    node.provide(1)
+    lock = node.root / "run/multinic/lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("12345\n")
+    node.reconcile()
+
+
+def test_a_symlink_in_place_of_the_lock_is_not_followed(node, tmp_path):
+    lock = node.root / "run/multinic/lock"
+    lock.parent.mkdir(parents=True)
+    lock.symlink_to(tmp_path / "elsewhere")
+    assert "lock" in node.reconcile(expect=1)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_without_the_right_to_change_links_it_says_so_and_nothing_is_changed(node):
+    node.provide(2)
+    before = node.links()
+    with node.events() as events:
+        done = node.namespace.run(
+            *("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"),
+            *node.command("reconcile"),
+            check=False,
+            env=node.environment(),
+        )
+    assert (events, node.links()) == ([], before)
+    assert done.returncode in (1, 4)
+    assert "run as root" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert set(node.flags().values()) == {0}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_as_another_user_it_says_so_and_nothing_is_changed(namespace):
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        node = Node(namespace, Path(directory))
+        (node.root / "run").mkdir()
+        node.provide(2)
+        before = node.links()
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+        if namespace.run(*nobody, sys.executable, "-c", "import click", check=False).returncode:
+            pytest.skip("nobody may not read this Python")
+        for command, status in (("reconcile", 1), ("apply", 1), ("rollback", 1), ("plan", 0), ("status", 0)):
+            done = namespace.run(*nobody, *node.command(command), check=False, env=node.environment())
+            assert done.returncode == status, done.stderr
+            assert "Traceback" not in done.stderr
+            assert ("run as root" in done.stderr) is (status == 1)
+        assert node.links() == before
+        node.connection.close()
