@@ -239,23 +239,21 @@ class PrivateMariaDB:
                 ]
 
     def _initialise(self) -> None:
-        subprocess.run(
-            [
-                _find("mariadb-install-db"),
-                "--no-defaults",
-                "--auth-root-authentication-method=normal",
-                "--skip-name-resolve",
-                "--skip-test-db",
-                "--innodb-log-file-size=4M",
-                f"--datadir={self.data}",
-                *self._user(),
-            ],
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=self.log.open("ab"),
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"PATH": SBIN},
+        command = [
+            _find("mariadb-install-db"),
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-name-resolve",
+            "--skip-test-db",
+            "--innodb-log-file-size=4M",
+            f"--datadir={self.data}",
+            *self._user(),
+        ]
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=os.environ | {"PATH": SBIN}
         )
+        if done.returncode:
+            raise RuntimeError(f"mariadb-install-db failed:\n{done.stdout}{done.stderr}")
 
     def _user(self) -> list[str]:
         # Root must say that it means it; this server's data is worth nothing.
