@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from multinic import safety
@@ -46,6 +46,8 @@ class _Orphan:
     mac: Mac | None
     link: ObservedLink | None
     held: Held | None
+    has_files: bool = True
+    """Whether the files of the slot are this one's; two orphans may share a slot."""
 
 
 def diff(desired: Desired, observed: Observed, record: Record, policy: Policy) -> Plan:
@@ -54,11 +56,12 @@ def diff(desired: Desired, observed: Observed, record: Record, policy: Policy) -
 
 
 def held_slots(
-    observed: Observed, record: Record, slot_of_file: Callable[[str], int | None]
+    observed: Observed, record: Record, spoken: Collection[Mac], slot_of_file: Callable[[str], int | None]
 ) -> dict[Mac, int]:
     """Return which MAC holds which slot: our record first, then managed files, then live names.
 
-    So a slot survives a wiped record, and a link renamed by hand gets its own name back.
+    So a slot survives a wiped record, and a link renamed by hand gets its own name back. `spoken`
+    are the MACs that rows speak of: a link counts by the one of its two that is among them.
     """
     in_files: dict[Mac, int] = {}
     for path, text in sorted(observed.files.items()):
@@ -68,6 +71,8 @@ def held_slots(
     live: dict[Mac, int] = {}
     for link in observed.links:
         slot, mac = slot_of(link.name), link.permanent_mac or link.mac
+        if mac not in spoken and link.mac in spoken:
+            mac = link.mac
         if slot is not None and mac is not None:
             live.setdefault(mac, slot)
     return merge({mac: held.slot for mac, held in record.items()}, in_files, live)
@@ -87,10 +92,12 @@ class _Diff:
 
     def __init__(self, desired: Desired, observed: Observed, record: Record, policy: Policy) -> None:
         self.desired, self.observed, self.record, self.policy = desired, observed, record, policy
-        self.held = held_slots(observed, record, policy.slot_of_file)
         self.wanted = {link.mac: link for link in desired.links}
         self.kept = self._macs_of_invalid_rows()
-        self.names_in_use = {link.name for link in observed.links}
+        self.spoken = self.wanted.keys() | self.kept
+        self.held = held_slots(observed, record, self.spoken, policy.slot_of_file)
+        self.carriers = {mac: self._resolve(mac) for mac in self.spoken}
+        self.names_in_use = {name for link in observed.links for name in (link.name, *link.altnames)}
 
     def interfaces(self) -> Iterator[Interface]:
         orphans = [self._orphan(orphan) for orphan in self._orphans()]
@@ -105,6 +112,7 @@ class _Diff:
             self._wanted(self.wanted[mac], slots.get(mac))
             for mac in sorted(self.wanted, key=lambda mac: (slots.get(mac, 1 << 30), mac))
         ]
+        wanted = self._without_taken_names(orphans, wanted)
         written = {change.path for interface in wanted for change in interface.files}
         rendered = {path for i in wanted if i.desired and i.name for path in self._files(i.name, i.desired)}
         for orphan in orphans:  # a file that its slot's next owner takes over is not removed
@@ -130,38 +138,63 @@ class _Diff:
                 return row
         return None
 
+    def _resolve(self, mac: Mac) -> ObservedLink | safety.Block | None:
+        """Return the link of a MAC that a row speaks of; one that only wears it may be another row's."""
+        link = safety.resolve(mac, self.observed)
+        if isinstance(link, ObservedLink) and link.permanent_mac != mac and link.permanent_mac in self.spoken:
+            return None
+        return link
+
+    def _without_taken_names(self, orphans: list[Interface], wanted: list[Interface]) -> list[Interface]:
+        """Block every interface whose new name is that of a link which keeps it; the kernel would refuse."""
+        while True:
+            moving = {i.link.index for i in (*orphans, *wanted) if i.link and i.target_name != i.link.name}
+            staying = {link.name: link for link in self.observed.links if link.index not in moving}
+            taken = [
+                i for i in wanted if i.link and i.target_name != i.link.name and i.target_name in staying
+            ]
+            if not taken:
+                return wanted
+            wanted = [
+                _blocked(replace(i, changes=(), files=()), _name_taken(i, staying[i.target_name]))
+                if i in taken
+                else i
+                for i in wanted
+            ]
+
     def _orphans(self) -> Iterator[_Orphan]:
         """Yield everything managed that no row speaks of, by slot."""
-        spoken = self.wanted.keys() | self.kept
-        slots_spoken = {slot for mac, slot in self.held.items() if mac in spoken}
+        slots_spoken = {slot for mac, slot in self.held.items() if mac in self.spoken}
+        known = {link.index for link in self.carriers.values() if isinstance(link, ObservedLink)}
         found: dict[int, _Orphan] = {}
         for mac, slot in self.held.items():
-            if mac not in spoken:
+            if mac not in self.spoken:
                 link = safety.resolve(mac, self.observed)
-                real = link if isinstance(link, ObservedLink) else None
+                real = link if isinstance(link, ObservedLink) and link.index not in known else None
+                known |= {real.index} if real else set()
                 found[slot] = _Orphan(slot, mac, real, self.record.get(mac))
         for path in self.observed.files:  # a file without a MAC, or of a slot that nobody holds
             slot_or_none = self.policy.slot_of_file(path)
             if slot_or_none is not None and slot_or_none not in found and slot_or_none not in slots_spoken:
                 found[slot_or_none] = _Orphan(slot_or_none, None, None, None)
-        known = {orphan.link.index for orphan in found.values() if orphan.link}
-        for link in self.observed.links:  # a link that merely bears one of our names
+        bearers: list[_Orphan] = []  # links that merely bear one of our names
+        for link in self.observed.links:
             slot_or_none = slot_of(link.name)
             mac_of_link = link.permanent_mac or link.mac
-            if slot_or_none is not None and link.index not in known and mac_of_link not in spoken:
+            if slot_or_none is not None and link.index not in known and mac_of_link not in self.spoken:
                 previous = found.get(slot_or_none)
-                if previous is None or previous.link is None:
-                    held = previous.held if previous else None
-                    mac_or_none = (previous.mac if previous else None) or mac_of_link
-                    found[slot_or_none] = _Orphan(slot_or_none, mac_or_none, link, held)
-        yield from (found[slot] for slot in sorted(found))
+                if previous is not None and previous.mac in (None, mac_of_link):  # one and the same
+                    del found[slot_or_none]
+                held = self.record.get(mac_of_link) if mac_of_link else None
+                bearers.append(_Orphan(slot_or_none, mac_of_link, link, held, slot_or_none not in found))
+        yield from sorted((*found.values(), *bearers), key=lambda orphan: orphan.slot)
 
     def _orphan(self, orphan: _Orphan) -> Interface:
         name, link, observed = name_of(orphan.slot), orphan.link, self.observed
         files = tuple(
             FileChange(path, text, None, self.policy.mode, observed.modes.get(path))
             for path, text in sorted(observed.files.items())
-            if self.policy.slot_of_file(path) == orphan.slot
+            if orphan.has_files and self.policy.slot_of_file(path) == orphan.slot
         )
         interface = Interface(
             name=name,
@@ -231,7 +264,7 @@ class _Diff:
                 f"{len(self.wanted)} rows, max_interfaces is {self.policy.max_interfaces}"
             )
             return replace(interface, state=State.INVALID, reason="no-free-slot", message=message)
-        link = safety.resolve(desired.mac, self.observed)
+        link = self.carriers[desired.mac]
         if isinstance(link, safety.Block):
             return _blocked(interface, link)
         if link is not None:
@@ -337,6 +370,11 @@ class _Diff:
             message=row.message,
             held=self.record.get(mac) if mac else None,
         )
+
+
+def _name_taken(interface: Interface, link: ObservedLink) -> safety.Block:
+    who = f"{link.name} ({link.mac})" if link.mac else link.name
+    return safety.Block("name-taken", f"the name {interface.name} is taken by link {who}, which keeps it")
 
 
 def _mtu_problem(desired: DesiredLink, link: ObservedLink) -> str:
