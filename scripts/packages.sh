@@ -15,10 +15,12 @@ need() {
 for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
         db | all)
-            # The -core package is the server without its service: nothing is started, nothing is enabled.
-            core=mariadb-server-core
-            need mariadbd $core
-            need mariadb-install-db $core
+            # The -core packages are the programs without a service: nothing is started, nothing is enabled.
+            release=
+            ! grep -qs '^VERSION_CODENAME=jammy' /etc/os-release || release=-10.6
+            need mariadbd mariadb-server-core$release
+            need mariadb-install-db mariadb-server-core$release
+            need my_print_defaults mariadb-client-core$release
             need openssl openssl ;;
     esac
     case $tier in

@@ -37,8 +37,11 @@ OPTIONS = (
 
 def missing() -> str | None:
     """Say what a private server needs and this machine lacks."""
-    lacking = [name for name in ("mariadbd", "mariadb-install-db") if not shutil.which(name, path=SBIN)]
-    return f"{' and '.join(lacking)} not found (Debian, Ubuntu: mariadb-server-core)" if lacking else None
+    # The last two are what mariadb-install-db calls, and what makes the certificates.
+    needed = ("mariadbd", "mariadb-install-db", "my_print_defaults", "openssl")
+    lacking = [name for name in needed if not shutil.which(name, path=SBIN)]
+    packages = "mariadb-server-core mariadb-client-core openssl"
+    return f"{', '.join(lacking)} not found (Debian, Ubuntu: {packages})" if lacking else None
 
 
 class PrivateMariaDB:

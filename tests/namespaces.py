@@ -102,7 +102,8 @@ class Namespace:
     def prefix(self) -> tuple[str, ...]:
         """The command prefix that runs a program inside, in the directory where it is called."""
         self._refuse_the_machine()
-        inside = ("nsenter", f"--target={self.pid}", *self._user, "--mount", "--net", "--")
+        # Its root too: where the tests run in a chroot, that is not the root of the mount namespace.
+        inside = ("nsenter", f"--target={self.pid}", *self._user, "--mount", "--root", "--net", "--")
         return (*inside, "env", f"--chdir={Path.cwd()}")
 
     @property
