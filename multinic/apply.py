@@ -10,9 +10,9 @@ from multinic import checkpoint
 from multinic.backend import Backend, Staged
 from multinic.errors import HostError
 from multinic.host import Host
-from multinic.links import Links
+from multinic.links import Faults, Links
 from multinic.log import Log
-from multinic.model import Observed
+from multinic.model import Observed, ObservedAddress, ObservedLink
 from multinic.observe import links as current_links
 from multinic.paths import CHECKPOINT
 from multinic.plan import Interface, Plan, State
@@ -71,9 +71,9 @@ def _carry_out(
     )
     with Links(host) as links:
         try:
-            error = _change(host, backend, links, doable, staged)
-            left = _verify(doable, look, 0.0 if error else timeout)
-            failed = {key for key in left if left[key] is not None}
+            faults = _change(host, backend, links, doable, staged)
+            after = _verify(doable, look, timeout, faults)
+            failed = {i.key for i in doable if _unfinished(i, after)}
             if failed:
                 _put_back(host, backend, links, [s for s in taken.interfaces if s.key in failed], log)
         except BaseException:
@@ -81,46 +81,72 @@ def _carry_out(
             host.remove(CHECKPOINT)
             raise
     checkpoint.commit(host)
-    return [_result(interface, left[interface.key], error, timeout) for interface in doable]
+    return [_result(interface, after.get(interface.key), faults, timeout) for interface in doable]
 
 
 def _change(
     host: Host, backend: Backend, links: Links, doable: Iterable[Interface], staged: Staged
-) -> HostError | None:
-    """Write all files and activate them; return the first error instead of raising it.
+) -> Faults:
+    """Write all files and activate them; return the errors instead of raising them.
 
     Some interfaces may be right all the same: only what is not is put back.
     """
+    faults = Faults()
     interfaces = tuple(doable)
-    try:
-        for interface in interfaces:
+    for interface in interfaces:
+        with faults.of(interface):
             for change in interface.files:
                 if change.new is None:
                     host.remove(change.path)
                 else:
                     host.write(change.path, change.new, change.mode)
-        backend.activate(host, links, interfaces, staged)
+    try:
+        backend.activate(host, links, interfaces, staged, faults)
     except HostError as e:
-        return e
-    return None
+        for interface in interfaces:
+            faults.setdefault(interface.key, e)
+    return faults
 
 
-def _verify(doable: tuple[Interface, ...], look: Look, timeout: float) -> dict[str, Interface | None]:
-    """Plan again until nothing is left to do; return what is left, None where there is nothing."""
+def _verify(doable: tuple[Interface, ...], look: Look, timeout: float, faults: Faults) -> Plan:
+    """Plan again until nothing is left to do that may still come; return the last plan."""
     end = time.monotonic() + timeout
     pause = 0.01
     while True:
         plan, _ = look()
-        left = {interface.key: _pending(plan, interface.key) for interface in doable}
-        if not any(left.values()) or time.monotonic() >= end:
-            return left
+        waited_for = [plan.get(i.key) for i in doable if i.key not in faults]
+        if time.monotonic() >= end or not any(i is not None and _comes_yet(i) for i in waited_for):
+            return plan
         time.sleep(min(pause, max(0.0, end - time.monotonic())))
         pause = min(pause * 2, 0.25)
 
 
-def _pending(plan: Plan, key: str) -> Interface | None:
-    interface = plan.get(key)
-    return interface if interface is not None and interface.pending else None
+def _unfinished(interface: Interface, plan: Plan) -> bool:
+    """Return whether something that `interface` was to have is still to be done in `plan`."""
+    left = plan.get(interface.key)
+    return left is not None and left.pending
+
+
+def _comes_yet(left: Interface) -> bool:
+    """Return whether waiting may make a difference to an interface of the plan that is left.
+
+    An address is not there for good before the kernel has asked the network whether it is someone
+    else's (DAD); without a carrier it does not ask, and nothing is to be waited for.
+    """
+    if _taken(left):
+        return False
+    link = left.link if left.link is not None and left.link.carrier else None
+    return left.pending or any(found.tentative for found in _wanted_on(link, left))
+
+
+def _taken(left: Interface) -> str:
+    """Return an address of which the kernel found that someone else has it."""
+    return next((str(found.address) for found in _wanted_on(left.link, left) if found.dadfailed), "")
+
+
+def _wanted_on(link: ObservedLink | None, interface: Interface) -> list[ObservedAddress]:
+    wanted = interface.desired.addresses if interface.desired else ()
+    return [found for found in link.addresses if found.address in wanted] if link else []
 
 
 def _put_back(
@@ -135,18 +161,22 @@ def _put_back(
         log.error(f"could not put everything back: {e}", hint=e.hint)
 
 
-def _result(interface: Interface, left: Interface | None, error: HostError | None, timeout: float) -> Result:
-    if left is not None:
+def _result(interface: Interface, left: Interface | None, faults: Faults, timeout: float) -> Result:
+    if left is not None and left.pending:
+        if error := faults.get(interface.key):
+            words = f"{error} ({error.hint})" if error.hint else str(error)
+            return _failed(interface, "activation-failed", f"{words}; put back as it was")
+        if address := _taken(left):
+            words = f"{address} is in use by another machine on that network"
+            return _failed(interface, "duplicate-address", f"{words}; put back as it was")
         rest = "; ".join([*map(str, left.changes), *(f"{c.action} {c.path}" for c in left.files)])
-        if error is not None:
-            return _failed(interface, "activation-failed", f"{error}; put back as it was")
         return _failed(
             interface, "not-converged", f"not there after {timeout:g} s: {rest}; put back as it was"
         )
-    if interface.state is State.WAITING:
-        return Result(interface, State.WAITING, interface.reason, interface.message)
     if interface.state is State.DELETE:
         return Result(interface, State.DELETE, interface.reason, "removed")
+    if left is not None and left.state is not State.UNCHANGED:  # unplugged meanwhile, say
+        return Result(interface, left.state, left.reason, left.message)
     return Result(interface, State.CONVERGED, interface.reason, _done(interface))
 
 

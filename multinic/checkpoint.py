@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
@@ -102,34 +103,54 @@ def restore(
     reload: Callable[[], None],
     observe: Callable[[], Sequence[ObservedLink]],
 ) -> None:
-    """Put interfaces back: files, names, then, once the backend has read the files, the rest."""
+    """Put interfaces back: files, names, then, once the backend has read the files, the rest.
+
+    What goes wrong with one does not keep the others; the first error is raised at the end.
+    """
+    faults: list[HostError] = []
     for interface in saved:
         for path, file in interface.files.items():
-            host.restore(path, file)
-    _names_back(links, saved, observe())
-    reload()
+            with _kept(faults):
+                host.restore(path, file)
+    faults += _names_back(links, saved, observe())
+    with _kept(faults):
+        reload()
     end = time.monotonic() + _SETTLE
     while True:
         now = {link.index: link for link in observe()}
+        errors: list[HostError] = []
         different = False
         for interface in saved:
             before = _same_link(interface.link, now)
             if interface.link and before and _differs(interface.link, before):
                 different = True
-                put_back(links, interface.link, before, interface.routes)
+                with _kept(errors):
+                    put_back(links, interface.link, before, interface.routes)
         if not different or time.monotonic() > end:
-            return
+            break
         time.sleep(0.05)
+    for error in faults + errors:
+        raise error
 
 
-def _names_back(links: Links, saved: Sequence[Saved], observed: Sequence[ObservedLink]) -> None:
+@contextmanager
+def _kept(faults: list[HostError]) -> Iterator[None]:
+    try:
+        yield
+    except HostError as e:
+        faults.append(e)
+
+
+def _names_back(
+    links: Links, saved: Sequence[Saved], observed: Sequence[ObservedLink]
+) -> Sequence[HostError]:
     now = {link.index: link for link in observed}
     wanted: dict[int, tuple[str, str]] = {}
     for interface in saved:
         link = _same_link(interface.link, now)
         if interface.link and link and link.name != interface.link.name:
             wanted[link.index] = (link.name, interface.link.name)
-    links.rename_all(wanted)
+    return list(links.rename_all(wanted).values())
 
 
 def _same_link(before: ObservedLink | None, now: Mapping[int, ObservedLink]) -> ObservedLink | None:

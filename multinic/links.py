@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import ip_interface
 from typing import Any
 
@@ -11,6 +12,19 @@ from multinic.errors import HostError
 from multinic.host import Host
 from multinic.model import IPInterface, ObservedLink, ObservedRoute
 from multinic.plan import Interface
+
+
+class Faults(dict[str, HostError]):
+    """The first error of each interface, by its key: one that fails does not stop the others."""
+
+    @contextmanager
+    def of(self, interface: Interface) -> Iterator[None]:
+        """Keep an error of the block instead of raising it."""
+        try:
+            yield
+        except HostError as e:
+            self.setdefault(interface.key, e)
+
 
 _SCRATCH_NAME = "mnic-tmp"  # + the link's index: at most 15 characters, and no slot's name
 
@@ -35,15 +49,28 @@ class Links:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def rename_all(self, wanted: Mapping[int, tuple[str, str]]) -> None:
-        """Rename links, index → (old name, new name), also where two exchange their names."""
+    def rename_all(self, wanted: Mapping[int, tuple[str, str]]) -> dict[int, HostError]:
+        """Rename links, index → (old name, new name), also where two exchange their names.
+
+        Return what went wrong, by index: a link that vanished does not keep the others.
+        """
         leaving = {old for old, _ in wanted.values()}
-        for index, (old, new) in wanted.items():
-            if new in leaving and new != old:
-                self.rename(index, old, f"{_SCRATCH_NAME}{index}")
-        for index, (old, new) in wanted.items():
-            if old != new:
-                self.rename(index, old, new)
+        aside = {
+            i: (old, f"{_SCRATCH_NAME}{i}") for i, (old, new) in wanted.items() if new in leaving - {old}
+        }
+        faults: dict[int, HostError] = {}
+        for renames in (aside, wanted):
+            for index, (old, new) in renames.items():
+                if old != new and index not in faults and (error := self._renamed(index, old, new)):
+                    faults[index] = error
+        return faults
+
+    def _renamed(self, index: int, old: str, new: str) -> HostError | None:
+        try:
+            self.rename(index, old, new)
+        except HostError as e:
+            return e
+        return None
 
     def rename(self, index: int, old: str, new: str) -> None:
         """Rename one link; kernels before 6.2 need it down for that."""
@@ -140,14 +167,16 @@ def _words(code: int) -> str:
     return os.strerror(code)
 
 
-def rename_pending(links: Links, interfaces: Iterable[Interface]) -> None:
+def rename_pending(links: Links, interfaces: Iterable[Interface], faults: Faults) -> None:
     """Give all links of a plan their new names, the removed ones first."""
-    wanted = {
-        interface.link.index: (interface.link.name, interface.target_name)
+    renamed = {
+        interface.link.index: (interface, interface.link.name)
         for interface in interfaces
         if interface.link is not None and interface.target_name != interface.link.name
     }
-    links.rename_all(wanted)
+    wanted = {index: (old, interface.target_name) for index, (interface, old) in renamed.items()}
+    for index, error in links.rename_all(wanted).items():
+        faults.setdefault(renamed[index][0].key, error)
 
 
 def free(links: Links, interface: Interface) -> None:
@@ -176,6 +205,9 @@ def converge(links: Links, interface: Interface) -> None:
             links.mtu(link.index, name, int(change.new))
         elif change.field == "address" and not change.new:
             links.remove_address(link.index, name, ip_interface(change.old))
+    for found in link.addresses:
+        if found.dadfailed and found.address in desired.addresses:  # the kernel tries no second time
+            links.remove_address(link.index, name, found.address)
     links.up(link.index, name)
     for address in desired.addresses:  # all of them: a rename with an older kernel loses some
         links.add_address(link.index, name, address)

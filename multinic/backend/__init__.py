@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from multinic.errors import ConfigError
 from multinic.host import File, Host
-from multinic.links import Links
+from multinic.links import Faults, Links
 from multinic.model import DesiredLink
 from multinic.plan import Interface
 
@@ -55,8 +55,13 @@ class Backend(Protocol):
     def stage(self, host: Host, interfaces: Sequence[Interface]) -> Staged:
         """Try the files of a plan in a scratch root."""
 
-    def activate(self, host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged) -> None:
-        """Make files that are written already take effect, all at once, and remove what is to go."""
+    def activate(
+        self, host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged, faults: Faults
+    ) -> None:
+        """Make files that are written already take effect, all at once, and remove what is to go.
+
+        What goes wrong with one interface is kept in `faults`. Raises HostError for what concerns all.
+        """
 
     def reload(self, host: Host) -> None:
         """Have files that were put back read again."""

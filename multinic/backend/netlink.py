@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from multinic.backend import Render, Staged
 from multinic.host import Host
-from multinic.links import Links, converge, free, rename_pending
+from multinic.links import Faults, Links, converge, free, rename_pending
 from multinic.model import DesiredLink
 from multinic.plan import Interface, State
 
@@ -54,16 +54,24 @@ def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:  # noqa: ARG00
     return Staged()
 
 
-def activate(host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged) -> None:  # noqa: ARG001
+def activate(
+    host: Host,
+    links: Links,
+    interfaces: Sequence[Interface],
+    staged: Staged,  # noqa: ARG001
+    faults: Faults,
+) -> None:
     """Free what is removed, rename, then configure every link."""
     for interface in interfaces:
         if interface.state is State.DELETE:
-            free(links, interface)
-    rename_pending(links, interfaces)
+            with faults.of(interface):
+                free(links, interface)
+    rename_pending(links, interfaces, faults)
     for interface in interfaces:
-        if interface.state is not State.DELETE and interface.link is not None:
-            quiet(host, interface)
-            converge(links, interface)
+        if interface.state is not State.DELETE and interface.link and interface.key not in faults:
+            with faults.of(interface):
+                quiet(host, interface)
+                converge(links, interface)
 
 
 def quiet(host: Host, interface: Interface) -> None:

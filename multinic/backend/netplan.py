@@ -19,7 +19,7 @@ from pathlib import Path
 from multinic.backend import Render, Staged
 from multinic.errors import CommandFailed, HostError
 from multinic.host import File, Host
-from multinic.links import Links, converge, free, rename_pending
+from multinic.links import Faults, Links, converge, free, rename_pending
 from multinic.model import DesiredLink
 from multinic.naming import name_of, slot_of
 from multinic.plan import Interface, State
@@ -165,7 +165,9 @@ def runtime_paths(name: str) -> tuple[str, ...]:
     )
 
 
-def activate(host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged) -> None:
+def activate(
+    host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged, faults: Faults
+) -> None:
     """Install the generator's results, free and rename links, and let networkd read it all once.
 
     What merely drifted in the kernel, with its file intact, networkd does not look at again:
@@ -175,15 +177,16 @@ def activate(host: Host, links: Links, interfaces: Sequence[Interface], staged: 
         host.restore(path, file)
     for interface in interfaces:
         if interface.state is State.DELETE:
-            free(links, interface)
-    rename_pending(links, interfaces)
+            with faults.of(interface):
+                free(links, interface)
+    rename_pending(links, interfaces, faults)
     if staged.runtime:
         reload(host)
     for interface in interfaces:
-        if interface.state is not State.DELETE and not staged.runtime.keys() & set(
-            runtime_paths(interface.name)
-        ):
-            converge(links, interface)
+        by_networkd = staged.runtime.keys() & set(runtime_paths(interface.name))
+        if interface.state is not State.DELETE and not by_networkd and interface.key not in faults:
+            with faults.of(interface):
+                converge(links, interface)
 
 
 def reload(host: Host) -> None:
