@@ -41,7 +41,7 @@ BOOT_TIMEOUT = 120  # seconds; it takes less than one on an idle machine
 SLOTS = range(64)
 DEFAULT_RULES = (0, 32766, 32767)
 LEFT_BEHIND = (
-    "/etc/netplan/*multinic*",
+    "/etc/netplan/*",
     "/run/systemd/network/*multinic*",
     "/run/udev/rules.d/*multinic*",
     "/etc/systemd/network/*multinic*.link*",

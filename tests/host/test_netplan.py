@@ -1,0 +1,412 @@
+"""The main job on a booted host: rows in MariaDB, real netplan, real networkd, real udev."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.host.node import Node, mac_of
+from tests.host.nspawn import Box, eventually
+from tests.mariadb import PrivateMariaDB
+
+
+@pytest.fixture(scope="module")
+def server(box: Box) -> Iterator[PrivateMariaDB]:
+    with PrivateMariaDB() as server:
+        server.start(box.cloud_prefix, address=box.gateway)
+        server.execute("CREATE USER multinic@'%' IDENTIFIED BY 'hush-hush'")
+        server.execute("GRANT SELECT, UPDATE ON *.* TO multinic@'%'")
+        yield server
+
+
+@pytest.fixture
+def node(clean: Box, server: PrivateMariaDB) -> Node:
+    return Node(clean, server)
+
+
+def test_ten_links_are_named_and_configured_with_one_generator_run_and_one_reload(node: Node):
+    for slot in range(10):
+        node.attach(slot, link=f"ens{slot + 3}")
+    planned = node.plan()
+    assert [item["state"] for item in planned.values()] == ["create"] * 10
+    assert list(planned) == [f"multinic{slot}" for slot in range(10)]
+
+    with node.box.monitor("eth0") as events, node.commands() as commands:
+        node.run("reconcile")
+
+    assert events == []
+    assert len([line for line in commands if line.startswith("/usr/libexec/netplan/generate")]) == 1
+    assert [line for line in commands if not line.startswith("/usr/libexec")] == [
+        "/usr/bin/udevadm control --reload",
+        "/usr/bin/networkctl reload",
+    ]
+    links = node.box.links()
+    for slot in range(10):
+        name = f"multinic{slot}"
+        assert links[name]["address"] == mac_of(slot)
+        assert (links[name]["mtu"], "UP" in links[name]["flags"]) == (1450, True)
+        assert node.box.addresses(name) == [f"10.5.0.{slot + 10}/24"]
+        file = node.box.stat(f"/etc/netplan/9{slot}-{name}.yaml")
+        assert (file.mode, file.owner) == (0o600, "root")
+        eventually(lambda name=name: node.box.settled(name), what=f"networkd to be done with {name}")
+    assert node.flags() == {f"port-{slot}": 1 for slot in range(10)}
+
+
+def test_a_second_pass_changes_nothing_at_all(node: Node):
+    for slot in range(3):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    eventually(lambda: all(node.box.settled(f"multinic{slot}") for slot in range(3)))
+    before = node.stats()
+
+    with node.box.monitor() as events, node.commands() as commands, node.server.statements("multinic") as said:
+        done = node.run("reconcile")
+
+    assert (done.stdout, done.stderr) == ("", "")
+    assert events == []
+    assert commands == []
+    assert node.stats() == before
+    assert len(said) == 1
+    assert said[0].startswith("SELECT")
+
+
+def test_a_reboot_keeps_everything_without_a_run_of_ours(node: Node):
+    for slot in range(3):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    eventually(lambda: all(node.box.settled(f"multinic{slot}") for slot in range(3)))
+    files = {path: stat for path, stat in node.stats().items() if path.startswith(("/etc", "/var"))}
+
+    node.box.reboot()
+
+    eventually(lambda: all(node.box.settled(f"multinic{slot}") for slot in range(3)), timeout=30)
+    for slot in range(3):
+        assert node.box.addresses(f"multinic{slot}") == [f"10.5.0.{slot + 10}/24"]
+        assert node.box.links()[f"multinic{slot}"]["mtu"] == 1450
+    assert all(item["state"] == "unchanged" for item in node.plan().values())
+    node.run("reconcile")
+    assert {path: stat for path, stat in node.stats().items() if path.startswith(("/etc", "/var"))} == files
+
+
+def _drop_address(box: Box) -> None:
+    box.run("ip", "address", "delete", "10.5.0.10/24", "dev", "multinic0")
+
+
+def _set_mtu(box: Box) -> None:
+    box.run("ip", "link", "set", "multinic0", "mtu", "1300")
+
+
+def _set_down(box: Box) -> None:
+    box.run("ip", "link", "set", "multinic0", "down")
+
+
+def _rename(box: Box) -> None:
+    box.run("ip", "link", "set", "multinic0", "down")
+    box.run("ip", "link", "set", "multinic0", "name", "byhand0")
+
+
+def _edit_file(box: Box) -> None:
+    path = "/etc/netplan/90-multinic0.yaml"
+    box.write(path, box.read(path).replace("1450", "1300"), 0o600)
+
+
+def _edit_and_apply(box: Box) -> None:
+    _edit_file(box)
+    box.run("netplan", "apply")
+    eventually(lambda: box.links()["multinic0"]["mtu"] == 1300)
+
+
+def _remove_file(box: Box) -> None:
+    box.remove("/etc/netplan/90-multinic0.yaml")
+
+
+def _open_file(box: Box) -> None:
+    box.run("chmod", "0644", "/etc/netplan/90-multinic0.yaml")
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [_drop_address, _set_mtu, _set_down, _rename, _edit_file, _edit_and_apply, _remove_file, _open_file],
+)
+def test_what_drifted_by_hand_is_repaired_and_nothing_else_is_touched(node: Node, drift):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    eventually(lambda: all(node.box.settled(f"multinic{slot}") for slot in range(2)))
+    text = node.box.read("/etc/netplan/90-multinic0.yaml")
+    drift(node.box)
+    planned = node.plan()
+    assert (planned["multinic0"]["state"], planned["multinic0"]["reason"]) == ("update", "drift")
+    assert planned["multinic1"]["state"] == "unchanged"
+
+    with node.box.monitor("eth0", "multinic1") as events:
+        node.run("reconcile")
+
+    assert events == []
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    link = node.box.links()["multinic0"]
+    assert (link["address"], link["mtu"], "UP" in link["flags"]) == (mac_of(0), 1450, True)
+    assert node.box.read("/etc/netplan/90-multinic0.yaml") == text
+    assert node.box.stat("/etc/netplan/90-multinic0.yaml").mode == 0o600
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "addresses", "mtu"),
+    [
+        pytest.param("address", "10.5.0.77", ["10.5.0.77/24"], 1450, id="address"),
+        pytest.param("address", "10.5.0.10, fd00:5::10/64", ["10.5.0.10/24", "fd00:5::10/64"], 1450, id="one more"),
+        pytest.param("address", None, [], 1450, id="no address any more"),
+        pytest.param("mtu", 1400, ["10.5.0.10/24"], 1400, id="mtu"),
+        pytest.param("mtu", None, ["10.5.0.10/24"], 1500, id="no mtu any more"),
+    ],
+)
+def test_what_the_database_changes_is_changed_and_nothing_else(node: Node, column, value, addresses, mtu):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    eventually(lambda: all(node.box.settled(f"multinic{slot}") for slot in range(2)))
+    node.sql(f"UPDATE multi_interface SET {column} = %s WHERE port_id = 'port-0'", value)
+
+    with node.box.monitor("eth0", "multinic1") as events:
+        node.run("reconcile")
+
+    assert events == []
+    assert sorted(node.box.addresses("multinic0")) == sorted(addresses)
+    assert node.box.links()["multinic0"]["mtu"] == mtu
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+
+
+def test_a_removed_row_leaves_nothing_and_its_slot_is_used_again(node: Node):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    node.detach(0)
+
+    with node.box.monitor("eth0", "multinic1") as events:
+        node.run("reconcile")
+
+    assert events == []
+    assert node.box.glob("/etc/netplan/*multinic0*", "/run/systemd/network/*multinic0.*") == []
+    assert node.box.glob("/run/udev/rules.d/*multinic0.rules") == []
+    link = node.box.links()["ens3"]
+    assert (link["address"], link["mtu"], "UP" in link["flags"]) == (mac_of(0), 1500, False)
+    assert node.box.addresses("ens3") == []
+    assert list(node.plan()) == ["multinic1"]
+    node.attach(7, link="ens9")
+    node.run("reconcile")
+    assert node.box.link_of(mac_of(7))["ifname"] == "multinic0"
+    assert node.flags() == {"port-1": 1, "port-7": 1}
+
+
+def test_one_port_may_take_the_place_of_another_in_one_pass(node: Node):
+    node.configure(node.box.read("/etc/multinic/multinic.toml").replace("verify", "max_interfaces = 1\nverify"))
+    node.attach(0, link="ens3")
+    node.run("reconcile")
+    node.detach(0)
+    node.attach(5, link="ens8")
+    node.box.let_udev_know(0, mac_of(5))
+
+    node.run("reconcile")
+
+    assert node.box.link_of(mac_of(5))["ifname"] == "multinic0"
+    assert node.box.addresses("multinic0") == ["10.5.0.15/24"]
+    assert node.box.link_of(mac_of(0))["ifname"] == "ens3"
+    assert node.box.addresses("ens3") == []
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+
+
+def test_a_row_removed_while_its_link_is_unplugged_leaves_no_file(node: Node):
+    mac = node.attach(0, link="ens3")
+    node.run("reconcile")
+    node.box.unplug(mac)
+    node.detach(0)
+    node.run("reconcile")
+    assert node.box.glob("/etc/netplan/*multinic*", "/run/systemd/network/*multinic*") == []
+    assert node.plan() == {}
+
+
+def test_a_link_whose_row_is_known_comes_up_by_itself_when_it_is_plugged_in(node: Node):
+    mac = node.attach(4)
+    node.box.let_udev_know(0, mac)
+    planned = node.plan()["multinic0"]
+    assert (planned["state"], planned["reason"]) == ("waiting", "not-plugged-in")
+    node.run("reconcile")
+    assert node.flags() == {"port-4": 0}
+
+    node.box.plug("ens3", mac)
+
+    eventually(lambda: node.box.addresses("multinic0") == ["10.5.0.14/24"], timeout=30)
+    eventually(lambda: node.box.settled("multinic0"))
+    node.run("reconcile")
+    assert node.flags() == {"port-4": 1}
+
+
+def test_files_of_the_earlier_agents_are_adopted_without_a_flap(node: Node):
+    """They wrote 9N-multinicN.yaml themselves, 0644, and had netplan apply it."""
+    mac = node.attach(3, link="ens3")
+    node.box.let_udev_know(3, mac)
+    earlier = {
+        "match": {"macaddress": mac},
+        "set-name": "multinic3",
+        "dhcp4": False,
+        "addresses": ["10.5.0.13/24"],
+        "mtu": 1450,
+    }
+    document = {"network": {"version": 2, "ethernets": {"multinic3": earlier}}}
+    node.box.write("/etc/netplan/93-multinic3.yaml", json.dumps(document), 0o644)
+    node.box.run("netplan", "apply")
+    eventually(lambda: node.box.addresses("multinic3") == ["10.5.0.13/24"])
+    eventually(lambda: node.box.settled("multinic3"))
+    planned = node.plan()["multinic3"]
+    assert (planned["state"], planned["reason"], planned["changes"]) == ("update", "adopt", [])
+
+    with node.box.monitor("multinic3") as events:
+        node.run("reconcile")
+
+    gone = [event for event in events if "DEL" in str(event) and "10.5.0.13" in str(event)]
+    assert gone == []
+    assert node.box.stat("/etc/netplan/93-multinic3.yaml").mode == 0o600
+    assert node.flags() == {"port-3": 1}
+    assert node.plan()["multinic3"]["state"] == "unchanged"
+
+
+def test_a_link_that_networkd_does_not_configure_is_put_back_and_the_others_stay(node: Node):
+    """Without the drop-in of these test hosts a veth does not match netplan's file: a real failure."""
+    for slot in range(3):
+        node.attach(slot, link=f"ens{slot + 3}")
+    dropin = "/etc/systemd/network/10-netplan-multinic1.network.d/veth.conf"
+    kept = node.box.read(dropin)
+    node.box.remove(dropin)
+    try:
+        with node.box.monitor("eth0") as events:
+            done = node.run("reconcile", exit=4)
+    finally:
+        node.box.write(dropin, kept)
+
+    assert events == []
+    assert "multinic1: failed: not there after 4 s" in done.stderr
+    link = node.box.link_of(mac_of(1))
+    assert (link["ifname"], link["mtu"], "UP" in link["flags"], link["addr_info"]) == ("ens4", 1500, False, [])
+    assert node.box.glob("/etc/netplan/*multinic1*", "/run/systemd/network/*multinic1.*") == []
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert node.box.addresses("multinic2") == ["10.5.0.12/24"]
+    assert node.flags() == {"port-0": 1, "port-1": 0, "port-2": 1}
+    node.run("reconcile")
+    assert node.flags() == {"port-0": 1, "port-1": 1, "port-2": 1}
+
+
+def test_a_failed_update_of_a_working_link_keeps_it_working(node: Node):
+    """Earlier agents deleted the last good file in such a case."""
+    node.attach(0, link="ens3")
+    node.run("reconcile")
+    eventually(lambda: node.box.settled("multinic0"))
+    text = node.box.read("/etc/netplan/90-multinic0.yaml")
+    # A drop-in that wins over what we ask for, as a careless colleague might leave one.
+    node.box.write("/etc/systemd/network/10-netplan-multinic0.network.d/z.conf", "[Link]\nMTUBytes=1450\n")
+    node.sql("UPDATE multi_interface SET mtu = 1400")
+    try:
+        done = node.run("reconcile", exit=4)
+    finally:
+        node.box.remove("/etc/systemd/network/10-netplan-multinic0.network.d/z.conf")
+
+    assert "mtu 1450 → 1400" in done.stderr
+    assert node.box.read("/etc/netplan/90-multinic0.yaml") == text
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert node.box.links()["multinic0"]["mtu"] == 1450
+    assert node.flags() == {"port-0": 0}
+
+
+def test_a_file_that_netplan_refuses_is_found_before_anything_is_written(node: Node):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    template = "network: {version: 2, ethernets: {% raw %}{{% endraw %}{{ name }}: {mtu: many}{% raw %}}}{% endraw %}\n"
+    good = node.run("render", "multinic0").stdout.split("<==\n", 1)[1]
+    chosen = f"{{% if name == 'multinic1' %}}{template}{{% else %}}{good}{{% endif %}}"
+    node.box.write("/etc/multinic/templates/netplan.yaml.j2", chosen)
+
+    done = node.run("reconcile", exit=4)
+
+    assert "multinic1: failed: netplan refuses its file: /etc/netplan/91-multinic1.yaml:" in done.stderr
+    assert node.box.glob("/etc/netplan/*multinic1*") == []
+    assert node.box.link_of(mac_of(1))["ifname"] == "ens4"
+    assert node.flags() == {"port-0": 1, "port-1": 0}
+    assert node.box.glob("/run/multinic/scratch*") == []
+
+
+def test_a_broken_file_of_somebody_else_is_named_and_nothing_is_changed(node: Node):
+    node.attach(0, link="ens3")
+    node.box.write("/etc/netplan/60-broken.yaml", "network: [\n", 0o600)
+    before = node.box.links()["ens3"]
+
+    done = node.run("reconcile", exit=1)
+
+    assert "/etc/netplan/60-broken.yaml" in done.stderr
+    assert node.box.links()["ens3"] == before
+    assert node.box.glob("/etc/netplan/*multinic*") == []
+
+
+def _foreign_file(node: Node) -> None:
+    text = f'network: {{version: 2, ethernets: {{lan: {{match: {{macaddress: "{mac_of(0)}"}}}}}}}}\n'
+    node.box.write("/etc/netplan/60-lan.yaml", text, 0o600)
+
+
+def _foreign_address(node: Node) -> None:
+    node.box.run("ip", "address", "add", "10.77.0.1/24", "dev", "ens3")
+
+
+def _bridge_port(node: Node) -> None:
+    node.box.run("ip", "link", "add", "br0", "type", "bridge")
+    node.box.run("ip", "link", "set", "ens3", "master", "br0")
+
+
+@pytest.mark.parametrize("owner", [_foreign_file, _foreign_address, _bridge_port])
+def test_a_link_that_somebody_else_uses_is_not_touched(node: Node, owner):
+    node.attach(0, link="ens3")
+    node.attach(1, link="ens4")
+    owner(node)
+    before = node.box.links()["ens3"]
+
+    done = node.run("reconcile", exit=5)
+
+    assert "multinic0: blocked: row" in done.stderr
+    assert node.box.links()["ens3"] == before
+    assert node.box.addresses("multinic1") == ["10.5.0.11/24"]
+    assert node.flags() == {"port-0": 0, "port-1": 1}
+
+
+def test_the_link_of_the_default_route_is_not_touched(node: Node):
+    mac = node.box.links()["eth0"]["address"]
+    node.attach(0, macaddress=mac)
+    with node.box.monitor("eth0") as events:
+        done = node.run("reconcile", exit=5)
+    assert events == []
+    assert "link eth0 carries the default route" in done.stderr
+    assert node.plan(exit=5)["multinic0"]["reason"] == "in-use"
+    assert node.box.glob("/etc/netplan/*multinic*") == []
+
+
+def test_a_saved_plan_is_carried_out_or_refused_when_stale(node: Node):
+    node.attach(0, link="ens3")
+    node.run("plan", "--out", "/root/plan.json")
+    node.sql("UPDATE multi_interface SET mtu = 1400")
+    done = node.run("apply", "--yes", "/root/plan.json", exit=5)
+    assert "stale" in done.stderr
+    assert node.box.glob("/etc/netplan/*multinic*") == []
+    assert "ens3" in node.box.links()
+
+    node.run("plan", "--out", "/root/plan.json")
+    node.run("apply", "--yes", "/root/plan.json")
+    assert node.box.links()["multinic0"]["mtu"] == 1400
+
+
+def test_rollback_takes_the_last_change_back(node: Node):
+    node.attach(0, link="ens3")
+    node.run("reconcile")
+    node.run("rollback")
+    link = node.box.link_of(mac_of(0))
+    assert (link["ifname"], link["mtu"], "UP" in link["flags"]) == ("ens3", 1500, False)
+    assert node.box.addresses("ens3") == []
+    assert node.box.glob("/etc/netplan/*multinic*", "/run/systemd/network/*multinic0.*") == []
