@@ -32,6 +32,7 @@ _FORMAT = "multinic-converged-1"
 # Columns that say what we reported, or when; they are compared apart or not at all.
 _REPORTED = ("netplan_success", "modified_at")
 _TRUSTED = 300.0  # seconds: then a full pass gives a sign of life, and finds what might have been missed
+_PRESENCE = "?"  # before a path of which only matters whether it is there
 _LINK_SCOPE = 253  # RT_SCOPE_LINK: such addresses come and go by themselves
 
 
@@ -72,6 +73,7 @@ def still(known: Known, settings: Settings, host: Host, answer: Answer) -> bool:
 
 def remember(view: View, report: Report, *, written: bool, without_subnets: bool) -> None:
     """Remember the inputs of a pass that left nothing to do; forget them after any other."""
+    from multinic.backend import markers
     from multinic.plan import State
 
     if not written or {result.state for result in report.results} & {State.FAILED, State.BLOCKED}:
@@ -81,7 +83,7 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
     _, rows = _parted(view.answer)
     flags = _flags((flag.row_id, flag.row_id in good) for flag in view.desired.flags)
     macs = {str(mac) for mac in view.memory.links} | {i.mac_text for i in view.plan.interfaces if i.mac}
-    paths = _paths(view)
+    paths = _paths(view, markers())
     with Reader() as kernel:
         links = _relevant(kernel.links(), frozenset(macs))
     lines = [
@@ -127,9 +129,10 @@ def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[
     ]
 
 
-def _paths(view: View) -> tuple[str, ...]:
+def _paths(view: View, markers: Iterable[str]) -> tuple[str, ...]:
     """Return every path whose content, or whose listing, went into the plan."""
     watched = {RECORD, TEMPLATES, *view.backend.watched(view.host), *view.observed.foreign}
+    watched.update(f"{_PRESENCE}{path}" for path in markers)
     for interface in view.plan.interfaces:
         watched.update(change.path for change in interface.files)
     watched.update(path for _, files in view.memory.rendered.values() for path in files)
@@ -139,8 +142,14 @@ def _paths(view: View) -> tuple[str, ...]:
 def _digest(settings: Settings, host: Host, rows: str, links: list[Any], paths: tuple[str, ...]) -> str:
     own = (__version__, settings.node, settings.backend, settings.max_interfaces, os.uname().nodename)
     policy = (settings.database.ignore_deleted_at, settings.database.url)
-    inputs = (own, policy, rows, links, [_identity(host.path(path)) for path in paths])
+    inputs = (own, policy, rows, links, [_state(host, path) for path in paths])
     return hashlib.sha256(repr(inputs).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _state(host: Host, path: str) -> object:
+    if path.startswith(_PRESENCE):
+        return host.present(path.removeprefix(_PRESENCE))
+    return _identity(host.path(path))
 
 
 def _identity(path: str) -> tuple[int, ...] | None:

@@ -213,6 +213,13 @@ def converge(links: Links, interface: Interface) -> None:
         links.add_address(link.index, name, address)
 
 
+def restore_mtu(links: Links, interface: Interface) -> None:
+    """Set the MTU that a plan asks for, and nothing else."""
+    for change in interface.changes:
+        if change.field == "mtu" and interface.link is not None:
+            links.mtu(interface.link.index, interface.name, int(change.new))
+
+
 def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iterable[ObservedRoute]) -> None:
     """Make a link as it was observed before; it has its old name already."""
     index, name = before.index, before.name

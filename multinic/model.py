@@ -52,9 +52,9 @@ class Mac:
         if not _MAC.fullmatch(text):
             raise ValueError("not a MAC address (six bytes in hex, like fa:16:3e:00:00:01)")
         if text == "00:00:00:00:00:00":
-            raise ValueError("the zero MAC address belongs to no network card")
+            raise ValueError("the zero MAC address, which belongs to no network card")
         if int(text[1], 16) & 1:
-            raise ValueError("a multicast or broadcast MAC address belongs to no network card")
+            raise ValueError("a multicast or broadcast MAC address, which belongs to no network card")
         object.__setattr__(self, "text", text)
 
     def __str__(self) -> str:

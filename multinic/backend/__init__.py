@@ -50,7 +50,7 @@ class Backend(Protocol):
         """Return the paths of other network configuration that this backend reads."""
 
     def watched(self, host: Host) -> Sequence[str]:
-        """Return the files and directories whose change may change a plan or the choice of backend."""
+        """Return the files and directories whose change may change a plan."""
 
     def stage(self, host: Host, interfaces: Sequence[Interface]) -> Staged:
         """Try the files of a plan in a scratch root."""
@@ -65,6 +65,13 @@ class Backend(Protocol):
 
     def reload(self, host: Host) -> None:
         """Have files that were put back read again."""
+
+
+def markers() -> tuple[str, ...]:
+    """Return the paths whose presence decides which backend `choose` takes."""
+    from multinic.backend import netplan
+
+    return netplan.MARKERS
 
 
 def choose(name: str, host: Host) -> tuple[Backend, str]:

@@ -43,10 +43,8 @@ def foreign(host: Host) -> Sequence[str]:  # noqa: ARG001
 
 
 def watched(host: Host) -> Sequence[str]:  # noqa: ARG001
-    """Return what would make another backend the better choice."""
-    from multinic.backend import netplan
-
-    return netplan.MARKERS
+    """Return nothing."""
+    return ()
 
 
 def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:  # noqa: ARG001

@@ -19,7 +19,7 @@ from pathlib import Path
 from multinic.backend import Render, Staged
 from multinic.errors import CommandFailed, HostError
 from multinic.host import File, Host
-from multinic.links import Faults, Links, converge, free, rename_pending
+from multinic.links import Faults, Links, converge, free, rename_pending, restore_mtu
 from multinic.model import DesiredLink
 from multinic.naming import name_of, slot_of
 from multinic.plan import Interface, State
@@ -75,7 +75,7 @@ def watched(host: Host) -> Sequence[str]:
     """Return netplan's directories and parts, our files, and what the generator made of them."""
     ours = managed(host)
     made = [path for own in ours for path in runtime_paths(name_of(slot_of_file(own) or 0))]
-    return (*MARKERS, *_SOURCES, *ours, *made)
+    return (*_SOURCES, *ours, *made)
 
 
 def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
@@ -107,7 +107,7 @@ def _blame(error: CommandFailed, candidates: Sequence[Interface]) -> dict[str, s
     ]
     if not blamed:
         raise HostError(
-            f"netplan cannot read this host's configuration: {error.stderr.strip() or error}",
+            f"netplan cannot read this host's configuration: {_words(error.stderr) or error}",
             "correct that file; until then multinic changes nothing here, and the next boot has no network",
         ) from error
     return {interface.key: _words(error.stderr) for interface in blamed}
@@ -175,25 +175,38 @@ def activate(
     """
     for path, file in sorted(staged.runtime.items()):
         host.restore(path, file)
+    if staged.runtime:
+        _reload_udev(host)
     for interface in interfaces:
         if interface.state is State.DELETE:
             with faults.of(interface):
                 free(links, interface)
     rename_pending(links, interfaces, faults)
     if staged.runtime:
-        reload(host)
+        host.run("networkctl", "reload", timeout=_LIMIT)
     for interface in interfaces:
         by_networkd = staged.runtime.keys() & set(runtime_paths(interface.name))
         if interface.state is not State.DELETE and not by_networkd and interface.key not in faults:
             with faults.of(interface):
                 converge(links, interface)
+        elif interface.desired is not None and interface.desired.mtu is None:
+            with faults.of(interface):  # networkd leaves an MTU that no file speaks of any more
+                restore_mtu(links, interface)
 
 
 def reload(host: Host) -> None:
     """Have udevd and networkd read their files again; networkd reconfigures links whose files changed."""
-    # udevd looks for changed .link files every 3 s only: a link plugged in before that kept its name.
-    host.run("udevadm", "control", "--reload", timeout=_LIMIT)
+    _reload_udev(host)
     host.run("networkctl", "reload", timeout=_LIMIT)
+
+
+def _reload_udev(host: Host) -> None:
+    """Have udevd read .link files again before a link is renamed or plugged in.
+
+    By itself it does so every 3 s only: a link that came before that kept its name, and one that
+    was renamed away had the settings of its removed file put on it once more.
+    """
+    host.run("udevadm", "control", "--reload", timeout=_LIMIT)
 
 
 def _generator(host: Host) -> str | None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from multinic.errors import SourceRejected
-
-if TYPE_CHECKING:
-    from multinic.model import Desired
 
 # One statement a pass. `i.*` rather than names: a column that an older database lacks is simply
 # not there, and one that is added later is seen at once, without asking for the schema.
@@ -102,16 +99,6 @@ class Database:
                 "this is not the table of the MultiNIC controller; correct the database name in database.url",
             )
         return Answer(columns, tuple(tuple(row) for row in rows))
-
-    def read(self, node: str, *, ignore_deleted_at: bool = False) -> Desired:
-        """Return everything desired of one node.
-
-        Raises SourceError, SourceRejected, and ConfigError when the node name is ambiguous.
-        """
-        from multinic.source import rows  # a converged host needs no values
-
-        answer = self.ask(node)
-        return rows.desired(node, answer, ignore_deleted_at=ignore_deleted_at, database=self.address)
 
     def report_success(self, success: Mapping[int, bool]) -> None:
         """Write `netplan_success` (and `modified_at` where it exists) of rows, by row id.

@@ -57,7 +57,8 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
     mine = [
         (row, subnet)
         for row, subnet in found
-        if _text(row.get("attached_node_name")).casefold() == name.casefold()
+        if name
+        and _text(row.get("attached_node_name")).casefold() == name.casefold()
         and _is_desired(row, ignore_deleted_at=ignore_deleted_at)
     ]
     checked = _without_duplicates([parse(row, subnet) for row, subnet in mine])
@@ -66,9 +67,7 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
         links=tuple(link for link in checked if isinstance(link, DesiredLink)),
         invalid=tuple(row for row in checked if isinstance(row, InvalidRow)),
         flags=tuple(
-            RowFlag(row["id"], None if row["netplan_success"] is None else bool(row["netplan_success"]))
-            for row, _ in mine
-            if isinstance(row["id"], int)
+            RowFlag(row["id"], _flag(row["netplan_success"])) for row, _ in mine if isinstance(row["id"], int)
         ),
         database_address=ip_address(database) if database else None,
     )
@@ -99,9 +98,9 @@ def match_node(node: str, names: Sequence[str]) -> str:
 
 
 def _is_desired(row: Row, *, ignore_deleted_at: bool) -> bool:
-    deleted_at = row.get("deleted_at")
+    deleted_at = _text(row.get("deleted_at"))
     # MySQL's zero date means "never"; PyMySQL hands it over as text.
-    deleted = deleted_at not in (None, "") and not str(deleted_at).startswith("0000-00-00")
+    deleted = bool(deleted_at) and not deleted_at.startswith("0000-00-00")
     if deleted and not ignore_deleted_at:
         return False
     return _text(row.get("status")).strip().lower() not in NOT_DESIRED
@@ -142,6 +141,12 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _flag(value: Any) -> bool | None:
+    if value is None or isinstance(value, int | float):
+        return None if value is None else bool(value)
+    return _text(value).strip("\0 ") not in ("", "0")  # a BIT column gives bytes, a careless one text
+
+
 def _row_id(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _Bad("id", value, "is not a number")
@@ -159,7 +164,7 @@ def _mac(value: Any) -> Mac:
     try:
         return Mac(_text(value).strip())
     except ValueError as e:
-        raise _Bad("macaddress", value, f"is {e}" if str(e).startswith("not") else f": {e}") from None
+        raise _Bad("macaddress", value, f"is {e}") from None
 
 
 def _mtu(value: Any) -> int | None:
@@ -195,12 +200,16 @@ def _cidr(value: Any) -> IPNetwork | None:
     if not text:
         return None
     try:
+        if "%" in text:
+            raise ValueError("a zone is no part of a network")
         return ip_network(text, strict=False)  # host bits are tolerated: 10.0.0.1/24 means 10.0.0.0/24
     except ValueError:
         raise _Bad("multi_subnet.cidr", value, "is not a network like 10.0.0.0/24", "bad-cidr") from None
 
 
 def _address(word: str, network: IPNetwork | None) -> IPInterface:
+    if "%" in word:  # Python takes any text for a zone, also one that a shell would run
+        raise _Bad("address", word, "has a zone; leave out the % part")
     try:
         if "/" in word:
             address = ip_interface(word)
@@ -211,8 +220,6 @@ def _address(word: str, network: IPNetwork | None) -> IPInterface:
             plain = ip_address(word)
     except ValueError:
         raise _Bad("address", word, "is not an IP address") from None
-    if getattr(plain, "scope_id", None):
-        raise _Bad("address", word, "has a zone; leave out the % part")
     if "/" not in word:
         if network is None or network.version != plain.version:
             raise _Bad("address", word, "has no prefix length, and the subnet's cidr gives none")
@@ -276,7 +283,9 @@ def _without_duplicates(parsed: Sequence[DesiredLink | InvalidRow]) -> list[Desi
 
 def _others(row: DesiredLink | InvalidRow, sharing: Sequence[DesiredLink | InvalidRow]) -> str:
     ids = [str(other.row_id) for other in sharing if other is not row]
-    return f"row {ids[0]}" if len(ids) == 1 else f"rows {', '.join(ids)}" if ids else "this row twice"
+    if not ids:
+        return "in this row twice"
+    return f"also in row {ids[0]}" if len(ids) == 1 else f"also in rows {', '.join(ids)}"
 
 
 def _duplicate(
@@ -288,5 +297,5 @@ def _duplicate(
         mac_text=str(row.mac),
         port_id=row.port_id,
         reason=reason,
-        message=f"row {row.row_id}: {column} {value!r} is also in {others}; correct the database",
+        message=f"row {row.row_id}: {column} {value!r} is {others}; correct the database",
     )
