@@ -110,7 +110,7 @@ def free_name(link: ObservedLink, before: str, taken: Iterable[str]) -> str:
 
     The one it had before us; else one that udev knows it by; else the next free ethN.
     """
-    used = set(taken)
+    used = set(taken).difference(link.altnames)
     for name in (before, *link.altnames):
         if name and name not in used and not is_managed_name(name) and len(name) < 16:  # IFNAMSIZ
             return name
