@@ -95,6 +95,9 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
         " ".join(sorted(macs)),
         *paths,
     ]
+    if not view.again()[0].empty:  # somebody changed something since it was verified
+        view.host.remove(CONVERGED)
+        return
     text = "\n".join(lines) + "\n"
     if load(view.host) is None or view.host.read(CONVERGED) != text:
         view.host.write(CONVERGED, text, 0o600)
