@@ -106,14 +106,33 @@ class Node:
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start the program and return its process; the caller ends it."""
         return self.namespace.popen(
-            *self.command(*arguments), env=self.environment(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            *self.command(*arguments),
+            env=self.environment(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def slow_down(self, number: int) -> None:
-        """Make the n-th port ask for an address that somebody else on its network has: its pass takes a while."""
-        far = f"port{number}"
-        self.namespace.cloud.run("ip", "address", "add", "fd00::5/64", "dev", far, "nodad")
-        self.sql("UPDATE multi_interface SET address = 'fd00::5/64' WHERE macaddress = %s", mac_of(number))
+        """Make a pass over the n-th port last: the kernel asks its network for a minute about an address."""
+        name = (self.link(number) or ("",))[0]
+        self.namespace.run("sysctl", "-qw", f"net.ipv6.conf.{name}.dad_transmits=60")
+        self.sql(
+            "UPDATE multi_interface SET address = 'fd00::5/64', mtu = 1500 WHERE macaddress = %s",
+            mac_of(number),
+        )
+
+    def speed_up(self, number: int) -> None:
+        """Undo `slow_down`, for the pass after."""
+        name = (self.link(number) or ("",))[0]
+        self.namespace.run("sysctl", "-qw", f"net.ipv6.conf.{name}.dad_transmits=0")
+
+    def take_address(self, number: int) -> None:
+        """Let a machine on the n-th port's network have fd00::5, and the port ask for it."""
+        self.namespace.cloud.run("ip", "address", "add", "fd00::5/64", "dev", f"port{number}", "nodad")
+        self.sql(
+            "UPDATE multi_interface SET address = 'fd00::5/64', mtu = 1500 WHERE macaddress = %s",
+            mac_of(number),
+        )
 
     def reconcile(self, expect: int | None = 0, **options: Any) -> str:
         """Run one pass and return what it logged."""
@@ -173,11 +192,15 @@ class Node:
         """Wait until the kernel has told the last of earlier changes: a carrier comes a little later."""
         until(
             lambda: all(
-                link["operstate"] == "UP"
+                link["operstate"] == "UP" and not any(info.get("tentative") for info in link["addr_info"])
                 for name, link in self.namespace.links().items()
                 if name != "lo" and "UP" in link["flags"]
             )
         )
+
+    def record(self) -> Any:
+        """Return what the host remembers of its managed links."""
+        return json.loads((self.root / "var/lib/multinic/record.json").read_bytes())["links"]
 
     @contextmanager
     def events(self) -> Iterator[list[Event]]:

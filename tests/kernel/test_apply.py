@@ -1,4 +1,4 @@
-"""`multinic apply`: with a question, from a saved plan; and what keeps two runs, or a user without rights, apart."""
+"""`multinic apply`: with a question, from a saved plan; two runs at once; users without the right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kernel.node import Node, mac_of, until
 
 
 def on_a_terminal(node, answer, *arguments):
-    """Run `multinic apply` with a terminal as its input, type an answer, and return (exit status, what it said)."""
+    """Run `multinic apply` with a terminal as its input, type an answer, and return (status, output)."""
     ours, theirs = pty.openpty()
     try:
         process = node.namespace.popen(
@@ -86,7 +86,9 @@ def test_a_saved_plan_is_carried_out(node, tmp_path):
 @pytest.mark.parametrize(
     "meanwhile",
     [
-        pytest.param(lambda node: node.sql("UPDATE multi_interface SET mtu = 1300 WHERE id = 2"), id="the database"),
+        pytest.param(
+            lambda node: node.sql("UPDATE multi_interface SET mtu = 1300 WHERE id = 2"), id="the database"
+        ),
         pytest.param(lambda node: node.ip("link", "set", "eth2", "mtu", "1444"), id="a link"),
         pytest.param(lambda node: node.detach(1), id="a row less"),
         pytest.param(lambda node: node.attach(3, "10.0.0.13"), id="a row more"),
@@ -108,7 +110,17 @@ def test_a_stale_plan_is_refused_and_nothing_is_changed(node, tmp_path, meanwhil
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "7", "{}", '{"version": 99}', '{"version": 1, "interfaces": {}}', "\xff", '{"version": 1}'],
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        "{}",
+        '{"version": 99}',
+        '{"version": 1, "interfaces": {}}',
+        "\xff",
+        '{"version": 1}',
+    ],
 )
 def test_what_is_not_a_plan_is_refused(node, tmp_path, text):
     node.provide(1)
@@ -135,8 +147,8 @@ def test_a_plan_of_another_node_is_refused(node, tmp_path):
 def test_two_passes_at_once_the_second_ends_and_names_the_first(node):
     node.provide(1)
     node.slow_down(1)
-    first = node.start("reconcile")
-    until(lambda: (node.link(1) or ("",))[0] == "multinic0")
+    first = node.start("reconcile", env={"MULTINIC_VERIFY_TIMEOUT": "60s"})
+    until(lambda: node.link(1)[0] == "multinic0")
     done = node.multinic("reconcile", expect=75)
     assert "another run is busy" in done.stderr
     assert "multinic" in done.stderr

@@ -1,0 +1,212 @@
+"""What cannot be done is put back as it was, alone; what was interrupted is made whole by the next pass."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.kernel.node import mac_of, until
+
+CHECKPOINT = "var/lib/multinic/checkpoint.json"
+LONG = {"MULTINIC_VERIFY_TIMEOUT": "60s"}
+
+
+def in_the_middle(node, number, **options):
+    """Start a pass that lasts, and return when it has renamed and begun to configure the n-th port."""
+    node.slow_down(number)
+    process = node.start("reconcile", **options)
+    until(lambda: node.link(number)[0].startswith("multinic"))
+    until(lambda: node.namespace.run("ip", "address", "show", "to", "fd00::5").stdout)
+    assert process.poll() is None
+    return process
+
+
+def test_an_address_that_another_machine_has_is_put_back_and_the_others_stay(node):
+    node.provide(3)
+    node.take_address(2)
+    before = node.link(2)
+    said = node.reconcile(expect=4)
+    assert node.link(2) == before
+    assert "fd00::5/64 is in use by another machine" in said
+    assert (node.link(1)[0], node.link(3)[0]) == ("multinic0", "multinic2")
+    assert node.flags() == {mac_of(1): 1, mac_of(2): 0, mac_of(3): 1}
+    node.namespace.cloud.run("ip", "address", "del", "fd00::5/64", "dev", "port2")
+    node.reconcile()
+    assert node.link(2) == ("multinic1", True, 1500, ("fd00::5/64",))
+    assert node.flags()[mac_of(2)] == 1
+
+
+def test_a_failing_change_of_a_working_link_keeps_what_worked(converged):
+    node = converged(3)
+    node.ip("route", "add", "10.50.0.0/16", "via", "10.0.0.1", "dev", "multinic1")
+    node.ip("address", "add", "10.0.0.200/32", "dev", "multinic1")
+    before = node.links()
+    record = node.record()
+    node.take_address(2)
+    node.reconcile(expect=4)
+    assert node.links() == before
+    assert node.namespace.routes("10.50.0.0/16")[0]["gateway"] == "10.0.0.1"
+    assert node.record() == record
+    assert node.flags() == {mac_of(1): 1, mac_of(2): 0, mac_of(3): 1}
+    assert CHECKPOINT not in node.files()
+
+
+def test_an_error_of_one_link_stops_no_other(node):
+    node.provide(4)
+    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth2.disable_ipv6=1")
+    node.sql("UPDATE multi_interface SET address = 'fd00::2/64', mtu = 1500 WHERE id = 2")
+    before = node.link(2)
+    said = node.reconcile(expect=4)
+    assert "cannot add fd00::2/64 to multinic1: Permission denied" in said
+    assert node.link(2) == before
+    assert [node.link(n)[0] for n in (1, 3, 4)] == ["multinic0", "multinic2", "multinic3"]
+    assert node.flags() == {mac_of(1): 1, mac_of(2): 0, mac_of(3): 1, mac_of(4): 1}
+    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth2.disable_ipv6=0")
+    node.reconcile()
+    assert set(node.flags().values()) == {1}
+
+
+def test_a_failing_link_is_told_once_and_tried_on_every_pass(node):
+    node.provide(2)
+    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth2.disable_ipv6=1")
+    node.sql("UPDATE multi_interface SET address = 'fd00::2/64', mtu = 1500 WHERE id = 2")
+    node.reconcile(expect=4)
+    with node.events() as events:
+        assert node.reconcile(expect=4) == ""
+    assert {event.link for event in events} == {"eth2", "multinic1"}
+
+
+def test_a_process_that_keeps_undoing_a_change_wins_without_harm_to_others(node):
+    node.provide(2)
+    loop = "while :; do for l in eth2 multinic1; do ip link set $l mtu 1300; done; done 2>/dev/null"
+    hostile = node.namespace.popen("sh", "-c", loop)
+    try:
+        said = node.reconcile(expect=None, env={"MULTINIC_VERIFY_TIMEOUT": "1s"})
+    finally:
+        hostile.kill()
+        hostile.wait()
+    assert node.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+    assert node.flags()[mac_of(1)] == 1
+    assert "Traceback" not in said
+    node.reconcile()
+    assert node.link(2) == ("multinic1", True, 1402, ("10.0.0.12/24",))
+    assert node.flags()[mac_of(2)] == 1
+
+
+def test_a_link_unplugged_in_mid_apply_is_waiting_and_the_others_converge(node):
+    node.provide(3)
+    process = in_the_middle(node, 3, env=LONG)
+    node.unplug(2)
+    node.speed_up(3)
+    node.unplug(3)
+    _, said = process.communicate(timeout=30)
+    assert "Traceback" not in said
+    assert node.link(1)[0] == "multinic0"
+    assert node.flags() == {mac_of(1): 1, mac_of(2): 0, mac_of(3): 0}
+    assert {i["state"] for i in node.document("status")["interfaces"] if i["mac"] != mac_of(1)} == {"waiting"}
+
+
+@pytest.mark.parametrize(
+    "signal_", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda s: s.name
+)
+def test_a_run_ended_in_mid_apply_is_made_whole_by_the_next(node, signal_):
+    node.provide(3)
+    before = node.links()
+    process = in_the_middle(node, 2, env=LONG)
+    process.send_signal(signal_)
+    process.communicate(timeout=30)
+    if signal_ == signal.SIGKILL:
+        assert CHECKPOINT in node.files()
+    node.multinic("rollback")
+    assert node.links() == before
+    node.sql("UPDATE multi_interface SET address = '10.0.0.12' WHERE id = 2")
+    node.reconcile()
+    assert [node.link(n)[0] for n in (1, 2, 3)] == ["multinic0", "multinic1", "multinic2"]
+    assert set(node.flags().values()) == {1}
+    assert CHECKPOINT not in node.files()
+    node.detach(2)
+    node.reconcile()
+    assert node.link(2) == before[mac_of(2)]  # its name, MTU and state before us are not forgotten
+
+
+def test_the_pass_after_a_killed_one_needs_no_help(converged):
+    node = converged(3)
+    process = in_the_middle(node, 2, env=LONG)
+    process.kill()
+    process.communicate(timeout=30)
+    node.speed_up(2)
+    said = node.reconcile()
+    assert "interrupted" in said
+    assert node.link(2) == ("multinic1", True, 1500, ("fd00::5/64",))
+    assert node.reconcile() == ""
+
+
+def test_a_damaged_checkpoint_stops_everything_and_says_what_to_do(converged):
+    node = converged(2)
+    (node.root / CHECKPOINT).write_text("{")
+    node.ip("link", "set", "multinic0", "mtu", "1300")
+    with node.events() as events:
+        said = node.reconcile(expect=1)
+    assert events == []
+    assert CHECKPOINT in said
+    (node.root / CHECKPOINT).unlink()
+    node.reconcile()
+    assert node.link(1)[2] == 1401
+
+
+def test_rollback_puts_back_the_last_change_and_only_once(converged):
+    node = converged(3)
+    before = node.links()
+    node.sql("UPDATE multi_interface SET address = '10.0.0.99', mtu = 1300 WHERE id = 2")
+    node.reconcile()
+    with node.events() as events:
+        node.multinic("rollback")
+    assert node.links() == before
+    assert {event.link for event in events} == {"multinic1"}
+    with node.events() as events:
+        done = node.multinic("rollback")
+    assert events == []
+    assert "no change to undo" in done.stdout
+    node.reconcile()  # and the next pass does it again: the database has not changed its mind
+    assert node.link(2)[2] == 1300
+
+
+def test_rollback_of_a_first_pass_gives_every_link_its_name_back(node):
+    node.provide(2)
+    before = node.links()
+    node.reconcile()
+    node.multinic("rollback")
+    assert node.links() == before
+
+
+def test_rollback_of_a_removal_configures_the_link_again(converged):
+    node = converged(3)
+    before = node.links()
+    node.detach(2)
+    node.reconcile()
+    node.multinic("rollback")
+    assert node.links() == before
+
+
+def test_rollback_leaves_a_link_alone_that_was_replaced_meanwhile(converged):
+    node = converged(2)
+    node.sql("UPDATE multi_interface SET mtu = 1300 WHERE id = 2")
+    node.reconcile()
+    node.unplug(2)
+    node.namespace.plug("eth9", "52:54:00:00:00:01")
+    with node.events() as events:
+        node.multinic("rollback")
+    assert events == []
+
+
+def test_a_full_or_read_only_disk_is_told_and_changes_nothing(node):
+    node.provide(2)
+    node.reconcile()
+    (node.root / "var/lib/multinic").rename(node.root / "var/lib/multinic.away")
+    (node.root / "var/lib/multinic").write_text("in the way")
+    node.ip("link", "set", "multinic0", "mtu", "1300")
+    with node.events() as events:
+        said = node.reconcile(expect=1)
+    assert events == []
+    assert "var/lib/multinic" in said
