@@ -85,7 +85,9 @@ class Interface:
     @property
     def key(self) -> str:
         """What stays the same of this interface from one plan to the next."""
-        return str(self.mac) if self.mac else f"{self.name or 'row'}:{self.row_id}"
+        if self.desired is None and self.row_id is not None:
+            return f"row:{self.row_id}"  # an invalid row, which may share its MAC with another one
+        return str(self.mac) if self.mac else self.name or "row"
 
     @property
     def target_name(self) -> str:
