@@ -1,0 +1,303 @@
+"""The documentation says what the program does: every command, option, setting, status and field."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from multinic import config, document
+from multinic.apply import Result
+from multinic.cli import main
+from multinic.diff import diff
+from multinic.errors import Exit
+from multinic.host import Host
+from multinic.log import Log
+from multinic.plan import State
+from multinic.report import Report, statefile
+from multinic.status import status
+from tests.unit.making import desired, link, observed, policy, want
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+READERS = ("README.md", "README.ko.md", "docs/reference.md", "docs/troubleshooting.md")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def commands(group: click.Group = main, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by its full name."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+COMMANDS = dict(commands())
+
+
+def section(title: str, text: str = REFERENCE) -> str:
+    """A section of a page, up to the next heading of its level or a higher one."""
+    start = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
+    assert start, f"no section {title!r}"
+    rest = text[start.end() :]
+    end = re.search(rf"^#{{1,{len(start[1])}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all table rows of a text, without headings."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    rules = {at for at, cells in enumerate(found) if set("".join(cells)) <= set("-: ")}
+    return [cells for at, cells in enumerate(found) if at not in rules and at + 1 not in rules]
+
+
+def code(text: str) -> set[str]:
+    """All that a text sets as code."""
+    return set(re.findall(r"`([^`\n]+)`", text))
+
+
+def blocks(text: str, *languages: str) -> list[str]:
+    """The fenced blocks of a text with one of these words after the fence."""
+    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [body for language, body in found if language in languages]
+
+
+# Commands and options
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example_and_is_in_the_reference(name):
+    said = CliRunner().invoke(main, [*name.split(), "--help"])
+    assert said.exit_code == 0
+    assert COMMANDS[name].help
+    example = said.output.partition("Example:")[2]
+    assert re.search(rf"multinic .*\b{name}\b", example), f"`multinic {name}` has no example in its help"
+    assert f"multinic {name}" in "".join(blocks(section(f"multinic {name}"), ""))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_command_is_in_the_reference_and_no_other(name):
+    options = [p for p in COMMANDS[name].params if isinstance(p, click.Option)]
+    real = {spelling for option in options for spelling in option.opts} - {"-h", "--help"}
+    documented = {words.split()[0] for cells in rows(section(f"multinic {name}")) for words in code(cells[0])}
+    assert documented == real
+    assert all(option.help for option in options)
+
+
+def test_every_global_option_is_in_the_reference_and_no_other():
+    real = {spelling for param in main.params for spelling in param.opts} | {"-h", "--help"}
+    table = section("Commands").partition("###")[0]
+    assert {words.split()[0] for cells in rows(table) for words in code(cells[0])} == real
+
+
+def test_every_command_is_in_the_reference_and_no_other():
+    assert set(re.findall(r"^### multinic (.*)$", REFERENCE, re.MULTILINE)) == set(COMMANDS)
+
+
+def command_lines(text: str) -> Iterator[str]:
+    """Every command line of a page that starts multinic: in its blocks, and in its sentences."""
+    for line in "".join(blocks(text, "")).splitlines():
+        for part in re.split(r"&&|\|\|", line):
+            words = part.strip().removeprefix("$ ").removeprefix("sudo ")
+            if words.startswith("multinic ") and "[" not in words:
+                yield words
+    yield from (words for words in code(text) if words.startswith("multinic ") and "…" not in words)
+
+
+@pytest.mark.parametrize("page", [*READERS, "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_command_line_in_the_documentation_is_understood(page):
+    for line in sorted(set(command_lines((ROOT / page).read_text(encoding="utf-8")))):
+        said = CliRunner().invoke(main, [*shlex.split(line)[1:], "--help"])
+        assert said.exit_code == 0, f"{page}: {line}: {said.output}"
+
+
+def test_every_command_line_in_a_message_of_the_program_is_understood():
+    for path in sorted((ROOT / "multinic").rglob("*.py")):
+        for text in strings(path):
+            for line in re.findall(r"`(multinic [^`]*)`", text):
+                said = CliRunner().invoke(main, [*shlex.split(line)[1:], "--help"])
+                assert said.exit_code == 0, f"{path.relative_to(ROOT)}: {line}: {said.output}"
+
+
+def strings(path: Path) -> list[str]:
+    """All texts in a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+# Statuses, states, reasons
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param(section("Exit statuses"), id="reference"),
+        pytest.param(section("For scripts", (ROOT / "README.md").read_text(encoding="utf-8")), id="README"),
+        pytest.param(
+            section("스크립트에서 쓰기", (ROOT / "README.ko.md").read_text(encoding="utf-8")), id="README.ko"
+        ),
+    ],
+)
+def test_the_documented_exit_statuses_are_those_of_the_program(table):
+    assert [int(cells[0]) for cells in rows(table)] == sorted(int(status) for status in Exit)
+
+
+def test_every_state_is_in_the_reference():
+    table = section("States and reasons").partition("| Reason |")[0]
+    documented = {words for cells in rows(table) for words in code(cells[0])}
+    assert documented == {str(state) for state in State} | {"unknown"}  # of `multinic status` alone
+
+
+def test_every_reason_is_in_the_reference():
+    found = set()
+    for name in ("apply", "diff", "recovery", "safety", "source/rows"):
+        for node in ast.walk(ast.parse((ROOT / f"multinic/{name}.py").read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.keyword)
+                and node.arg == "reason"
+                and isinstance(node.value, ast.Constant)
+            ):
+                found.add(node.value.value)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.update(re.findall(r"^[a-z]+(?:-[a-z]+)+$", node.value))
+    table = section("States and reasons").partition("| Reason |")[2]
+    assert found - {words for cells in rows(table) for words in code(cells[0])} == set()
+
+
+# Settings
+
+
+def shown(default: Any) -> str:
+    if isinstance(default, float):
+        return f"`{default:g}s`"
+    return f"`{default}`" if default != "" else "empty"
+
+
+def test_every_setting_is_in_the_reference_with_its_default_and_its_variables():
+    table = {cells[0]: cells[1:] for cells in rows(section("Configuration")) if len(cells) == 4}
+    assert list(table) == [f"`{key.name}`" for key in config.KEYS]
+    for key in config.KEYS:
+        default, variables, meaning = table[f"`{key.name}`"]
+        assert default == shown(key.default)
+        assert code(variables) == {key.variable, *key.variables}
+        assert meaning
+
+
+@pytest.mark.parametrize("page", READERS)
+def test_every_configuration_in_the_documentation_is_valid(page, tmp_path):
+    for number, text in enumerate(blocks((ROOT / page).read_text(encoding="utf-8"), "toml")):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(text.replace("/etc/multinic/password", str(tmp_path / "password")))
+        (tmp_path / "password").touch()
+        assert config.load(str(file), {}, {}).database.url.startswith("mysql://")
+
+
+# JSON
+
+
+def example(name: str) -> Any:
+    (text,) = blocks(REFERENCE, f"json {name}")
+    return json.loads(text)
+
+
+def fields(value: Any, path: str = "") -> set[str]:
+    """Every field of a document, as the tables of the reference spell them; the keys of `summary` are data."""
+    if isinstance(value, list):
+        return {found for item in value for found in fields(item, f"{path}[]")}
+    if not isinstance(value, dict) or path == "summary":
+        return {path}
+    return {found for key, item in value.items() for found in fields(item, f"{path}.{key}" if path else key)}
+
+
+def documents(root: Path) -> dict[str, Any]:
+    """One real document of each kind, of an interface with everything it can have."""
+    wanted = want(1, "10.10.1.11/24", mtu=1450)
+    plan = diff(desired(wanted), observed(link(1, "ens7")), {}, policy())
+    done = tuple(Result(item, State.CONVERGED, item.reason, item.message) for item in plan.interfaces)
+    host = Host(str(root))
+    statefile.write(host, Report("0.1.0", plan.node, plan.backend, 1.0, done))
+    return {"plan": document.document(plan), "state": statefile.load(host), "status": status(host)}
+
+
+@pytest.mark.parametrize("name", ["plan", "state", "status"])
+def test_the_documented_json_has_exactly_the_fields_of_the_real_one(name, tmp_path):
+    real = fields(documents(tmp_path)[name])
+    assert fields(example(name)) == real
+    told = set()
+    for cells in rows(section(f"{name.capitalize()} document")):
+        # A nested object is told of in one row: `interfaces[].changes[]`, and its fields in the words.
+        for field in code(cells[0]):
+            inside = {f"{field}.{word}" for word in code(cells[1])} & real
+            told |= inside or {found for found in real if found in (field, f"{field}[]")}
+    assert real - told == set()
+
+
+def test_the_documented_log_line_has_the_fields_of_the_table():
+    line = example("log")
+    documented = {words for cells in rows(section("The log")) for words in code(cells[0])}
+    assert set(line) < documented
+    assert documented - set(line) == {"hint"}
+
+
+def test_a_real_log_line_has_the_documented_fields(capsys):
+    Log("json", "info", "worker-3").info(
+        "converged", interface_name="multinic0", mac_address="", reason="new"
+    )
+    assert set(json.loads(capsys.readouterr().err)) == {
+        "time",
+        "level",
+        "msg",
+        "node",
+        "interface_name",
+        "reason",
+    }
+
+
+# The pages themselves
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]*)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if target and "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_anchor_is_a_heading(page):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]*)\)", page.read_text(encoding="utf-8")):
+        text = ((page.parent / target) if target else page).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_that_the_program_names_exists():
+    named = {
+        name
+        for path in (ROOT / "multinic").rglob("*.py")
+        for name in re.findall(r"docs/[\w/.-]+\.md", path.read_text())
+    }
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_both_readmes_have_the_same_sections_and_blocks():
+    english, korean = (ROOT / "README.md").read_text(), (ROOT / "README.ko.md").read_text(encoding="utf-8")
+    for pattern in (r"^#+ ", r"^```\w*$"):
+        assert len(re.findall(pattern, english, re.MULTILINE)) == len(
+            re.findall(pattern, korean, re.MULTILINE)
+        )
+    assert blocks(english, "toml") == blocks(korean, "toml")
