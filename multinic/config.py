@@ -15,8 +15,9 @@ DEFAULT_PATH = "/etc/multinic/multinic.toml"
 BACKENDS = ("auto", "netplan", "netlink")
 CREDENTIAL = "multinic-password"  # the name in systemd's LoadCredential=
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_DURATION = re.compile(r"((\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_EARLIER_LEVELS = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "error"}
 
 
 class Secret:
@@ -87,10 +88,12 @@ def _text(value: Any) -> str:
 
 
 def _duration(value: Any) -> float:
-    match = _DURATION.fullmatch(str(value).strip())
-    if isinstance(value, bool) or not match:
-        raise ValueError('must be a time like "30s", "500ms" or "5m"')
-    seconds = float(match[1]) * _UNITS[match[2]]
+    text = str(value).strip()
+    parts = _DURATION.findall(text)
+    clear = len(parts) == 1 or all(unit for _, _, unit in parts)  # "1m30s", but not "1 30"
+    if isinstance(value, bool) or "".join(whole for whole, _, _ in parts) != text or not parts or not clear:
+        raise ValueError('must be a time like "30s", "500ms", "5m" or "1m30s"')
+    seconds = sum(float(number) * _UNITS[unit] for _, number, unit in parts)
     if not 0 < seconds <= 86400:
         raise ValueError("must be more than 0 and at most a day")
     return seconds
@@ -116,13 +119,18 @@ def _choice(*allowed: str) -> Callable[[Any], str]:
     return parse
 
 
+def _level(value: Any) -> str:
+    text = _text(value).lower()
+    return _choice("debug", "info", "warning", "error")(_EARLIER_LEVELS.get(text, text))
+
+
 KEYS = (
     Key("node", _text, "", ("NODE_NAME",)),
     Key("backend", _choice(*BACKENDS), "auto"),
     # 1,000: far above what a VM can be given; keeps link names short and tables apart.
     Key("max_interfaces", _integer(1, 1000), 10),
     Key("verify_timeout", _duration, 10.0),
-    Key("log_level", _choice("debug", "info", "warning", "error"), "info", ("LOG_LEVEL",)),
+    Key("log_level", _level, "info", ("LOG_LEVEL",)),
     Key("log_format", _choice("text", "json"), "text"),
     Key("database.url", _text, ""),
     Key("database.password_file", _text, ""),
@@ -239,7 +247,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
                 found[key.name] = _parse(key, environment[variable], f"environment variable {variable}")
     if "database.url" not in found and (url := _seed_url(environment)):
         found["database.url"] = url
-    if "agent.listen" not in found and (port := environment.get("HEALTH_PORT")):
+    port = environment.get("HEALTH_PORT", "")
+    if "agent.listen" not in found and port and not port.startswith("tcp://"):  # as with DB_PORT
         listen = Key("HEALTH_PORT", _integer(1, 65535), None)
         found["agent.listen"] = f"127.0.0.1:{_parse(listen, port, 'environment')}"
     return found
