@@ -34,7 +34,7 @@ def _own() -> str:
 
 
 def enter(*arguments: str) -> NoReturn:
-    """Replace this process by `multinic ARGUMENTS` in a new namespace. Raises HostError."""
+    """Replace this process by multinic, with these arguments, in a new namespace. Raises HostError."""
     command = [*_way(), sys.executable, "-m", "multinic", *arguments]
     sys.stdout.flush()
     os.execve(command[0], command, environment() | {_OUTSIDE: _own()})  # noqa: S606 - no shell on purpose

@@ -82,7 +82,7 @@ def test_every_command_explains_itself_with_an_example_and_is_in_the_reference(n
     assert COMMANDS[name].help
     example = said.output.partition("Example:")[2]
     assert re.search(rf"multinic .*\b{name}\b", example), f"`multinic {name}` has no example in its help"
-    assert f"multinic {name}" in "".join(blocks(section(f"multinic {name}"), ""))
+    assert re.search(rf"multinic .*\b{name}\b", "".join(blocks(section(f"multinic {name}"), "")))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -117,16 +117,35 @@ def command_lines(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("page", [*READERS, "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_every_command_line_in_the_documentation_is_understood(page):
     for line in sorted(set(command_lines((ROOT / page).read_text(encoding="utf-8")))):
-        said = CliRunner().invoke(main, [*shlex.split(line)[1:], "--help"])
-        assert said.exit_code == 0, f"{page}: {line}: {said.output}"
+        understand(line, page)
 
 
 def test_every_command_line_in_a_message_of_the_program_is_understood():
     for path in sorted((ROOT / "multinic").rglob("*.py")):
         for text in strings(path):
             for line in re.findall(r"`(multinic [^`]*)`", text):
-                said = CliRunner().invoke(main, [*shlex.split(line)[1:], "--help"])
-                assert said.exit_code == 0, f"{path.relative_to(ROOT)}: {line}: {said.output}"
+                understand(line, path.name)
+
+
+def understand(line: str, where: str) -> None:
+    """Parse a command line as the program does, without carrying it out."""
+    command: click.Command = main
+    context: click.Context | None = None
+    rest = shlex.split(line)[1:]
+    try:
+        while True:
+            context = command.make_context(command.name, rest, parent=context)
+            rest = [*getattr(context, "_protected_args", ()), *context.args]
+            if not isinstance(command, click.Group) or not rest:
+                return
+            _, found, rest = command.resolve_command(context, rest)
+            assert found is not None
+            command = found
+    except click.UsageError as e:
+        named_only = isinstance(e, click.BadOptionUsage) and "requires an argument" in str(e)
+        missing_file = isinstance(e, click.BadParameter) and isinstance(e.param, click.Argument)
+        if not named_only and not missing_file:
+            pytest.fail(f"{where}: {line}: {e}")
 
 
 def strings(path: Path) -> list[str]:
@@ -215,7 +234,7 @@ def example(name: str) -> Any:
 
 
 def fields(value: Any, path: str = "") -> set[str]:
-    """Every field of a document, as the tables of the reference spell them; the keys of `summary` are data."""
+    """Every field of a document, as the reference spells them; the keys of `summary` are data."""
     if isinstance(value, list):
         return {found for item in value for found in fields(item, f"{path}[]")}
     if not isinstance(value, dict) or path == "summary":
@@ -223,19 +242,20 @@ def fields(value: Any, path: str = "") -> set[str]:
     return {found for key, item in value.items() for found in fields(item, f"{path}.{key}" if path else key)}
 
 
-def documents(root: Path) -> dict[str, Any]:
+def documents(root: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     """One real document of each kind, of an interface with everything it can have."""
     wanted = want(1, "10.10.1.11/24", mtu=1450)
     plan = diff(desired(wanted), observed(link(1, "ens7")), {}, policy())
     done = tuple(Result(item, State.CONVERGED, item.reason, item.message) for item in plan.interfaces)
     host = Host(str(root))
+    patch.setattr("multinic.status.current_links", lambda: (link(1, "multinic0", "10.10.1.11/24"),))
     statefile.write(host, Report("0.1.0", plan.node, plan.backend, 1.0, done))
     return {"plan": document.document(plan), "state": statefile.load(host), "status": status(host)}
 
 
 @pytest.mark.parametrize("name", ["plan", "state", "status"])
-def test_the_documented_json_has_exactly_the_fields_of_the_real_one(name, tmp_path):
-    real = fields(documents(tmp_path)[name])
+def test_the_documented_json_has_exactly_the_fields_of_the_real_one(name, tmp_path, monkeypatch):
+    real = fields(documents(tmp_path, monkeypatch)[name])
     assert fields(example(name)) == real
     told = set()
     for cells in rows(section(f"{name.capitalize()} document")):
