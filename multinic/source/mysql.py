@@ -21,12 +21,13 @@ _URL = re.compile(
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>\d{1,5}))?")
 _PARAMETERS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
 
+_GRANT = "grant the user SELECT, and UPDATE of netplan_success and modified_at (docs/reference.md)"
 # The server answered and said no: trying again will not help, an operator must act.
 _REJECTED = {
     ER.ACCESS_DENIED_ERROR: "correct database.url's user or the password",
-    ER.DBACCESS_DENIED_ERROR: "grant the user what `multinic db grants` prints",
-    ER.TABLEACCESS_DENIED_ERROR: "grant the user what `multinic db grants` prints",
-    ER.COLUMNACCESS_DENIED_ERROR: "grant the user what `multinic db grants` prints",
+    ER.DBACCESS_DENIED_ERROR: _GRANT,
+    ER.TABLEACCESS_DENIED_ERROR: _GRANT,
+    ER.COLUMNACCESS_DENIED_ERROR: _GRANT,
     ER.BAD_FIELD_ERROR: "this is not the table of the MultiNIC controller",
 }
 
