@@ -111,6 +111,12 @@ def test_the_demo_keeps_its_promises(around):
     check(around.run(sys.executable, *DEMO))
 
 
+def test_the_plan_in_the_readme_is_the_one_of_the_demo(around):
+    said = around.run(sys.executable, *DEMO).stdout
+    (example,) = re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert example in "".join(f"{line.rstrip()}\n" for line in said.splitlines())
+
+
 def test_the_demo_needs_no_root_where_users_may_make_namespaces(around, tmp_path):
     open_the_way(tmp_path)
     environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])}

@@ -320,4 +320,5 @@ def test_both_readmes_have_the_same_sections_and_blocks():
         assert len(re.findall(pattern, english, re.MULTILINE)) == len(
             re.findall(pattern, korean, re.MULTILINE)
         )
-    assert blocks(english, "toml") == blocks(korean, "toml")
+    for language in ("toml", "text"):
+        assert blocks(english, language) == blocks(korean, language)
