@@ -13,11 +13,16 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from multinic.errors import CommandFailed, HostError
 
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 _OUTPUT_LIMIT = 64 * 1024  # bytes of a command's output worth keeping: an error and its context
-_FILE_LIMIT = 1024 * 1024  # bytes; no configuration file is larger, so a larger one is read as damaged
+_DETAIL_LIMIT = 1000  # characters of it in a message
+_FILE_LIMIT = 16 * 1024 * 1024  # bytes; ours stay below it even with 1,000 interfaces (record.py)
 
 
 def _nothing(_: str) -> None: ...
@@ -214,10 +219,10 @@ class Host:
                 raise CommandFailed(
                     f"{shown} did not end within {timeout:g} s and was killed", status=None
                 ) from e
-            stdout, stderr = _content(out), _content(err)
+            stdout, stderr = _head(out), _tail(err)
         if status:
             ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            detail = stderr.strip() or stdout.strip()
+            detail = (stderr.strip() or stdout.strip())[-_DETAIL_LIMIT:]
             raise CommandFailed(
                 f"{shown} {ended}" + (f": {detail}" if detail else ""),
                 status=status,
@@ -233,10 +238,15 @@ def _environment() -> dict[str, str]:
     return {"PATH": path, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
 
 
-def _content(stream: object) -> str:
-    stream.seek(0)  # type: ignore[attr-defined]
-    text: str = stream.read(_OUTPUT_LIMIT).decode("utf-8", "replace")  # type: ignore[attr-defined]
-    return text
+def _head(stream: BinaryIO) -> str:
+    stream.seek(0)
+    return stream.read(_OUTPUT_LIMIT).decode("utf-8", "replace")
+
+
+def _tail(stream: BinaryIO) -> str:
+    """Return the end of what a command said: there stands why it failed."""
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - _OUTPUT_LIMIT))
+    return stream.read().decode("utf-8", "replace")
 
 
 def _kill_group(pid: int) -> None:
