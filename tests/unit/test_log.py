@@ -1,0 +1,85 @@
+"""The log: one line per decision, for people or for machines."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multinic.log import LEVELS, Log
+
+HOSTILE = "a\nb\x1b[2J\x9b\u202e\x7f"
+
+
+def lines(form: str = "text", level: str = "info", node: str = "node1") -> tuple[Log, io.StringIO]:
+    stream = io.StringIO()
+    return Log(form, level, node, stream), stream
+
+
+def test_a_line_for_people_starts_with_what_it_is_about() -> None:
+    log, stream = lines()
+    log.info(
+        "create: mtu 1500 → 1450", interface_name="multinic2", mac_address="fa:16:3e:00:00:01", reason="new"
+    )
+    log.warning("multinic3: kept", interface_name="multinic3")
+    log.error("no database")
+    assert stream.getvalue().splitlines() == [
+        "multinic2: create: mtu 1500 → 1450",
+        "warning: multinic3: kept",
+        "error: no database",
+    ]
+
+
+def test_a_line_for_machines_has_the_documented_fields() -> None:
+    log, stream = lines("json")
+    log.info(
+        "created",
+        interface_name="multinic2",
+        mac_address="fa:16:3e:00:00:01",
+        interface_id=7,
+        reason="new",
+        hint="",
+    )
+    found = json.loads(stream.getvalue())
+    assert found.pop("time").endswith("Z")
+    assert found == {
+        "level": "info",
+        "msg": "created",
+        "node": "node1",
+        "interface_name": "multinic2",
+        "mac_address": "fa:16:3e:00:00:01",
+        "interface_id": 7,
+        "reason": "new",
+    }
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_field_without_a_value_is_left_out(form: str) -> None:
+    log, stream = lines(form)
+    log.info("kept", interface_name=None, interface_id=None)
+    assert "interface" not in stream.getvalue()
+    assert "None" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@given(text=st.text() | st.just(HOSTILE))
+def test_one_decision_is_one_line_without_control_characters(form: str, text: str) -> None:
+    log, stream = lines(form, node=text)
+    log.info(text, interface_name=text, mac_address=text, reason=text)
+    line = stream.getvalue()
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()
+    if form == "json":
+        assert json.loads(line)["msg"] == text
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_silences_what_is_below_it(level: str) -> None:
+    log, stream = lines(level=level)
+    for name in LEVELS:
+        getattr(log, name)(f"said at {name}")
+    heard = [name for name in LEVELS if f"said at {name}" in stream.getvalue()]
+    assert heard == list(LEVELS[LEVELS.index(level) :])
