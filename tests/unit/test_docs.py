@@ -135,7 +135,8 @@ def understand(line: str, where: str) -> None:
     try:
         while True:
             context = command.make_context(command.name, rest, parent=context)
-            rest = [*getattr(context, "_protected_args", ()), *context.args]
+            kept = vars(context)  # the subcommand's name is in one of two, by the version of click
+            rest = [*kept.get("_protected_args", kept.get("protected_args", ())), *context.args]
             if not isinstance(command, click.Group) or not rest:
                 return
             _, found, rest = command.resolve_command(context, rest)
