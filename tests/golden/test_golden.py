@@ -1,0 +1,83 @@
+"""The files that each backend writes, compared with files that were reviewed.
+
+A case is a directory `tests/golden/<backend>/<case>/`. In it are `input.json` (a row of multi_interface as
+the database gives it, the slot that its MAC has, and the subnet's cidr) and, below `etc/`, every file that
+must be rendered for it, at its path on the host. Both directions count: a file too many fails like one too
+few.
+
+To add a case, make the directory with its `input.json`, run `make golden` (`pytest tests/golden
+--update-golden`) and read what was written as if someone else had. To change a template, do the same and
+read the diff: it is what every host gets.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multinic.config import BACKENDS
+from multinic.model import DesiredLink
+from multinic.naming import name_of
+from multinic.render import Renderer
+from multinic.source.rows import parse
+
+HERE = Path(__file__).parent
+CASES = sorted(path.parent.relative_to(HERE) for path in HERE.glob("*/*/input.json"))
+
+
+def backend_of(case: Path) -> Any:
+    return importlib.import_module(f"multinic.backend.{case.parts[0]}")
+
+
+def rendered(case: Path) -> dict[str, str]:
+    given = json.loads((HERE / case / "input.json").read_text(encoding="utf-8"))
+    row = {"id": 1, "port_id": "2f6c7d2a-5e8c-4f0e-9d0e-3a1b6f1c9b11", **given["row"]}
+    link = parse(row, {"cidr": given.get("cidr")})
+    assert isinstance(link, DesiredLink), link
+    render = Renderer("/nonexistent")
+    return dict(backend_of(case).files(name_of(given["slot"]), link, render))
+
+
+def golden(case: Path) -> dict[str, str]:
+    root = HERE / case
+    return {
+        f"/{path.relative_to(root)}": path.read_text(encoding="utf-8")
+        for path in sorted((root / "etc").rglob("*"))
+        if path.is_file()
+    }
+
+
+def update(case: Path, files: dict[str, str]) -> None:
+    root = HERE / case
+    for path in golden(case).keys() - files.keys():
+        (root / path.lstrip("/")).unlink()
+    for path, text in files.items():
+        target = root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_is_rendered_is_what_was_reviewed(case: Path, request: pytest.FixtureRequest) -> None:
+    files = rendered(case)
+    if request.config.getoption("--update-golden", default=False):
+        update(case, files)
+    assert files == golden(case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_is_rendered_is_recognised_as_ours(case: Path) -> None:
+    slot = json.loads((HERE / case / "input.json").read_text(encoding="utf-8"))["slot"]
+    backend = backend_of(case)
+    for path, text in golden(case).items():
+        assert backend.slot_of_file(path) == slot
+        assert "multinic" in text.splitlines()[0], "the first line says who owns the file"
+        assert text.endswith("\n")
+
+
+def test_every_backend_that_writes_files_has_cases() -> None:
+    assert {case.parts[0] for case in CASES} == set(BACKENDS) - {"auto", "netlink"}
