@@ -37,7 +37,6 @@ class Renderer:
     def __init__(self, overrides: str) -> None:
         import jinja2  # a converged host renders nothing
 
-        self._jinja2 = jinja2
         self._environment = jinja2.Environment(  # noqa: S701 - configuration files, not HTML
             loader=jinja2.FileSystemLoader([overrides, str(shipped())]),
             undefined=jinja2.StrictUndefined,
@@ -50,10 +49,11 @@ class Renderer:
         """Return the text of one file. Raises ConfigError for a template that cannot be rendered."""
         try:
             return self._environment.get_template(template).render(banner=BANNER, **context)
-        except self._jinja2.TemplateError as e:
+        except Exception as e:  # noqa: BLE001 - an operator's template may raise whatever Python can
             place = getattr(e, "filename", None) or template
             line = getattr(e, "lineno", None)
+            words = getattr(e, "message", None) or str(e)
             raise ConfigError(
-                f"template {place}{f', line {line}' if line else ''}: {e.message or e}",
+                f"template {place}{f', line {line}' if line else ''}: {words}",
                 f"correct it, or remove it from {TEMPLATES} to use the one that comes with multinic",
             ) from None
