@@ -14,6 +14,7 @@ from typing import Any
 
 from multinic.host import Host
 from multinic.model import DesiredLink, Held, IPNetwork, Mac, Record, Route, Rule
+from multinic.naming import name_of, slot_of
 from multinic.paths import RECORD
 
 _VERSION = 1
@@ -46,7 +47,7 @@ def load(host: Host) -> Memory:
             },
             without_subnets=float(document["without_subnets"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Memory()
 
 
@@ -117,9 +118,15 @@ def _held_document(held: Held) -> dict[str, Any]:
     }
 
 
+def _slot(number: int) -> int:
+    if slot_of(name_of(number)) != number:
+        raise ValueError(f"no link can have slot {number}")
+    return number
+
+
 def _held(item: Mapping[str, Any]) -> Held:
     return Held(
-        slot=int(item["slot"]),
+        slot=_slot(int(item["slot"])),
         port_id=str(item["port_id"]),
         name_before=str(item["name_before"]),
         mtu_before=None if item["mtu_before"] is None else int(item["mtu_before"]),
