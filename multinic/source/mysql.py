@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -22,6 +23,10 @@ _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?:
 _PARAMETERS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
 
 _GRANT = "grant the user SELECT, and UPDATE of netplan_success and modified_at (docs/reference.md)"
+# What PyMySQL raises: errors of its own, and whatever its parser trips over when the other side does not
+# speak MySQL.
+_FAILURES = (pymysql.Error, RuntimeError, ValueError, LookupError, NameError, AssertionError, struct.error)
+
 # The server answered and said no: trying again will not help, an operator must act.
 _REJECTED = {
     ER.ACCESS_DENIED_ERROR: "correct database.url's user or the password",
@@ -109,7 +114,15 @@ def connect(settings: DatabaseSettings, *, database: bool = True) -> Database:
             where = f"mysql {target.parameters['unix_socket']} {target.name}"
         try:
             connection = _open(target, host, port, settings, database=database)
-        except (pymysql.Error, OSError, RuntimeError) as e:
+        except OSError as e:  # before the connection; those of the connection itself are PyMySQL's
+            files = " ".join(f"{k}={v}" for k, v in target.parameters.items() if k.startswith("ssl_"))
+            if not files:
+                problems.append(f"{where}: {e.strerror or e}")
+                continue
+            raise ConfigError(
+                f"database.url: {printable(files)}: {e.strerror or e}", "name files in PEM format that exist"
+            ) from None
+        except _FAILURES as e:
             translated = _translated(e, where)
             if isinstance(translated, SourceRejected):
                 raise translated from None
@@ -147,7 +160,8 @@ def _open(target: Target, host: str, port: int, settings: DatabaseSettings, *, d
         host=host,
         port=port,
         user=target.user or "root",
-        password=settings.password.reveal() or target.password,
+        # As bytes: PyMySQL would encode text as Latin-1, while servers hash what a client in UTF-8 typed.
+        password=(settings.password.reveal() or target.password).encode(),
         database=target.name if database else None,
         unix_socket=parameters.get("unix_socket"),
         charset="utf8mb4",
@@ -166,7 +180,7 @@ def _database(connection: _Connection, where: str) -> Database:
                 cursor.execute(statement, tuple(parameters) or None)
                 columns = [item[0] for item in cursor.description or ()]
                 return columns, cursor.fetchall(), cursor.rowcount
-        except (pymysql.Error, OSError, RuntimeError) as e:
+        except (OSError, *_FAILURES) as e:
             raise _translated(e, where) from None
 
     @contextmanager
@@ -177,7 +191,7 @@ def _database(connection: _Connection, where: str) -> Database:
         except BaseException:
             try:
                 connection.rollback()
-            except (pymysql.Error, OSError):
+            except (OSError, *_FAILURES):
                 pass  # the connection is gone, and with it the transaction
             raise
         execute("COMMIT", ())
@@ -185,7 +199,7 @@ def _database(connection: _Connection, where: str) -> Database:
     def close() -> None:
         try:
             connection.close()
-        except (pymysql.Error, OSError):
+        except (OSError, *_FAILURES):
             pass  # nothing to be saved
 
     return Database(
@@ -212,6 +226,8 @@ def _translated(error: Exception, where: str) -> Exception:
     """Return the error as one of ours; PyMySQL's carry a number and a text of the server's."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     message = printable(str(error.args[1] if len(error.args) > 1 else error))
+    if not isinstance(error, pymysql.Error | OSError | RuntimeError):
+        message = f"what answers there does not speak MySQL ({type(error).__name__}: {message})"
     if code == ER.NO_SUCH_TABLE:
         return MissingTable(message)
     if code == ER.BAD_DB_ERROR:
