@@ -15,7 +15,7 @@ from multinic.report import Report
 
 _VERSION = 1
 _HEARTBEAT = 300.0  # seconds: an unchanged state is written again then, as a sign of life
-
+_FIELDS = {"key", "name", "mac", "port_id", "row_id", "state", "reason", "message"}
 _LEVELS = {State.FAILED: "error", State.INVALID: "error", State.BLOCKED: "warning"}
 
 
@@ -24,9 +24,19 @@ def load(host: Host) -> dict[str, Any]:
     text = host.read(STATE)
     try:
         document = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return document if isinstance(document, dict) and document.get("version") == _VERSION else {}
+    return document if _is_state(document) else {}
+
+
+def _is_state(document: Any) -> bool:
+    return (
+        isinstance(document, dict)
+        and document.get("version") == _VERSION
+        and isinstance(document.get("time"), int)
+        and isinstance(document.get("interfaces"), list)
+        and all(isinstance(item, dict) and item.keys() >= _FIELDS for item in document["interfaces"])
+    )
 
 
 def tell(host: Host, report: Report, log: Log) -> None:
@@ -95,7 +105,7 @@ def _item(result: Result) -> dict[str, Any]:
 def write(host: Host, report: Report) -> None:
     """Write the state file where it differs from what is there, or as a sign of life."""
     new, old = document(report), load(host)
-    fresh = new["time"] - old.get("time", 0) < _HEARTBEAT
+    fresh = 0 <= new["time"] - old.get("time", 0) < _HEARTBEAT
     if fresh and {**new, "time": 0} == {**old, "time": 0}:
         return
     host.write(STATE, json.dumps(new, indent=1) + "\n", 0o644)
