@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
-from types import SimpleNamespace
-from typing import Any
 
-from multinic import full
-from multinic.apply import Result
 from multinic.diff import Policy, diff
-from multinic.model import Desired, Observed, ObservedAddress, ObservedLink, Record
-from multinic.plan import Change, Plan, State
-from multinic.record import Memory
+from multinic.model import Desired, Held, Mac, Observed, ObservedAddress, ObservedLink, Record
+from multinic.naming import slot_of
+from multinic.plan import Change, Interface, Plan, State
 
 
 @dataclass(frozen=True)
@@ -46,10 +42,30 @@ class ModelHost:
         return ModelHost(after, self._remembered(plan))
 
     def _remembered(self, plan: Plan) -> Record:
-        done = {State.CREATE: State.CONVERGED, State.UPDATE: State.CONVERGED}
-        results = tuple(Result(i, done.get(i.state, i.state), i.reason, i.message) for i in plan.interfaces)
-        view: Any = SimpleNamespace(plan=plan, memory=Memory(self.record), rendering=SimpleNamespace(used={}))
-        return full._remembered(view, results).links
+        """Return what a host knows after a pass in which everything went well."""
+        known: dict[Mac, Held] = {}
+        for interface in plan.interfaces:
+            if interface.mac is None or not interface.name:
+                continue
+            before = self.record.get(interface.mac)
+            if interface.desired is not None:
+                known[interface.mac] = _held(interface, before)
+            elif before is not None and interface.state is not State.DELETE:
+                known[interface.mac] = before
+        return known
+
+
+def _held(interface: Interface, before: Held | None) -> Held:
+    slot = slot_of(interface.name)
+    assert slot is not None
+    held, link = before or Held(slot), interface.link
+    if link is not None and (
+        interface.state is State.CREATE or (before is None and slot_of(link.name) is None)
+    ):
+        held = replace(held, name_before=link.name, mtu_before=link.mtu)
+    done = interface.state in (State.CREATE, State.UPDATE, State.UNCHANGED)
+    applied = interface.desired if done else held.applied
+    return replace(held, slot=slot, port_id=interface.port_id, applied=applied)
 
 
 def _changed(link: ObservedLink, change: Change) -> ObservedLink:
