@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from multinic import checkpoint
+from multinic import checkpoint, reach, witness
 from multinic.backend import Backend, Staged
 from multinic.errors import HostError
 from multinic.host import Host
-from multinic.links import Faults, Links
+from multinic.links import Faults, Links, give_back
 from multinic.log import Log
-from multinic.model import Observed, ObservedAddress, ObservedLink
+from multinic.model import ObservedAddress, ObservedLink
 from multinic.observe import links as current_links
-from multinic.paths import CHECKPOINT
+from multinic.observe import surroundings
 from multinic.plan import Interface, Plan, State
 
 
@@ -28,92 +28,96 @@ class Result:
     message: str
 
 
-Look = Callable[[], tuple[Plan, Observed]]
+@dataclass(frozen=True)
+class Site:
+    """Where and how a plan is carried out."""
+
+    host: Host
+    backend: Backend
+    look: Callable[[], Plan]
+    """Plan anew from what is observed then."""
+    timeout: float
+    """How long the kernel may take to agree, in seconds."""
+    database: Callable[[], bool] | None
+    """Whether the database can be connected to; None where no network is between."""
+    log: Log
 
 
-def apply(
-    host: Host, backend: Backend, plan: Plan, observed: Observed, *, look: Look, timeout: float, log: Log
-) -> tuple[Result, ...]:
+def apply(site: Site, plan: Plan) -> tuple[Result, ...]:
     """Carry out `plan` and return what became of every interface of it.
 
-    `look` plans anew from what is observed then; `timeout` is how long the kernel may take to
-    agree, in seconds. An interface that does not is put back as it was. Raises HostError when
-    nothing could be begun.
+    An interface that does not converge is put back as it was. Raises HostError when nothing
+    could be begun.
     """
-    staged = backend.stage(host, plan.pending)
+    staged = site.backend.stage(site.host, plan.pending)
     doable = tuple(interface for interface in plan.pending if interface.key not in staged.refused)
     results = {i.key: Result(i, i.state, i.reason, i.message) for i in plan.interfaces if not i.pending}
     for interface in plan.pending:
         if words := staged.refused.get(interface.key):
-            results[interface.key] = _failed(
-                interface, "refused-by-backend", f"{backend.NAME} refuses its file: {words}"
-            )
+            words = f"{site.backend.NAME} refuses its file: {words}"
+            results[interface.key] = _failed(interface, "refused-by-backend", words)
     if doable:
-        results |= {
-            r.interface.key: r
-            for r in _carry_out(host, backend, doable, staged, observed, look, timeout, log)
-        }
+        results |= {result.interface.key: result for result in _carry_out(site, doable, staged)}
     return tuple(results[interface.key] for interface in plan.interfaces)
 
 
-def _carry_out(
-    host: Host,
-    backend: Backend,
-    doable: tuple[Interface, ...],
-    staged: Staged,
-    observed: Observed,
-    look: Look,
-    timeout: float,
-    log: Log,
-) -> list[Result]:
+def _carry_out(site: Site, doable: tuple[Interface, ...], staged: Staged) -> list[Result]:
+    around = surroundings()
+    reached = reach.before(around.routes, site.database)
     taken = checkpoint.take(
-        host, backend.NAME, doable, observed, lambda name: [p for p in staged.runtime if f"-{name}." in p]
+        site.host,
+        site.backend.NAME,
+        doable,
+        around.routes,
+        lambda name: [path for path in staged.runtime if f"-{name}." in path],
     )
-    with Links(host) as links:
+    with Links(site.host) as links:
         try:
-            faults = _change(host, backend, links, doable, staged)
-            after = _verify(doable, look, timeout, faults)
-            failed = {i.key for i in doable if _unfinished(i, after)}
+            faults = _change(site, links, doable, staged)
+            after = _verify(doable, site.look, site.timeout, faults)
+            failed = _with_slot_mates({i.key for i in doable if _unfinished(i, after)}, doable)
+            results = [_result(i, after.get(i.key), faults, site.timeout) for i in doable]
             if failed:
-                _put_back(host, backend, links, [s for s in taken.interfaces if s.key in failed], log)
+                results = [_undone(r) if r.interface.key in failed else r for r in results]
+                _put_back(site, links, [s for s in taken.interfaces if s.key in failed])
+            if objection := _harm(site, links, doable, around, reached):
+                _put_back(site, links, taken.interfaces)
+                results = [_failed(i, *objection) for i in doable]
         except BaseException:
-            _put_back(host, backend, links, taken.interfaces, log)
-            host.remove(CHECKPOINT)
+            _put_back(site, links, taken.interfaces)
+            checkpoint.commit(site.host)
             raise
-    checkpoint.commit(host)
-    return [_result(interface, after.get(interface.key), faults, timeout) for interface in doable]
+    checkpoint.commit(site.host)
+    return results
 
 
-def _change(
-    host: Host, backend: Backend, links: Links, doable: Iterable[Interface], staged: Staged
-) -> Faults:
+def _change(site: Site, links: Links, interfaces: tuple[Interface, ...], staged: Staged) -> Faults:
     """Write all files and activate them; return the errors instead of raising them.
 
     Some interfaces may be right all the same: only what is not is put back.
     """
     faults = Faults()
-    interfaces = tuple(doable)
     for interface in interfaces:
         with faults.of(interface):
             for change in interface.files:
                 if change.new is None:
-                    host.remove(change.path)
+                    site.host.remove(change.path)
                 else:
-                    host.write(change.path, change.new, change.mode)
+                    site.host.write(change.path, change.new, change.mode)
     try:
-        backend.activate(host, links, interfaces, staged, faults)
+        site.backend.activate(site.host, links, interfaces, staged, faults)
     except HostError as e:
         for interface in interfaces:
             faults.setdefault(interface.key, e)
     return faults
 
 
-def _verify(doable: tuple[Interface, ...], look: Look, timeout: float, faults: Faults) -> Plan:
+def _verify(doable: tuple[Interface, ...], look: Callable[[], Plan], timeout: float, faults: Faults) -> Plan:
     """Plan again until nothing is left to do that may still come; return the last plan."""
     end = time.monotonic() + timeout
     pause = 0.01
     while True:
-        plan, _ = look()
+        plan = look()
         waited_for = [plan.get(i.key) for i in doable if i.key not in faults]
         if time.monotonic() >= end or not any(i is not None and _comes_yet(i) for i in waited_for):
             return plan
@@ -125,6 +129,12 @@ def _unfinished(interface: Interface, plan: Plan) -> bool:
     """Return whether something that `interface` was to have is still to be done in `plan`."""
     left = plan.get(interface.key)
     return left is not None and left.pending
+
+
+def _with_slot_mates(failed: set[str], doable: Iterable[Interface]) -> set[str]:
+    """Add who shares a slot with a failed one: who leaves it and who takes it go back together."""
+    names = {interface.name for interface in doable if interface.key in failed}
+    return {interface.key for interface in doable if interface.name in names}
 
 
 def _comes_yet(left: Interface) -> bool:
@@ -149,16 +159,47 @@ def _wanted_on(link: ObservedLink | None, interface: Interface) -> list[Observed
     return [found for found in link.addresses if found.address in wanted] if link else []
 
 
-def _put_back(
-    host: Host, backend: Backend, links: Links, saved: Iterable[checkpoint.Saved], log: Log
-) -> None:
+def _harm(
+    site: Site,
+    links: Links,
+    doable: tuple[Interface, ...],
+    around: witness.Surroundings,
+    reached: reach.Reached,
+) -> tuple[str, str] | None:
+    """Return why everything must be put back (reason code and sentence); None where no harm is done.
+
+    What others lost is given back first; only where that does not help is our change the price.
+    """
+    targets = {interface.link.index for interface in doable if interface.link}
+    if lost := witness.losses(around, surroundings(), targets):
+        words = "; ".join(map(str, lost))
+        site.log.warning(f"while links were changed, {words}; it is given back", reason="witness")
+        try:
+            give_back(links, lost)
+        except HostError as e:
+            words = f"{words} ({e})"
+        if still := witness.losses(around, surroundings(), targets):
+            return "witness", f"{'; '.join(map(str, still))} and could not get it back; {_UNDONE}"
+    if missing := reach.lost(reached):
+        return "connectivity", f"{missing} could not be reached any more; {_UNDONE}"
+    return None
+
+
+_UNDONE = "everything was put back as it was"
+
+
+def _put_back(site: Site, links: Links, saved: Iterable[checkpoint.Saved]) -> None:
     """Restore; an error in here is told and the first error stays the one that is reported."""
     try:
         checkpoint.restore(
-            host, links, tuple(saved), reload=lambda: backend.reload(host), observe=current_links
+            site.host,
+            links,
+            tuple(saved),
+            reload=lambda: site.backend.reload(site.host),
+            observe=current_links,
         )
     except HostError as e:
-        log.error(f"could not put everything back: {e}", hint=e.hint)
+        site.log.error(f"could not put everything back: {e}", hint=e.hint)
 
 
 def _result(interface: Interface, left: Interface | None, faults: Faults, timeout: float) -> Result:
@@ -178,6 +219,14 @@ def _result(interface: Interface, left: Interface | None, faults: Faults, timeou
     if left is not None and left.state is not State.UNCHANGED:  # unplugged meanwhile, say
         return Result(interface, left.state, left.reason, left.message)
     return Result(interface, State.CONVERGED, interface.reason, _done(interface))
+
+
+def _undone(result: Result) -> Result:
+    """Return the result of an interface that is put back, also one that had converged itself."""
+    if result.state is State.FAILED:
+        return result
+    words = f"put back as it was, for what shares the slot {result.interface.name} failed"
+    return replace(result, state=State.FAILED, reason="slot-shared", message=words)
 
 
 def _failed(interface: Interface, reason: str, message: str) -> Result:

@@ -14,7 +14,7 @@ from typing import Any
 from multinic.errors import HostError
 from multinic.host import File, Host
 from multinic.links import Links, put_back
-from multinic.model import Mac, Observed, ObservedAddress, ObservedLink, ObservedRoute
+from multinic.model import Mac, ObservedAddress, ObservedLink, ObservedRoute
 from multinic.paths import CHECKPOINT, LAST_CHECKPOINT
 from multinic.plan import Interface
 
@@ -46,7 +46,7 @@ def take(
     host: Host,
     backend: str,
     interfaces: Iterable[Interface],
-    observed: Observed,
+    routes: Iterable[ObservedRoute],
     runtime_paths: Callable[[str], Collection[str]],
 ) -> Checkpoint:
     """Save how the interfaces of a plan are now; it is on disk when this returns."""
@@ -59,7 +59,7 @@ def take(
                 for path in sorted({c.path for c in interface.files} | set(runtime_paths(interface.name)))
             },
             link=interface.link,
-            routes=_routes(interface.link, observed),
+            routes=_routes(interface.link, tuple(routes)),
         )
         for interface in interfaces
     )
@@ -68,10 +68,10 @@ def take(
     return checkpoint
 
 
-def _routes(link: ObservedLink | None, observed: Observed) -> tuple[ObservedRoute, ...]:
+def _routes(link: ObservedLink | None, routes: Sequence[ObservedRoute]) -> tuple[ObservedRoute, ...]:
     return tuple(
         route
-        for route in observed.routes
+        for route in routes
         if link is not None and route.link == link.index and route.protocol not in _KERNEL_ROUTES
     )
 
@@ -170,6 +170,7 @@ def _static(link: ObservedLink) -> frozenset[object]:
 def _document(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "version": _VERSION,
+        "boot": _boot(),
         "backend": checkpoint.backend,
         "interfaces": [
             {
@@ -185,6 +186,15 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
             for saved in checkpoint.interfaces
         ],
     }
+
+
+def _boot() -> str:
+    """Return what identifies the running kernel's boot."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
 
 
 def _file_document(file: File | None) -> dict[str, Any] | None:
@@ -210,6 +220,8 @@ def _link_document(link: ObservedLink | None) -> dict[str, Any] | None:
 def _from_document(document: Mapping[str, Any]) -> Checkpoint:
     if document["version"] != _VERSION:
         raise ValueError(f"unknown version {document['version']}")
+    # After a reboot links are as the boot made them of the files; then only the files are put back.
+    same_boot = document["boot"] == _boot()
     return Checkpoint(
         backend=str(document["backend"]),
         interfaces=tuple(
@@ -217,7 +229,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
                 key=item["key"],
                 name=item["name"],
                 files={path: _file_from(file) for path, file in item["files"].items()},
-                link=_link_from(item["link"]),
+                link=_link_from(item["link"]) if same_boot else None,
                 routes=tuple(
                     ObservedRoute(
                         ip_network(to), ip_address(via) if via else None, link, table, metric, protocol

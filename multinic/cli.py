@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,7 +54,23 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except MultinicError as e:
             _fail(str(e), e.hint, e.exit)
-        except BrokenPipeError:  # the reader of our output went away
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as e:
+            if isinstance(ctx.obj, Context) and ctx.obj.verbose:
+                raise
+            # A bug of ours: an operator wants a sentence, we want the traceback, which never shows a secret.
+            hint = "this is a bug of multinic's; run it again with -v and report what it prints"
+            _fail(f"unexpected error: {type(e).__name__}: {e}", hint, Exit.ERROR)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program; a reader of our output that went away is no error worth a word."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that has no → is no reason to fail
+        try:
+            return super().main(*args, **kwargs)
+        except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(Exit.ERROR)
 
@@ -106,8 +124,9 @@ def _print_json(document: object) -> None:
 @main.command()
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan as JSON.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 3 if anything would change.")
+@click.option("--allow-mass-delete", is_flag=True, help="Remove even if most or all would go at once.")
 @click.pass_obj
-def plan(context: Context, out: str | None, detailed_exitcode: bool) -> None:
+def plan(context: Context, out: str | None, detailed_exitcode: bool, allow_mass_delete: bool) -> None:
     """Show what would change on this host, and why. Changes nothing.
 
     \b
@@ -118,7 +137,7 @@ def plan(context: Context, out: str | None, detailed_exitcode: bool) -> None:
     from multinic.document import document
     from multinic.view import verdict
 
-    view = reconcile.plan(context.settings(), context.host)
+    view = reconcile.plan(context.settings(), context.host, allow_mass_delete=allow_mass_delete)
     if out is not None:
         _save(out, document(view.plan))
     if context.output == "json":
@@ -143,8 +162,9 @@ def _save(path: str, document: Mapping[str, Any]) -> None:
 @main.command()
 @click.argument("saved", required=False, type=click.Path(exists=True, dir_okay=False), metavar="[PLAN]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--allow-mass-delete", is_flag=True, help="Remove even if most or all would go at once.")
 @click.pass_obj
-def apply(context: Context, saved: str | None, yes: bool) -> None:
+def apply(context: Context, saved: str | None, yes: bool, allow_mass_delete: bool) -> None:
     """Carry out a plan now, after showing it; asks on a terminal.
 
     PLAN is a file from `multinic plan --out`: it is refused if it no longer matches the database or the host.
@@ -157,12 +177,30 @@ def apply(context: Context, saved: str | None, yes: bool) -> None:
 
     settings = context.settings()
     confirm = _confirmation(context, None if saved is None else _load(saved), yes)
-    status = reconcile.reconcile(settings, context.host, context.log(settings), confirm=confirm)
+    _end_in_order()
+    status = reconcile.reconcile(
+        settings,
+        context.host,
+        context.log(settings),
+        confirm=confirm,
+        allow_mass_delete=allow_mass_delete,
+    )
     if context.output == "json":
         from multinic.report import statefile
 
         _print_json(statefile.load(context.host))
     sys.exit(status)
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM and SIGHUP undo what is half done before they end the process."""
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # putting back takes its time; a second one changes nothing
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
 
 
 def _load(path: str) -> Any:
@@ -186,7 +224,7 @@ def _confirmation(context: Context, saved: Any, yes: bool) -> Callable[[Any], bo
             from multinic.document import check_fresh
 
             check_fresh(saved, view.plan)
-        if context.output == "table":
+        if context.output == "table" and not (yes and saved is not None):  # that one has been looked at
             from multinic import show
 
             show.plan(view.plan, view.why_backend)
@@ -209,6 +247,7 @@ def reconcile(context: Context) -> None:
     from multinic import reconcile as flow
 
     settings = context.settings()
+    _end_in_order()
     status = flow.reconcile(settings, context.host, context.log(settings))
     if context.output == "json":
         from multinic.report import statefile
@@ -262,9 +301,12 @@ def render(context: Context, names: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.option("--interrupted", is_flag=True, help="Only a change that was not finished, as after a crash.")
 @click.pass_obj
-def rollback(context: Context) -> None:
+def rollback(context: Context, interrupted: bool) -> None:
     """Put back how the interfaces were before the last, or an interrupted, change.
+
+    The next pass carries the database's wish out again: stop the timer first.
 
     \b
     Example:
@@ -272,7 +314,8 @@ def rollback(context: Context) -> None:
     """
     from multinic import recovery
 
-    if not recovery.rollback(context.host, context.log(context.settings())):
+    log = context.log(context.settings())
+    if not recovery.rollback(context.host, log, interrupted_only=interrupted):
         click.echo("there is no change to undo")
 
 

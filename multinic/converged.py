@@ -95,7 +95,7 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
         " ".join(sorted(macs)),
         *paths,
     ]
-    if not view.again()[0].empty:  # somebody changed something since it was verified
+    if not view.again().empty:  # somebody changed something since it was verified
         view.host.remove(CONVERGED)
         return
     text = "\n".join(lines) + "\n"
@@ -113,7 +113,14 @@ def _parted(answer: Answer) -> tuple[str, str]:
 
 
 def _flags(values: Iterable[tuple[Any, Any]]) -> str:
-    return " ".join(sorted(f"{row_id}={'' if flag is None else int(flag)}" for row_id, flag in values))
+    return " ".join(sorted(f"{row_id!r}={_flag(flag)}" for row_id, flag in values))
+
+
+def _flag(value: Any) -> str:
+    """Return a flag as text; what is neither yes nor no is itself, and equals nothing that we want."""
+    if value is None:
+        return ""
+    return str(int(value)) if value in (0, 1) else repr(value)
 
 
 def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from multinic import safety
 from multinic.model import (
@@ -20,6 +20,7 @@ from multinic.model import (
 )
 from multinic.naming import assign, merge, name_of, slot_of
 from multinic.plan import Change, FileChange, Interface, Plan, State
+from multinic.restraint import Past, back_off, fuse, is_mass_deletion, same_wish
 
 Files = Mapping[str, str]
 _ANY_MAC = re.compile(r"(?<![0-9A-Fa-f:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:-])")
@@ -38,6 +39,8 @@ class Policy:
     """Render the files of one interface: name and desired link → path → text."""
     slot_of_file: Callable[[str], int | None]
     """The slot that a managed file belongs to, by its path."""
+    past: Past = field(default_factory=Past)
+    """What earlier passes and the operator have to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ class _Orphan:
 
 def diff(desired: Desired, observed: Observed, record: Record, policy: Policy) -> Plan:
     """Return the actions that turn `observed` into `desired`; nothing pending means converged."""
-    return Plan(desired.node, policy.backend, tuple(_Diff(desired, observed, record, policy).interfaces()))
+    working = _Diff(desired, observed, record, policy)
+    interfaces = tuple(back_off(interface, policy.past) for interface in working.interfaces())
+    return Plan(desired.node, policy.backend, interfaces, working.mass_deletion)
 
 
 def held_slots(
@@ -98,9 +103,10 @@ class _Diff:
         self.held = held_slots(observed, record, self.spoken, policy.slot_of_file)
         self.carriers = {mac: self._resolve(mac) for mac in self.spoken}
         self.names_in_use = {name for link in observed.links for name in (link.name, *link.altnames)}
+        self.mass_deletion = False
 
     def interfaces(self) -> Iterator[Interface]:
-        orphans = [self._orphan(orphan) for orphan in self._orphans()]
+        orphans = self._restrained([self._orphan(orphan) for orphan in self._orphans()])
         reserved = {
             *(slot for mac, slot in self.held.items() if mac in self.kept),
             *(slot_of(orphan.name) for orphan in orphans if orphan.state is State.BLOCKED),
@@ -117,11 +123,19 @@ class _Diff:
         rendered = {path for i in wanted if i.desired and i.name for path in self._files(i.name, i.desired)}
         for orphan in orphans:  # a file that its slot's next owner takes over is not removed
             files = tuple(change for change in orphan.files if change.path not in written | rendered)
-            if files or orphan.changes or orphan.state is State.BLOCKED:
-                yield replace(orphan, files=files)
+            yield replace(orphan, files=files)
         yield from wanted
         for row in self.desired.invalid:
             yield self._invalid(row)
+
+    def _restrained(self, orphans: list[Interface]) -> list[Interface]:
+        orphans = [o for o in orphans if o.files or o.changes or o.state is State.BLOCKED]
+        if self.policy.past.from_memory:
+            return []
+        managed = len(orphans) + sum(1 for mac in self.spoken if mac in self.held)
+        no_rows = not (self.desired.rows_read or self.wanted or self.desired.invalid)
+        self.mass_deletion = is_mass_deletion(orphans, managed, no_rows=no_rows)
+        return fuse(orphans, self.policy.past) if self.mass_deletion else orphans
 
     def _macs_of_invalid_rows(self) -> set[Mac]:
         """Return the MACs that invalid rows speak of: what these have stays as it is."""
@@ -396,12 +410,7 @@ _WHY = {
 def _why(held: Held | None, desired: DesiredLink) -> str:
     if held is None or held.applied is None:
         return "adopt"
-    return "drift" if same(held.applied, desired) else "changed"
-
-
-def same(one: DesiredLink, other: DesiredLink) -> bool:
-    """Return whether two rows ask for the same; a replaced row has a new id."""
-    return replace(one, row_id=0, port_id="") == replace(other, row_id=0, port_id="")
+    return "drift" if same_wish(held.applied, desired) else "changed"
 
 
 def _blocked(interface: Interface, block: safety.Block) -> Interface:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from multinic import __version__, converged, record
-from multinic.apply import Result, apply
+from multinic import __version__, converged, record, source
+from multinic.apply import Result, Site, apply
 from multinic.config import Settings
-from multinic.errors import Exit, Refused, SourceError
+from multinic.errors import Exit, MultinicError, Refused, SourceError
 from multinic.host import Host
 from multinic.log import Log
 from multinic.model import Desired, Held, Mac
@@ -18,8 +19,9 @@ from multinic.plan import Interface, State
 from multinic.record import Memory
 from multinic.report import Report, statefile
 from multinic.report import database as database_report
+from multinic.restraint import failed_again
 from multinic.source.database import Answer, Database
-from multinic.view import View, look
+from multinic.view import View, look, look_back
 
 
 def run(
@@ -28,84 +30,112 @@ def run(
     log: Log,
     database: Database,
     answer: Answer,
-    confirm: Callable[[View], bool] | None,
+    *,
+    confirm: Callable[[View], bool] | None = None,
+    allow_mass_delete: bool = False,
 ) -> Exit:
     """Plan from what the database answered, carry it out, and tell host and database."""
-    view = look(settings, host, database, answer)
+    view = look(
+        settings, host, database, answer, unattended=confirm is None, allow_mass_delete=allow_mass_delete
+    )
     log.node = view.desired.node
     if confirm is not None and not confirm(view):
         raise Refused("not confirmed; nothing was changed")
-    results = _carry_out(view, log)
+    over_network = bool(database.address)
+    results = _carry_out(view, log, (lambda: _connects(settings)) if over_network else None)
     report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results)
     statefile.tell(host, report, log)
-    written = _report_to(database, view.desired, report, log)
+    written = _report_to(settings, database, view.desired, report, log)
     statefile.write(host, report)
     converged.remember(view, report, written=written, without_subnets=not database.subnets)
     return report.exit if written else Exit.RETRY
 
 
-def _carry_out(view: View, log: Log) -> tuple[Result, ...]:
+def repair(settings: Settings, host: Host, log: Log) -> None:
+    """Without a database: put right what differs from the last known good state, remove nothing."""
+    view = look_back(settings, host)
+    log.node = view.desired.node
+    results = _carry_out(view, log, None)
+    report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results, from_memory=True)
+    statefile.tell(host, report, log)
+    statefile.write(host, report)
+
+
+def _connects(settings: Settings) -> bool:
+    try:
+        with source.deadline(settings.database):
+            source.connect(settings.database).close()
+    except MultinicError:
+        return False
+    return True
+
+
+def _carry_out(view: View, log: Log, database: Callable[[], bool] | None) -> tuple[Result, ...]:
     if view.plan.empty:
         results = tuple(Result(i, i.state, i.reason, i.message) for i in view.plan.interfaces)
     else:
         # Names and MTUs before us are remembered before they change, whatever happens then.
-        begun = _remembered(view, ())
-        if begun != view.stored:
-            record.save(view.host, begun)
-            view.stored = view.memory = begun
-        results = apply(
-            view.host,
-            view.backend,
-            view.plan,
-            view.observed,
-            look=view.again,
-            timeout=view.settings.verify_timeout,
-            log=log,
-        )
-    done = _remembered(view, results)
-    if done != view.stored:
-        record.save(view.host, done)
-        view.stored = view.memory = done
+        _remember(view, None)
+        site = Site(view.host, view.backend, view.again, view.settings.verify_timeout, database, log)
+        results = apply(site, view.plan)
+    _remember(view, results)
     return results
 
 
-def _remembered(view: View, results: tuple[Result, ...]) -> Memory:
-    """Return the memory after a pass; with no results yet, before it."""
-    links: dict[Mac, Held] = {}
-    states = {result.interface.key: result.state for result in results}
+def _remember(view: View, results: Sequence[Result] | None) -> None:
+    """Save what is to be remembered after a pass; with results None, before it."""
+    memory = _memory(view, {result.interface.key: result for result in results or ()})
+    if results is not None and not view.past.from_memory:
+        seen = view.past.mass_deletion + 1 if view.plan.mass_deletion else 0
+        memory = replace(memory, mass_deletion=seen)
+    if memory != view.stored:
+        record.save(view.host, memory)
+    view.stored = view.memory = memory
+
+
+def _memory(view: View, results: dict[str, Result]) -> Memory:
+    links: dict[Mac, Held] = dict(view.memory.links) if view.past.from_memory else {}
     for interface in view.plan.interfaces:
         if interface.mac is None or not interface.name:
             continue
-        if interface.state is State.DELETE and states.get(interface.key) is State.DELETE:
-            continue
-        held = view.memory.links.get(interface.mac)
-        slot = slot_of(interface.name)
-        if interface.desired is None:
-            if held is not None:
-                links[interface.mac] = held
-            continue
-        if slot is not None:
-            links[interface.mac] = _held(interface, held, slot, states.get(interface.key))
+        held, result = view.memory.links.get(interface.mac), results.get(interface.key)
+        if interface.desired is not None:
+            links[interface.mac] = _held(interface, held, result)
+        elif held is not None and (result is None or result.state is not State.DELETE):
+            failed = result is not None and result.state is State.FAILED
+            links[interface.mac] = _with_failure(held, interface, result) if failed else held
     names = {interface.name for interface in view.plan.interfaces if interface.desired is not None}
     rendered = {name: value for name, value in view.rendering.used.items() if name in names}
-    return Memory(links, rendered, view.memory.without_subnets)
+    if view.past.from_memory:
+        rendered = {**view.memory.rendered, **rendered}
+    return replace(view.memory, links=links, rendered=rendered)
 
 
-def _held(interface: Interface, held: Held | None, slot: int, state: State | None) -> Held:
+def _held(interface: Interface, held: Held | None, result: Result | None) -> Held:
+    slot = slot_of(interface.name) or 0
     before = held or Held(slot)
     link = interface.link
     unknown = before.mtu_before is None and link is not None and slot_of(link.name) is None
     if link is not None and (interface.state is State.CREATE or unknown):
         before = replace(before, name_before=link.name, mtu_before=link.mtu)
-    applied = before.applied
-    if state in (State.CONVERGED, State.UNCHANGED):
-        applied = interface.desired
-    return replace(before, slot=slot, port_id=interface.port_id, applied=applied)
+    before = replace(before, slot=slot, port_id=interface.port_id)
+    if result is not None and result.state in (State.CONVERGED, State.UNCHANGED):
+        return replace(before, applied=interface.desired, failure=None)
+    return _with_failure(before, interface, result)
 
 
-def _report_to(database: Database, desired: Desired, report: Report, log: Log) -> bool:
+def _with_failure(held: Held, interface: Interface, result: Result | None) -> Held:
+    """Return `held` with one more failure, unless the failure is an old one that is being waited out."""
+    if result is None or result.state is not State.FAILED or result.reason == "backing-off":
+        return held
+    chance = random.random()  # noqa: S311 - spreads load, guards nothing
+    return replace(held, failure=failed_again(interface, result.message, now=time.time(), chance=chance))
+
+
+def _report_to(settings: Settings, database: Database, desired: Desired, report: Report, log: Log) -> bool:
     try:
-        database_report.write(database, desired, report)
+        with source.deadline(settings.database):
+            database_report.write(database, desired, report)
     except SourceError as e:
         log.error(f"the result could not be written to the database: {e}", hint=e.hint)
         return False

@@ -10,8 +10,9 @@ from typing import Any
 
 from multinic.errors import HostError
 from multinic.host import Host
-from multinic.model import IPInterface, ObservedLink, ObservedRoute
+from multinic.model import IPInterface, ObservedLink, ObservedRoute, ObservedRule
 from multinic.plan import Interface
+from multinic.witness import Loss
 
 
 class Faults(dict[str, HostError]):
@@ -82,14 +83,21 @@ class Links:
                 self.down(index, old)
                 self._set(f"rename {old} to {new}", index, ifname=new)
                 self.up(index, new)
-            elif code == errno.EEXIST:  # it may be an alternative name of this very link
-                self._do(
-                    f"drop the alternative name {new} of {old}",
-                    lambda: self._ip.link("property_del", index=index, altname=[new]),
-                )
+            elif code == errno.EEXIST and self._drop_altname(index, old, new):
                 self._set(f"rename {old} to {new}", index, ifname=new)
             else:
                 raise
+
+    def _drop_altname(self, index: int, name: str, altname: str) -> bool:
+        """Free a name that is taken by an alternative name of this very link; return whether it was."""
+        try:
+            self._do(
+                f"drop the alternative name {altname} of {name}",
+                lambda: self._ip.link("property_del", index=index, altname=[altname]),
+            )
+        except HostError:
+            return False
+        return True
 
     def up(self, index: int, name: str) -> None:
         """Set a link up."""
@@ -122,6 +130,26 @@ class Links:
                 "del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen
             ),
             fine=(errno.EADDRNOTAVAIL,),
+        )
+
+    def add_rule(self, rule: ObservedRule) -> None:
+        """Add a policy-routing rule as it was observed; one that is there already is fine."""
+        arguments: dict[str, Any] = {
+            "table": rule.rule.table,
+            "priority": rule.rule.priority,
+            "protocol": rule.protocol,
+            "family": rule.family,
+        }
+        if rule.rule.source is not None:
+            arguments["src"] = str(rule.rule.source.network_address)
+            arguments["src_len"] = rule.rule.source.prefixlen
+        if rule.rule.destination is not None:
+            arguments["dst"] = str(rule.rule.destination.network_address)
+            arguments["dst_len"] = rule.rule.destination.prefixlen
+        self._do(
+            f"add the rule {rule.rule.priority} for table {rule.rule.table}",
+            lambda: self._ip.rule("add", **arguments),
+            fine=(errno.EEXIST,),
         )
 
     def add_route(self, name: str, route: ObservedRoute) -> None:
@@ -218,6 +246,26 @@ def restore_mtu(links: Links, interface: Interface) -> None:
     for change in interface.changes:
         if change.field == "mtu" and interface.link is not None:
             links.mtu(interface.link.index, interface.name, int(change.new))
+
+
+def give_back(links: Links, losses: Iterable[Loss]) -> None:
+    """Give links that were no target of a change what they lost by it. Raises HostError."""
+    for loss in losses:
+        if loss.rule is not None:
+            links.add_rule(loss.rule)
+        link = loss.link
+        if link is None:
+            continue
+        if loss.name:
+            links.rename(link.index, link.name, loss.name)
+        if loss.up:
+            links.up(link.index, link.name)
+        if loss.mtu:
+            links.mtu(link.index, link.name, loss.mtu)
+        if loss.address is not None:
+            links.add_address(link.index, link.name, loss.address)
+        if loss.route is not None:
+            links.add_route(link.name, loss.route)
 
 
 def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iterable[ObservedRoute]) -> None:

@@ -129,6 +129,8 @@ class Desired:
     flags: tuple[RowFlag, ...] = ()
     database_address: IPAddress | None = None
     """Where the database was reached; the link on the way there is never touched."""
+    rows_read: int = 0
+    """How many rows of this node the database has, those not desired included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,20 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Attempts that failed, so that the same is not attempted on every pass."""
+
+    count: int
+    retry_at: float
+    """Unix time before which the same is not attempted again."""
+    wish: DesiredLink | None
+    """What was attempted; something else is attempted at once."""
+    link: int
+    """The index of the link it failed on; on another one it is attempted at once. 0: none."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """What this host remembers of one managed link: its slot, and how it was before us."""
 
@@ -210,6 +226,8 @@ class Held:
     mtu_before: int | None = None
     applied: DesiredLink | None = None
     """The last configuration that converged: what on the link is ours to take away."""
+    failure: Failure | None = None
+    """How the last attempts to configure it failed; None after one that did not."""
 
 
 Record = Mapping[Mac, Held]

@@ -20,7 +20,9 @@ from multinic.model import (
     ip_network,
 )
 from multinic.netlink import Reader
+from multinic.witness import Surroundings
 
+_LOCAL_TABLE = 255  # RT_TABLE_LOCAL: follows from the addresses
 _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
 
 
@@ -42,6 +44,17 @@ def observe(host: Host, backend: Backend) -> Observed:
         files=files,
         modes=modes,
         foreign=foreign,
+    )
+
+
+def surroundings() -> Surroundings:
+    """Return what a change must not disturb: all links, routes and rules of the host. Raises HostError."""
+    with Reader() as kernel:
+        found, routes, rules = kernel.links(), kernel.routes(table=0), kernel.rules()
+    return Surroundings(
+        links=tuple(link(item) for item in found),
+        routes=tuple(route(item) for item in routes if item["table"] != _LOCAL_TABLE),
+        rules=tuple(rule(item) for item in rules),
     )
 
 

@@ -105,6 +105,8 @@ class Plan:
     node: str
     backend: str
     interfaces: tuple[Interface, ...]
+    mass_deletion: bool = False
+    """Whether the desired state lacks so much that it is more likely wrong than right."""
 
     @property
     def pending(self) -> tuple[Interface, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from multinic import converged, source
 from multinic.config import Settings, node_name
-from multinic.errors import Exit
+from multinic.errors import Exit, SourceError
 from multinic.host import Host
 from multinic.lock import only_one
 from multinic.log import Log
@@ -23,32 +23,61 @@ if TYPE_CHECKING:
     from multinic.view import View
 
 
-def plan(settings: Settings, host: Host) -> View:
+def plan(settings: Settings, host: Host, *, allow_mass_delete: bool = False) -> View:
     """Return what would change; nothing is changed. Raises SourceError, ConfigError and HostError."""
     from multinic.view import look
 
-    with source.connect(settings.database) as database:
-        return look(settings, host, database)
+    with source.deadline(settings.database), source.connect(settings.database) as database:
+        return look(settings, host, database, allow_mass_delete=allow_mass_delete)
 
 
 def reconcile(
-    settings: Settings, host: Host, log: Log, *, confirm: Callable[[View], bool] | None = None
+    settings: Settings,
+    host: Host,
+    log: Log,
+    *,
+    confirm: Callable[[View], bool] | None = None,
+    allow_mass_delete: bool = False,
 ) -> Exit:
     """Do one full pass; `confirm` may look at the plan first and say no.
 
-    Raises Locked, SourceError, ConfigError and HostError, each before anything is changed.
+    Without a database the last known good state is repaired, unless somebody asks. Raises Locked,
+    SourceError, ConfigError and HostError; only the second may follow a repair.
     """
     with only_one(host):
         if host.present(CHECKPOINT):
             from multinic.recovery import recover
 
             recover(host, log)
-        known = converged.load(host)
-        with source.connect(settings.database) as database:
-            database.subnets = known is None or not known.without_subnets
-            answer = database.ask(node_name(settings))
-            if confirm is None and known is not None and converged.still(known, settings, host, answer):
-                return known.exit
-            from multinic import full
+        try:
+            return _with_database(settings, host, log, confirm, allow_mass_delete=allow_mass_delete)
+        except SourceError:
+            if confirm is None:
+                from multinic import full
 
-            return full.run(settings, host, log, database, answer, confirm)
+                full.repair(settings, host, log)
+            raise
+
+
+def _with_database(
+    settings: Settings,
+    host: Host,
+    log: Log,
+    confirm: Callable[[View], bool] | None,
+    *,
+    allow_mass_delete: bool,
+) -> Exit:
+    known = converged.load(host)
+    with source.deadline(settings.database):
+        database = source.connect(settings.database)
+    with database:
+        database.subnets = known is None or not known.without_subnets
+        with source.deadline(settings.database):
+            answer = database.ask(node_name(settings))
+        if confirm is None and known is not None and converged.still(known, settings, host, answer):
+            return known.exit
+        from multinic import full
+
+        return full.run(
+            settings, host, log, database, answer, confirm=confirm, allow_mass_delete=allow_mass_delete
+        )

@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from multinic.host import Host
-from multinic.model import DesiredLink, Held, IPNetwork, Mac, Record, Route, Rule
+from multinic.model import DesiredLink, Failure, Held, IPNetwork, Mac, Record, Route, Rule
 from multinic.naming import name_of, slot_of
 from multinic.paths import RECORD
 
@@ -28,6 +28,8 @@ class Memory:
     rendered: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     without_subnets: float = 0.0
     """When it was last seen that the database has no table multi_subnet (Unix time); 0: it has."""
+    mass_deletion: int = 0
+    """In how many consecutive reads a mass deletion has been seen (safety rule 3)."""
 
 
 def load(host: Host) -> Memory:
@@ -46,6 +48,7 @@ def load(host: Host) -> Memory:
                 for name, item in document["rendered"].items()
             },
             without_subnets=float(document["without_subnets"]),
+            mass_deletion=int(document.get("mass_deletion", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Memory()
@@ -60,6 +63,7 @@ def save(host: Host, memory: Memory) -> None:
             name: {"key": key, "files": dict(files)} for name, (key, files) in sorted(memory.rendered.items())
         },
         "without_subnets": memory.without_subnets,
+        "mass_deletion": memory.mass_deletion,
     }
     host.write(RECORD, json.dumps(document, indent=1) + "\n", 0o600)
 
@@ -115,6 +119,7 @@ def _held_document(held: Held) -> dict[str, Any]:
         "name_before": held.name_before,
         "mtu_before": held.mtu_before,
         "applied": link_document(held.applied) if held.applied else None,
+        "failure": _failure_document(held.failure) if held.failure else None,
     }
 
 
@@ -131,4 +136,25 @@ def _held(item: Mapping[str, Any]) -> Held:
         name_before=str(item["name_before"]),
         mtu_before=None if item["mtu_before"] is None else int(item["mtu_before"]),
         applied=None if item["applied"] is None else link_from(item["applied"]),
+        failure=None if item.get("failure") is None else _failure(item["failure"]),
+    )
+
+
+def _failure_document(failure: Failure) -> dict[str, Any]:
+    return {
+        "count": failure.count,
+        "retry_at": failure.retry_at,
+        "wish": link_document(failure.wish) if failure.wish else None,
+        "link": failure.link,
+        "message": failure.message,
+    }
+
+
+def _failure(item: Mapping[str, Any]) -> Failure:
+    return Failure(
+        count=int(item["count"]),
+        retry_at=float(item["retry_at"]),
+        wish=None if item["wish"] is None else link_from(item["wish"]),
+        link=int(item["link"]),
+        message=str(item["message"]),
     )

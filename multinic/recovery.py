@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from multinic import backend, checkpoint
+from multinic.errors import HostError
 from multinic.host import Host
 from multinic.links import Links
 from multinic.lock import only_one
@@ -12,25 +13,43 @@ from multinic.paths import CHECKPOINT, LAST_CHECKPOINT
 
 
 def recover(host: Host, log: Log) -> bool:
-    """Put back what an interrupted run left half done; return whether there was anything."""
-    return _undo(host, CHECKPOINT, log, "a change was interrupted; its interfaces are put back as they were")
+    """Put back what an interrupted run left half done; return whether there was anything.
+
+    What cannot be put back is told and not tried for ever: the pass that follows plans from what
+    is there, and `multinic rollback` still has the checkpoint.
+    """
+    try:
+        saved = checkpoint.load(host, CHECKPOINT)
+        if saved is None:
+            return False
+        log.warning("a change was interrupted; its interfaces are put back as they were", reason="recovered")
+        _restore(host, saved)
+    except HostError as e:
+        log.error(f"could not put everything back: {e}", hint=e.hint)
+    checkpoint.commit(host)
+    return True
 
 
-def rollback(host: Host, log: Log) -> bool:
-    """Put back how the interfaces were before the last change; return whether there was one."""
+def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
+    """Put back an interrupted change, else the last finished one; return whether there was any.
+
+    Raises Locked and HostError.
+    """
     with only_one(host):
-        return recover(host, log) or _undo(host, LAST_CHECKPOINT, log, "the last change is undone")
+        if recover(host, log):
+            return True
+        saved = None if interrupted_only else checkpoint.load(host, LAST_CHECKPOINT)
+        if saved is None:
+            return False
+        log.warning("the last change is undone", reason="rollback")
+        _restore(host, saved)
+        host.remove(LAST_CHECKPOINT)
+        return True
 
 
-def _undo(host: Host, path: str, log: Log, what: str) -> bool:
-    saved = checkpoint.load(host, path)
-    if saved is None:
-        return False
-    log.warning(what, reason="recovered")
+def _restore(host: Host, saved: checkpoint.Checkpoint) -> None:
     chosen, _ = backend.choose(saved.backend, host)
     with Links(host) as links:
         checkpoint.restore(
             host, links, saved.interfaces, reload=lambda: chosen.reload(host), observe=current_links
         )
-    host.remove(path)
-    return True

@@ -70,9 +70,8 @@ def _details(out: Console, interface: Interface) -> None:
     if str(interface.state) == "unchanged":
         return
     out.print()
-    out.print(
-        Text.assemble((interface.name or interface.mac_text, "bold"), f": {printable(interface.message)}")
-    )
+    name = printable(interface.name or interface.mac_text)
+    out.print(Text.assemble((name, "bold"), f": {printable(interface.message)}"))
     for change in interface.changes:
         out.print(Text(f"    {printable(str(change))}"))
     for file in interface.files:
@@ -120,7 +119,7 @@ def status(document: Mapping[str, Any]) -> None:
     table = _table("interface", "mac", "state", "link", "mtu", "addresses", "reason")
     for item in live:
         table.add_row(
-            Text(item["name"] or "-"),
+            Text(printable(item["name"] or "-")),
             Text(printable(item["mac"] or "-")),
             _state(item["state"]),
             Text(_link_words(item)),

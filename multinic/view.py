@@ -20,6 +20,7 @@ from multinic.paths import TEMPLATES
 from multinic.plan import Plan, State
 from multinic.record import Memory
 from multinic.render import Renderer, fingerprint
+from multinic.restraint import Past
 from multinic.source import rows
 from multinic.source.database import Answer, Database
 
@@ -40,15 +41,16 @@ class View:
     """What the host remembers on disk."""
     memory: Memory
     """The same, with what this look found out."""
+    past: Past
     rendering: Rendering
     observed: Observed
     plan: Plan
 
-    def again(self) -> tuple[Plan, Observed]:
+    def again(self) -> Plan:
         """Plan anew from what the host is now; the database is not asked again."""
         observed = observe(self.host, self.backend)
-        policy = _policy(self.settings, self.backend, self.rendering)
-        return diff(self.desired, observed, self.memory.links, policy), observed
+        policy = _policy(self.settings, self.backend, self.rendering, self.past)
+        return diff(self.desired, observed, self.memory.links, policy)
 
 
 class Rendering:
@@ -79,12 +81,23 @@ class Rendering:
         return self._renderer(template, context)
 
 
-def _policy(settings: Settings, chosen: Backend, rendering: Rendering) -> Policy:
-    return Policy(chosen.NAME, settings.max_interfaces, chosen.MODE, rendering, chosen.slot_of_file)
+def _policy(settings: Settings, chosen: Backend, rendering: Rendering, past: Past) -> Policy:
+    return Policy(chosen.NAME, settings.max_interfaces, chosen.MODE, rendering, chosen.slot_of_file, past)
 
 
-def look(settings: Settings, host: Host, database: Database, answer: Answer | None = None) -> View:
-    """Read database (unless it has answered already) and host once, and plan."""
+def look(
+    settings: Settings,
+    host: Host,
+    database: Database,
+    answer: Answer | None = None,
+    *,
+    unattended: bool = False,
+    allow_mass_delete: bool = False,
+) -> View:
+    """Read database (unless it has answered already) and host once, and plan.
+
+    `unattended`: nobody looks at the plan, so what failed before is not attempted on every pass.
+    """
     stored = memory = record.load(host)
     if answer is None:
         database.subnets = subnets_expected(memory)
@@ -99,11 +112,34 @@ def look(settings: Settings, host: Host, database: Database, answer: Answer | No
         ignore_deleted_at=settings.database.ignore_deleted_at,
         database=database.address,
     )
+    now = time.time() if unattended else 0.0
+    past = Past(now, memory.mass_deletion, allow_mass_delete=allow_mass_delete)
+    return _view(settings, host, answer, desired, stored, memory, past)
+
+
+def look_back(settings: Settings, host: Host) -> View:
+    """Plan from the last known good state on disk, for when the database cannot be read."""
+    memory = record.load(host)
+    known = tuple(held.applied for _, held in sorted(memory.links.items()) if held.applied is not None)
+    desired = Desired(node_name(settings), known)
+    past = Past(time.time(), memory.mass_deletion, from_memory=True)
+    return _view(settings, host, Answer(("_subnet",), ()), desired, memory, memory, past)
+
+
+def _view(
+    settings: Settings,
+    host: Host,
+    answer: Answer,
+    desired: Desired,
+    stored: Memory,
+    memory: Memory,
+    past: Past,
+) -> View:
     chosen, why = backend.choose(settings.backend, host)
     rendering = Rendering(host, chosen, memory.rendered)
     observed = observe(host, chosen)
-    plan = diff(desired, observed, memory.links, _policy(settings, chosen, rendering))
-    return View(settings, host, chosen, why, answer, desired, stored, memory, rendering, observed, plan)
+    plan = diff(desired, observed, memory.links, _policy(settings, chosen, rendering, past))
+    return View(settings, host, chosen, why, answer, desired, stored, memory, past, rendering, observed, plan)
 
 
 def subnets_expected(memory: Memory) -> bool:
@@ -114,7 +150,7 @@ def subnets_expected(memory: Memory) -> bool:
 def verdict(shown: Plan) -> Exit:
     """Return the exit status of looking at a plan: what no apply could put right."""
     states = {interface.state for interface in shown.interfaces}
-    if State.INVALID in states:
+    if states & {State.INVALID, State.FAILED}:
         return Exit.PARTIAL
     return Exit.REFUSED if State.BLOCKED in states else Exit.OK
 

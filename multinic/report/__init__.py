@@ -20,6 +20,8 @@ class Report:
     backend: str
     time: float
     results: tuple[Result, ...]
+    from_memory: bool = False
+    """The database could not be read; the desired state was the last known good one."""
 
     @property
     def exit(self) -> Exit:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from multinic.apply import Result
+from multinic.errors import Exit
 from multinic.host import Host
 from multinic.log import Log
 from multinic.paths import STATE
@@ -52,7 +53,7 @@ def tell(host: Host, report: Report, log: Log) -> None:
         )
         did = interface.pending and result.state is not State.FAILED
         quiet = result.state is State.UNCHANGED and before.get("state") in (None, str(State.CONVERGED))
-        if (same and not did) or quiet:
+        if (same and not did) or quiet or result.reason == "backing-off":  # told when it failed
             continue
         level = _LEVELS.get(result.state, "info")
         getattr(log, level)(
@@ -78,7 +79,8 @@ def document(report: Report) -> dict[str, Any]:
         "node": report.node,
         "backend": report.backend,
         "time": int(report.time),
-        "exit": int(report.exit),
+        "exit": int(Exit.RETRY if report.from_memory else report.exit),
+        "from_memory": report.from_memory,
         "summary": dict(sorted(Counter(str(_lasting(result.state)) for result in results).items())),
         "interfaces": [_item(result) for result in results],
     }

@@ -54,13 +54,12 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
         for row in answer.rows
     ]
     name = match_node(node, [_text(row.get("attached_node_name")) for row, _ in found])
-    mine = [
+    read = [
         (row, subnet)
         for row, subnet in found
-        if name
-        and _text(row.get("attached_node_name")).casefold() == name.casefold()
-        and _is_desired(row, ignore_deleted_at=ignore_deleted_at)
+        if name and _text(row.get("attached_node_name")).casefold() == name.casefold()
     ]
+    mine = [(row, subnet) for row, subnet in read if _is_desired(row, ignore_deleted_at=ignore_deleted_at)]
     checked = _without_duplicates([parse(row, subnet) for row, subnet in mine])
     return Desired(
         node=name or node,
@@ -69,6 +68,7 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
         flags=tuple(
             RowFlag(row["id"], _flag(row["netplan_success"])) for row, _ in mine if isinstance(row["id"], int)
         ),
+        rows_read=len(read),
         database_address=ip_address(database) if database else None,
     )
 

@@ -19,6 +19,7 @@ from multinic.model import (
     ObservedLink,
     ObservedRoute,
 )
+from multinic.restraint import Past
 
 NOT_GIVEN: Any = object()
 
@@ -85,7 +86,8 @@ def route(to: str, through: ObservedLink, via: str | None = None) -> ObservedRou
 
 def desired(*links: DesiredLink, invalid: Iterable[InvalidRow] = (), database: str | None = None) -> Desired:
     """Return what a database says of node1."""
-    return Desired("node1", links, tuple(invalid), (), ip_address(database) if database else None)
+    where = ip_address(database) if database else None
+    return Desired("node1", links, tuple(invalid), database_address=where)
 
 
 def observed(
@@ -121,10 +123,11 @@ def held(slot: int, applied: DesiredLink | None = None, name: str = "", mtu: int
 
 
 def policy(max_interfaces: int = 10) -> Policy:
-    """Return a policy with netplan's paths and our short text in the files."""
+    """Return a policy with netplan's paths and our short text in the files; no deletion is held back."""
 
     def render(name: str, wanted: DesiredLink) -> Mapping[str, str]:
         slot = int(name.removeprefix("multinic"))
         return {path(slot): text(name, wanted)}
 
-    return Policy("netplan", max_interfaces, 0o600, render, netplan.slot_of_file)
+    past = Past(allow_mass_delete=True)
+    return Policy("netplan", max_interfaces, 0o600, render, netplan.slot_of_file, past)
