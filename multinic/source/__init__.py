@@ -61,6 +61,6 @@ def connect(settings: DatabaseSettings) -> Database:
             "set database.url in /etc/multinic/multinic.toml, or MULTINIC_DATABASE_URL, or --database-url",
         )
     raise ConfigError(
-        f"database.url: unknown scheme {scheme[:20]!r}",
+        "database.url is neither of MySQL nor of SQLite",
         "use mysql://user@host:3306/multinic or sqlite:////var/lib/multinic/multinic.db",
     )

@@ -17,7 +17,7 @@ from multinic.source.database import Database, MissingTable
 from multinic.text import printable
 
 _URL = re.compile(
-    r"mysql://(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^/?]+)/(?P<name>[^/?]+)(?:\?(?P<query>.*))?"
+    r"mysql://(?:(?P<user>[^:@/]*)(?::(?P<password>[^/]*))?@)?(?P<hosts>[^/?@]+)/(?P<name>[^/?]+)(?:\?(?P<query>.*))?"
 )
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>\d{1,5}))?")
 _PARAMETERS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")

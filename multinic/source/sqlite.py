@@ -33,6 +33,7 @@ def connect(settings: DatabaseSettings, *, create: bool = False) -> Database:
         connection = sqlite3.connect(
             f"file:{quote(path)}?mode={mode}", uri=True, timeout=settings.read_timeout, isolation_level=None
         )
+        connection.text_factory = _text  # one row with bytes that are no text must not hide all others
         connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error as e:
         hint = "create it with `multinic db init`" if not os.path.exists(path) else ""
@@ -64,6 +65,10 @@ def connect(settings: DatabaseSettings, *, create: bool = False) -> Database:
         product="sqlite",
         where=where,
     )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _translated(error: sqlite3.Error, where: str) -> Exception:
