@@ -88,7 +88,7 @@ def load(host: Host, path: str) -> Checkpoint | None:
         return None
     try:
         return _from_document(json.loads(text))
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as e:
         raise HostError(
             f"the checkpoint {path} is damaged: {e}",
             f"look at the host's links and files, then remove {path}",
