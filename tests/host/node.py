@@ -1,4 +1,4 @@
-"""A node as an operator sees it: a booted host, its database in the cloud, and ports attached by a controller."""
+"""A node as an operator sees it: a booted host, its database in the cloud, ports that are attached."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class Node:
         self.connection = server.connect(database=self.database, autocommit=True)
         CONTROLLER.create(self.connection)
         url = f"mysql://multinic@{box.gateway}:{server.port}/{self.database}"
-        self.configure(f'verify_timeout = "4s"\n[database]\nurl = "{url}"\npassword_file = "/etc/multinic/password"\n')
+        self.configure(
+            f'verify_timeout = "4s"\n[database]\nurl = "{url}"\npassword_file = "/etc/multinic/password"\n'
+        )
         box.write("/etc/multinic/password", "hush-hush\n", 0o600)
 
     def configure(self, text: str) -> None:
@@ -39,7 +41,7 @@ class Node:
         self.box.write("/etc/multinic/multinic.toml", text, 0o640)
 
     def attach(self, slot: int, *, mtu: int | None = 1450, link: str = "", **values: Any) -> str:
-        """Attach port number `slot`: the controller's row and, where `link` names one, the NIC; return its MAC."""
+        """Attach port number `slot`: the row and, where `link` names one, the NIC; return its MAC."""
         mac = values.pop("macaddress", mac_of(slot))
         address = f"10.5.0.{slot + 10}"
         values = {"address": address, "mtu": mtu, "cidr": "10.5.0.0/24", "port_id": f"port-{slot}"} | values
@@ -62,27 +64,27 @@ class Node:
         rows = execute(self.connection, "SELECT port_id, netplan_success FROM multi_interface").fetchall()
         return {row["port_id"]: row["netplan_success"] for row in rows}
 
-    def run(self, *arguments: str, exit: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run multinic on the host; `exit` is the status it must end with."""
+    def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run multinic on the host; `expect` is the status it must end with."""
         done = self.box.multinic(*arguments, check=False)
-        assert done.returncode == exit, done.stdout + done.stderr
+        assert done.returncode == expect, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done
 
-    def plan(self, *, exit: int = 0) -> dict[str, Any]:
+    def plan(self, *, expect: int = 0) -> dict[str, Any]:
         """Return the plan by interface name (or MAC where there is none)."""
-        document = json.loads(self.run("--output", "json", "plan", exit=exit).stdout)
+        document = json.loads(self.run("--output", "json", "plan", expect=expect).stdout)
         return {item["name"] or item["mac"]: item for item in document["interfaces"]}
 
     def stats(self) -> dict[str, Any]:
         """Return what would give away any change of a file that the program may write."""
-        patterns = ("/etc/netplan/*", "/run/systemd/network/*", "/run/udev/rules.d/*", "/etc/systemd/network/*")
+        patterns = ("/etc/netplan/*", "/run/systemd/network/*", "/run/udev/rules.d/*")
         own = ("/var/lib/multinic/*", "/run/multinic/*", "/etc/multinic/*")
         return {path: self.box.stat(path) for path in self.box.glob(*patterns, *own)}
 
     @contextmanager
     def commands(self) -> Iterator[list[str]]:
-        """Collect the commands that are run on the host during the block, filled in as it is left."""
+        """Collect the commands that are run during the block; the list is filled as it is left."""
         self.box.remove(_LOG)
         for program in COMMANDS:
             self.box.run("mv", program, f"{program}.real")
