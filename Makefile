@@ -19,7 +19,7 @@ demo: ## show what multinic does, in a network namespace of its own
 test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k name"]
 	@scripts/setup.sh run test
 	@scripts/packages.sh $(TIERS)
-	@rm -rf build/coverage && mkdir -p build/coverage
+	@rm -rf build/coverage && mkdir -p build/coverage && chmod 1777 build/coverage # some tests run as another user
 	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" $(ARGS); tests=$$?; \
 	$(BIN)/python scripts/report_coverage.py && exit $$tests
 

@@ -90,8 +90,9 @@ class PrivateMariaDB:
             *prefix,
             _find("mariadbd"),
             "--no-defaults",
-            *self._user(),
+            "--user=root",  # root must say that it means it, also in a user namespace; others ignore it
             f"--datadir={self.data}",
+            f"--tmpdir={self.directory}",  # its files bear process ids, which are not unique
             f"--socket={self.socket}",
             f"--pid-file={self.directory / 'pid'}",
             f"--bind-address={address}",
@@ -250,17 +251,14 @@ class PrivateMariaDB:
             "--skip-test-db",
             "--innodb-log-file-size=4M",
             f"--datadir={self.data}",
-            *self._user(),
+            f"--tmpdir={self.directory}",
+            *(["--user=root"] if os.geteuid() == 0 else []),
         ]
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, env=os.environ | {"PATH": SBIN}
         )
         if done.returncode:
             raise RuntimeError(f"mariadb-install-db failed:\n{done.stdout}{done.stderr}")
-
-    def _user(self) -> list[str]:
-        # Root must say that it means it; this server's data is worth nothing.
-        return ["--user=root"] if os.geteuid() == 0 else []
 
     def _wait_until_it_answers(self) -> None:
         import pymysql

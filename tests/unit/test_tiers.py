@@ -1,0 +1,73 @@
+"""The harness itself: a tier that did not run is named with its reason, and a required one fails the run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tiers import TESTS, Tier, Tiers
+
+
+@pytest.fixture
+def tiers():
+    made = Tiers("all", "unit,db")
+    made.all = (Tier("unit", ("unit",), lambda: None), Tier("db", ("db",), lambda: "mariadbd not found"))
+    return made
+
+
+def test_a_tier_that_cannot_run_is_not_collected_and_says_why(tiers):
+    assert tiers.pytest_ignore_collect(TESTS / "db" / "test_x.py") is True
+    assert tiers.pytest_ignore_collect(TESTS / "unit" / "test_x.py") is None
+    assert str(tiers.all[1]) == "not run: mariadbd not found"
+
+
+def test_a_required_tier_that_did_not_run_is_a_failure_also_when_all_its_tests_were_skipped(tiers):
+    unit, db = tiers.all
+    unit.outcomes["skipped"] = 3
+    assert [sentence.split()[1] for sentence in tiers.failures()] == ["unit", "db"]
+    unit.outcomes["passed"] = 1
+    assert list(tiers.failures()) == [
+        "tier db is required (MULTINIC_TEST_REQUIRE) but was not run: mariadbd not found"
+    ]
+    assert str(unit) == "1 passed, 3 skipped"
+    assert db.ran == 0
+
+
+def test_what_was_not_chosen_is_not_required():
+    assert Tiers("unit", "all").required == {"unit"}
+    assert Tiers("unit db", "db,kernel").required == {"db"}
+    assert Tiers("all", "").required == set()
+
+
+@pytest.mark.parametrize("arguments", [("unti", ""), ("all", "dB")])
+def test_a_tier_that_does_not_exist_is_refused(arguments):
+    with pytest.raises(pytest.UsageError, match="no tier"):
+        Tiers(*arguments)
+
+
+def test_every_directory_of_tests_belongs_to_a_tier():
+    tiers = Tiers("all", "")
+    directories = [path for path in TESTS.iterdir() if path.is_dir() and list(path.glob("test_*.py"))]
+    assert directories
+    assert [path for path in directories if tiers.of(path) is None] == []
+
+
+def test_a_run_without_a_required_tier_ends_as_a_failure_and_names_it():
+    command = [sys.executable, "-m", "pytest", "--tiers=unit", "-k", "no_such_test"]
+    done = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(TESTS.parent),
+        env=os.environ | {"MULTINIC_TEST_REQUIRE": "all"},
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert (
+        "tier unit is required (MULTINIC_TEST_REQUIRE) but was not run: no test was collected" in done.stdout
+    )
+    assert "kernel  not run: not chosen" in done.stdout
