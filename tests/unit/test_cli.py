@@ -1,0 +1,281 @@
+"""The command line: statuses a script can rely on, sentences instead of tracebacks, JSON and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multinic.host import Host
+from multinic.lock import only_one
+
+ROOT = Path(__file__).parents[2]
+# No link of any machine has this MAC: what these tests reconcile is only ever waited for.
+ABSENT = "02:de:ad:be:ef:01"
+COMMANDS = [["plan"], ["apply", "--yes"], ["reconcile"], ["render"]]
+
+
+class Program:
+    """The program on a root of its own, with a database of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.root = directory / "root"
+        self.root.mkdir()
+        self.file = directory / "multinic.db"
+        self.url = f"sqlite:///{self.file}"
+
+    def __call__(
+        self, *arguments: str, status: int = 0, environment: Mapping[str, str] | None = None, url: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        options = ["--node", "node1", "--backend", "netlink", "--root", str(self.root)]
+        inherited = {
+            name: text for name, text in os.environ.items() if name.startswith(("PATH", "COVERAGE_"))
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "multinic", *options, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={
+                **inherited,
+                "PYTHONPATH": str(ROOT),
+                "MULTINIC_DATABASE_URL": url or self.url,
+                **(environment or {}),
+            },
+        )
+        assert done.returncode == status, done
+        assert "Traceback" not in done.stderr
+        assert all(character.isprintable() or character == "\n" for character in done.stdout + done.stderr)
+        return done
+
+    def init(self, *macs: str, **columns: Any) -> None:
+        """Make the tables, and a row for each MAC."""
+        self("db", "init")
+        with sqlite3.connect(self.file) as connection:
+            for number, mac in enumerate(macs, 1):
+                row = {
+                    "port_id": f"port-{number}",
+                    "subnet_id": "s",
+                    "macaddress": mac,
+                    "attached_node_name": "node1",
+                } | columns
+                marks = ", ".join("?" * len(row))
+                connection.execute(
+                    f"INSERT INTO multi_interface ({', '.join(row)}) VALUES ({marks})", [*row.values()]
+                )
+        connection.close()
+
+    def files(self) -> list[str]:
+        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["no-such-command"], "No such command", id="command"),
+        pytest.param(["plan", "--no-such-option"], "No such option", id="option"),
+        pytest.param(["--backend", "nmcli", "plan"], "nmcli", id="choice"),
+        pytest.param(["--output", "xml", "plan"], "xml", id="output"),
+        pytest.param(["apply", "/no/such/plan.json"], "/no/such/plan.json", id="a plan that is not there"),
+        pytest.param(["--config", "/no/such.toml", "plan"], "/no/such.toml: no such file", id="a file"),
+        pytest.param(["--database-url", "x://y", "plan"], "database.url", id="a URL"),
+        pytest.param(["--database-url", "mysql://a:b@c/d", "plan"], "password", id="a password"),
+    ],
+)
+def test_a_wrong_call_ends_with_status_2_and_says_why(
+    program: Program, arguments: list[str], words: str
+) -> None:
+    done = program(*arguments, status=2)
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert program.files() == []
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_missing_database_file_is_status_75_and_is_not_made(program: Program, command: list[str]) -> None:
+    done = program(*command, status=75)
+    assert f"cannot open the database {program.file}" in done.stderr
+    assert "multinic db init" in done.stderr
+    assert not program.file.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_database_without_tables_is_status_2(program: Program, command: list[str]) -> None:
+    sqlite3.connect(program.file).execute("CREATE TABLE other (id)")
+    assert "no table multi_interface" in program(*command, status=2).stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_an_empty_table_is_nothing_to_do(program: Program, command: list[str]) -> None:
+    program.init()
+    program(*command)
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("plan", 0), ("reconcile", 0), ("status", 0), ("render", 0)], ids=str
+)
+def test_json_is_one_document_and_nothing_else(program: Program, command: str, status: int) -> None:
+    program.init(ABSENT, address="10.0.0.5/24")
+    program("reconcile")
+    document = json.loads(program("--output", "json", command, status=status).stdout)
+    assert document["version"] == 1
+
+
+def test_an_error_leaves_stdout_to_documents(program: Program) -> None:
+    for command in ("plan", "reconcile"):
+        assert program("--output", "json", command, status=75).stdout == ""
+
+
+def test_a_waiting_row_is_no_failure_and_no_pending_change_without_files(program: Program) -> None:
+    program.init(ABSENT)
+    (interface,) = json.loads(program("--output", "json", "plan", "--detailed-exitcode").stdout)["interfaces"]
+    assert (interface["state"], interface["reason"]) == ("waiting", "not-plugged-in")
+    program("reconcile")
+
+
+@pytest.mark.parametrize("command", ["plan", "reconcile"])
+def test_a_bad_row_is_status_4_and_named(program: Program, command: str) -> None:
+    program.init("zz:", ABSENT)
+    done = program(command, status=4)
+    assert "row 1: macaddress 'zz:' is not a MAC address" in done.stdout + done.stderr
+
+
+def test_hostile_rows_reach_neither_terminal_nor_log(program: Program) -> None:
+    hostile = "\x1b[2J\x07$(reboot)\n`id`\u202e'\""
+    program.init(
+        *(ABSENT, "zz:\x1b[31m"),
+        address=hostile,
+        status=hostile,
+        netplan_success=hostile,
+        deleted_at="0000-00-00",
+        cr_name=hostile,
+    )
+    for arguments in (["plan"], ["reconcile"], ["reconcile"], ["--log-format", "json", "reconcile"]):
+        program(*arguments, status=4)  # which looks at every character
+    program("status")
+    json.loads(program("--output", "json", "plan", status=4).stdout)
+
+
+def test_the_second_run_is_status_75_and_names_the_first(program: Program) -> None:
+    program.init()
+    with only_one(Host(str(program.root))):
+        done = program("reconcile", status=75)
+    assert f"process {os.getpid()} (" in done.stderr
+
+
+def test_a_mistake_in_the_file_is_status_2(program: Program) -> None:
+    (program.root / "etc/multinic").mkdir(parents=True)
+    (program.root / "etc/multinic/multinic.toml").write_text("max_interface = 5", encoding="utf-8")
+    done = program("plan", status=2)
+    assert "unknown key 'max_interface'" in done.stderr
+    assert "did you mean 'max_interfaces'?" in done.stderr
+
+
+def test_an_ambiguous_node_name_is_status_2_with_both_candidates(program: Program) -> None:
+    program.init(ABSENT, attached_node_name="node1.a")
+    with sqlite3.connect(program.file) as connection:
+        connection.execute(
+            "INSERT INTO multi_interface (port_id, subnet_id, macaddress, attached_node_name) "
+            "VALUES ('p9', 's', '02:de:ad:be:ef:02', 'node1.b')"
+        )
+    done = program("plan", status=2)
+    assert "'node1.a' and 'node1.b'" in done.stderr
+
+
+@pytest.mark.parametrize("junk", ["", "{", "[]", "null", "\x00", '{"version": 7}'], ids=repr)
+def test_what_is_no_plan_is_status_2(program: Program, tmp_path: Path, junk: str) -> None:
+    program.init()
+    (tmp_path / "plan.json").write_text(junk, encoding="utf-8")
+    assert "not a plan" in program("apply", "--yes", str(tmp_path / "plan.json"), status=2).stderr
+
+
+def test_a_saved_plan_is_carried_out_while_it_holds_and_refused_when_not(
+    program: Program, tmp_path: Path
+) -> None:
+    program.init(ABSENT)
+    saved = str(tmp_path / "plan.json")
+    program("plan", "--out", saved)
+    program("apply", saved)
+    with sqlite3.connect(program.file) as connection:
+        connection.execute("UPDATE multi_interface SET id = 7")
+    done = program("apply", saved, status=5)
+    assert "the saved plan is stale" in done.stderr
+    assert "nothing was changed" in done.stderr
+
+
+def test_a_plan_that_cannot_be_saved_is_status_2(program: Program, tmp_path: Path) -> None:
+    program.init()
+    assert "cannot write" in program("plan", "--out", str(tmp_path / "no/such/plan"), status=2).stderr
+
+
+def test_an_interface_that_does_not_exist_cannot_be_rendered(program: Program) -> None:
+    program.init(ABSENT)
+    done = program("render", "multinic7", status=2)
+    assert "'multinic7'" in done.stderr
+    assert "multinic0" in done.stderr
+
+
+def test_a_pass_that_finds_nothing_new_says_nothing(program: Program) -> None:
+    program.init(ABSENT)
+    assert program("reconcile").stderr.count("\n") == 1
+    done = program("reconcile")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_plan_changes_nothing(program: Program) -> None:
+    program.init(ABSENT)
+    before = program.file.read_bytes()
+    program("plan")
+    program("render")
+    assert program.files() == []
+    assert program.file.read_bytes() == before
+
+
+def test_a_host_on_which_nothing_ran_has_a_status_and_nothing_to_undo(program: Program) -> None:
+    assert "no managed interfaces" in program("status").stdout
+    assert "no change to undo" in program("rollback").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        *([command, "--help"] for command in ("plan", "apply", "reconcile", "status")),
+    ],
+    ids=" ".join,
+)
+def test_help_needs_no_configuration_and_no_database(program: Program, arguments: list[str]) -> None:
+    environment = {"MULTINIC_MAX_INTERFACES": "nonsense"}
+    assert program(*arguments, environment=environment).stdout
+
+
+def test_a_reader_that_goes_away_is_no_error_worth_a_word(program: Program) -> None:
+    program.init(ABSENT)
+    for arguments in (["plan"], ["--output", "json", "plan"], ["render"]):
+        ours, theirs = os.pipe()
+        os.close(ours)
+        options = ["--root", str(program.root), "--database-url", program.url, "--node", "node1"]
+        done = subprocess.run(
+            [sys.executable, "-m", "multinic", *options, *arguments],
+            check=False,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        os.close(theirs)
+        assert done.stderr in ("", "backend netlink writes no files\n")
