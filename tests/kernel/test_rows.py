@@ -222,7 +222,7 @@ def test_a_database_of_the_first_agent_without_the_later_columns(namespace, tmp_
 
 
 HOSTILE = "\x1b[31mred\x07\r\n$(touch /tmp/pwned)`id`'\";--\u202e\u0085"
-COLUMNS = ["macaddress", "address", "mtu", "port_id", "subnet_id", "cidr", "status"]
+COLUMNS = ["macaddress", "address", "mtu", "port_id", "subnet_id", "cidr", "status", "netplan_success"]
 
 
 def test_hostile_text_reaches_no_terminal_and_no_file(node):
