@@ -215,7 +215,7 @@ def _result(interface: Interface, left: Interface | None, faults: Faults, timeou
             interface, "not-converged", f"not there after {timeout:g} s: {rest}; put back as it was"
         )
     if interface.state is State.DELETE:
-        return Result(interface, State.DELETE, interface.reason, "removed")
+        return Result(interface, State.DELETE, interface.reason, _removed(interface))
     if left is not None and left.state is not State.UNCHANGED:  # unplugged meanwhile, say
         return Result(interface, left.state, left.reason, left.message)
     return Result(interface, State.CONVERGED, interface.reason, _done(interface))
@@ -231,6 +231,11 @@ def _undone(result: Result) -> Result:
 
 def _failed(interface: Interface, reason: str, message: str) -> Result:
     return Result(interface, State.FAILED, reason, message)
+
+
+def _removed(interface: Interface) -> str:
+    link = f"the link is {interface.target_name} again" if interface.link else "its link is not plugged in"
+    return f"{interface.message}; {link}"
 
 
 def _done(interface: Interface) -> str:

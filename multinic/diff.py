@@ -56,8 +56,7 @@ class _Orphan:
 def diff(desired: Desired, observed: Observed, record: Record, policy: Policy) -> Plan:
     """Return the actions that turn `observed` into `desired`; nothing pending means converged."""
     working = _Diff(desired, observed, record, policy)
-    interfaces = tuple(back_off(interface, policy.past) for interface in working.interfaces())
-    return Plan(desired.node, policy.backend, interfaces, working.mass_deletion)
+    return Plan(desired.node, policy.backend, tuple(working.interfaces()), working.mass_deletion)
 
 
 def held_slots(
@@ -109,13 +108,14 @@ class _Diff:
         orphans = self._restrained([self._orphan(orphan) for orphan in self._orphans()])
         reserved = {
             *(slot for mac, slot in self.held.items() if mac in self.kept),
-            *(slot_of(orphan.name) for orphan in orphans if orphan.state is State.BLOCKED),
+            *(slot_of(orphan.name) for orphan in orphans if orphan.state is not State.DELETE),
         }
         slots = assign(
             self.wanted, self.held, (s for s in reserved if s is not None), self.policy.max_interfaces
         )
+        # What is held back moves nowhere: whoever wants its name waits with it.
         wanted = [
-            self._wanted(self.wanted[mac], slots.get(mac))
+            back_off(self._wanted(self.wanted[mac], slots.get(mac)), self.policy.past)
             for mac in sorted(self.wanted, key=lambda mac: (slots.get(mac, 1 << 30), mac))
         ]
         wanted = self._without_taken_names(orphans, wanted)
@@ -135,7 +135,9 @@ class _Diff:
         managed = len(orphans) + sum(1 for mac in self.spoken if mac in self.held)
         no_rows = not (self.desired.rows_read or self.wanted or self.desired.invalid)
         self.mass_deletion = is_mass_deletion(orphans, managed, no_rows=no_rows)
-        return fuse(orphans, self.policy.past) if self.mass_deletion else orphans
+        if self.mass_deletion:
+            orphans = fuse(orphans, self.policy.past)
+        return [back_off(orphan, self.policy.past) for orphan in orphans]
 
     def _macs_of_invalid_rows(self) -> set[Mac]:
         """Return the MACs that invalid rows speak of: what these have stays as it is."""

@@ -63,7 +63,7 @@ def back_off(interface: Interface, past: Past) -> Interface:
     failure = interface.held.failure if interface.held else None
     if failure is None or not interface.pending or past.now >= failure.retry_at or not past.now:
         return interface
-    if not same_wish(failure.wish, interface.desired) or failure.link != _index(interface):
+    if not _same_matter(failure, interface):
         return interface
     when = datetime.fromtimestamp(failure.retry_at, timezone.utc).strftime("%H:%M:%S UTC")
     times = "once" if failure.count == 1 else f"{failure.count} times"
@@ -74,8 +74,7 @@ def back_off(interface: Interface, past: Past) -> Interface:
 def failed_again(interface: Interface, message: str, *, now: float, chance: float) -> Failure:
     """Return the memory of one more failure; `chance` is a random number from 0 to 1."""
     before = interface.held.failure if interface.held else None
-    again = before is not None and same_wish(before.wish, interface.desired)
-    count = before.count + 1 if before is not None and again else 1
+    count = before.count + 1 if before is not None and _same_matter(before, interface) else 1
     wait = min(BACK_OFF * 2 ** min(count - 1, 20), BACK_OFF_MAX)
     retry_at = now + wait * (1 - JITTER + 2 * JITTER * chance)
     return Failure(count, round(retry_at, 1), interface.desired, _index(interface), message)
@@ -86,6 +85,10 @@ def same_wish(one: DesiredLink | None, other: DesiredLink | None) -> bool:
     if one is None or other is None:
         return one is other
     return replace(one, row_id=0, port_id="") == replace(other, row_id=0, port_id="")
+
+
+def _same_matter(failure: Failure, interface: Interface) -> bool:
+    return same_wish(failure.wish, interface.desired) and failure.link == _index(interface)
 
 
 def _index(interface: Interface) -> int:

@@ -57,12 +57,17 @@ def tell(host: Host, report: Report, log: Log) -> None:
             continue
         level = _LEVELS.get(result.state, "info")
         getattr(log, level)(
-            f"{result.state}: {result.message}",
+            f"{_word(result.state)}: {result.message}",
             interface_name=interface.name or interface.mac_text,
             mac_address=interface.mac_text,
             interface_id=interface.row_id,
             reason=result.reason,
         )
+
+
+def _word(state: State) -> str:
+    """Return how a finished action is called in the log."""
+    return "removed" if state is State.DELETE else str(state)
 
 
 def _lasting(state: State) -> State:
