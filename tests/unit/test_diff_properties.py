@@ -94,7 +94,7 @@ def hosts(draw: st.DrawFn) -> ModelHost:
     return ModelHost(Observed(links, routes, (), *values), MappingProxyType(draw(memories())))
 
 
-relaxed = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=150)
+relaxed = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
 limits = st.sampled_from([1, 2, 10])
 
 
@@ -180,7 +180,7 @@ def test_the_strategies_reach_every_state_of_a_plan() -> None:
     """Properties that are only ever tried on empty plans would prove nothing."""
     seen: set[State] = set()
 
-    @relaxed
+    @settings(relaxed, max_examples=500, derandomize=True)
     @given(hosts(), wants(), limits)
     def look(host: ModelHost, wanted: Desired, limit: int) -> None:
         plan = host.plan(wanted, policy(limit))
