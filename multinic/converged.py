@@ -51,7 +51,8 @@ class Known(NamedTuple):
 def load(host: Host) -> Known | None:
     """Return what is remembered, None if there is nothing that can be read."""
     try:
-        if time.time() - os.lstat(host.path(CONVERGED)).st_mtime > _TRUSTED:
+        age = time.time() - os.lstat(host.path(CONVERGED)).st_mtime
+        if not -1 < age < _TRUSTED:  # from the future: the clock was wrong
             return None
         form, digest, status, subnets, flags, macs, *paths = (host.read(CONVERGED) or "").splitlines()
         if form != _FORMAT:

@@ -61,9 +61,10 @@ def fuse(orphans: Sequence[Interface], past: Past) -> list[Interface]:
 def back_off(interface: Interface, past: Past) -> Interface:
     """Hold back an attempt that failed before, until its time has come or the wish is another one."""
     failure = interface.held.failure if interface.held else None
-    if failure is None or not interface.pending or past.now >= failure.retry_at or not past.now:
+    if failure is None or not interface.pending or not past.now or not _same_matter(failure, interface):
         return interface
-    if not _same_matter(failure, interface):
+    # A time further off than any wait was set by a clock that was wrong.
+    if not past.now < failure.retry_at <= past.now + BACK_OFF_MAX * (1 + JITTER):
         return interface
     when = datetime.fromtimestamp(failure.retry_at, timezone.utc).strftime("%H:%M:%S UTC")
     times = "once" if failure.count == 1 else f"{failure.count} times"

@@ -144,7 +144,7 @@ def _view(
 
 def subnets_expected(memory: Memory) -> bool:
     """Return whether to look for the table multi_subnet: not for a while after it was missing."""
-    return time.time() - memory.without_subnets > _ASK_AGAIN
+    return not -1 < time.time() - memory.without_subnets < _ASK_AGAIN
 
 
 def verdict(shown: Plan) -> Exit:

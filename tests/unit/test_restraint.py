@@ -12,7 +12,20 @@ from multinic.diff import Policy, diff
 from multinic.model import Desired, DesiredLink, Failure, Held, Mac
 from multinic.plan import Interface, Plan, State
 from multinic.restraint import Past, failed_again, same_wish
-from tests.unit.making import desired, files, held, link, mac, observed, path, policy, ready, want
+from tests.unit.making import (
+    desired,
+    files,
+    held,
+    invalid,
+    link,
+    mac,
+    observed,
+    path,
+    policy,
+    ready,
+    route,
+    want,
+)
 
 
 def managed(*numbers: int) -> tuple[dict[Mac, Held], list[object], dict[str, str]]:
@@ -80,6 +93,36 @@ def test_what_is_held_back_keeps_its_slot_and_its_file() -> None:
     assert [file.path for interface in found.pending for file in interface.files] == [path(2), path(3)]
 
 
+def test_what_is_not_plugged_in_counts_as_managed() -> None:
+    record, links, texts = managed(1, 2, 3, 4)
+    for wanted, mass in ((desired(want(3), want(4)), False), (desired(want(4)), True)):
+        found = diff(wanted, observed(*links[:2], files=texts), record, replace(policy(), past=Past()))  # type: ignore[arg-type]
+        assert found.mass_deletion is mass
+
+
+def test_rows_that_nobody_was_configured_for_do_not_make_more_managed() -> None:
+    new = [want(number) for number in range(20, 27)]
+    assert plan(desired(*new), (1, 2, 3), Past()).mass_deletion
+
+
+def test_an_invalid_row_is_a_row() -> None:
+    assert not plan(desired(invalid=[invalid(7)]), (1,), Past()).mass_deletion
+    found = plan(desired(invalid=[invalid(1)]), (1,), Past())
+    assert (found.mass_deletion, [i.state for i in found.interfaces]) == (False, [State.INVALID])
+
+
+def test_the_fuse_leaves_other_objections_as_they_are() -> None:
+    record, links, texts = managed(1, 2, 3)
+    host = observed(*links, files=texts, routes=[route("0.0.0.0/0", links[2])])  # type: ignore[arg-type]
+    found = diff(NOTHING, host, record, replace(policy(), past=Past()))
+    assert states(found) == [
+        "multinic1 blocked deletion-fuse",
+        "multinic2 blocked deletion-fuse",
+        "multinic3 blocked in-use",
+    ]
+    assert "2 at once" in found.interfaces[0].message
+
+
 @pytest.mark.parametrize("allowed", [False, True])
 def test_memory_never_removes_anything(allowed: bool) -> None:
     past = Past(mass_deletion=9, allow_mass_delete=allowed, from_memory=True)
@@ -116,6 +159,10 @@ def test_what_failed_is_not_attempted_again_before_its_time() -> None:
         pytest.param(Past(now=0.0), ONE, FAILURE, id="a person asks"),
         pytest.param(Past(now=1.0), want(1, "10.0.0.6/24"), FAILURE, id="the row asks for something else"),
         pytest.param(Past(now=1.0), ONE, replace(FAILURE, link=7), id="it is another link now"),
+        pytest.param(Past(now=1.0), ONE, replace(FAILURE, wish=None), id="what failed was its removal"),
+        pytest.param(Past(now=1.0), ONE, replace(FAILURE, retry_at=1e10), id="the clock was years ahead"),
+        pytest.param(Past(now=1.0), ONE, replace(FAILURE, retry_at=float("inf")), id="damaged: never"),
+        pytest.param(Past(now=1.0), ONE, replace(FAILURE, retry_at=float("nan")), id="damaged: no number"),
     ],
 )
 def test_what_failed_is_attempted_when(past: Past, wanted: DesiredLink, failure: Failure) -> None:
@@ -127,6 +174,26 @@ def test_a_row_that_was_only_replaced_is_the_same_wish() -> None:
     assert not same_wish(ONE, replace(ONE, mtu=1450))
     assert not same_wish(ONE, None)
     assert same_wish(None, None)
+
+
+def test_a_removal_that_failed_waits_too_and_its_slot_is_given_to_nobody() -> None:
+    gone, new = want(1), want(2)
+    record = {mac(1): replace(held(0, gone), failure=replace(FAILURE, wish=None))}
+    host = observed(ready(1, "multinic0"), link(2, "ens6"), files=files((0, gone)))
+    found = diff(desired(new), host, record, replace(policy(), past=Past(now=1.0)))
+    assert states(found) == ["multinic0 failed backing-off", "multinic1 create new"]
+
+
+def test_who_wants_the_name_of_what_is_held_back_waits_with_it() -> None:
+    """Two links bear each other's names, and one of them failed: alone the other could only fail, too."""
+    one, two = want(1), want(2)
+    links = [ready(1, "multinic1"), ready(2, "multinic0")]
+    record = {mac(1): replace(held(0, one), failure=replace(FAILURE, wish=one)), mac(2): held(1, two)}
+    host = observed(*links, files=files((0, one), (1, two)))
+    found = diff(desired(one, two), host, record, replace(policy(), past=Past(now=1.0)))
+    assert states(found) == ["multinic0 failed backing-off", "multinic1 blocked name-taken"]
+    found = diff(desired(one, two), host, record, replace(policy(), past=Past(now=1000.0)))
+    assert len(found.pending) == 2
 
 
 @given(st.floats(0, 1), st.integers(1, 60))
@@ -141,6 +208,16 @@ def test_waits_grow_to_an_hour_and_are_spread(chance: float, failures: int) -> N
     assert waits == sorted(waits)
     assert waits[-1] <= 3600 * 1.25 + 0.1
     assert failures < 8 or waits[-1] >= 3600 * 0.75 - 0.1
+
+
+def test_hosts_that_failed_together_do_not_try_again_together() -> None:
+    times = {failed_again(attempted(Past()), "x", now=0.0, chance=n / 10).retry_at for n in range(11)}
+    assert len(times) == 11
+
+
+def test_another_link_is_a_first_failure() -> None:
+    found = attempted(Past(), failure=replace(FAILURE, link=7))
+    assert failed_again(found, "x", now=0.0, chance=0.5).count == 1
 
 
 def test_a_new_wish_is_a_first_failure() -> None:
