@@ -38,8 +38,8 @@ def status(host: Host) -> dict[str, Any]:
 
 
 def _unknown(name: str, mac: str) -> dict[str, Any]:
-    message = "not part of the last pass"
-    return {"name": name, "mac": mac, "port_id": "", "row_id": None, "state": "unknown", "message": message}
+    unknown = {"state": "unknown", "reason": "unknown", "message": "not part of the last pass"}
+    return {"name": name, "mac": mac, "port_id": "", "row_id": None, **unknown}
 
 
 def _with_live(item: dict[str, Any], observed: Observed) -> dict[str, Any]:
@@ -50,6 +50,7 @@ def _with_live(item: dict[str, Any], observed: Observed) -> dict[str, Any]:
         "port_id": item["port_id"],
         "row_id": item["row_id"],
         "state": item["state"],
+        "reason": item.get("reason", ""),
         "message": item["message"],
         "link": link.name if link else None,
         "up": link.up if link else None,
