@@ -77,7 +77,8 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
     from multinic.backend import markers
     from multinic.plan import State
 
-    if not written or {result.state for result in report.results} & {State.FAILED, State.BLOCKED}:
+    unsettled = {result.state for result in report.results} & {State.FAILED, State.BLOCKED}
+    if not written or unsettled or view.memory.mass_deletion:  # reads are counted by full passes only
         view.host.remove(CONVERGED)
         return
     good = {r.interface.row_id for r in report.results if r.state in (State.CONVERGED, State.UNCHANGED)}

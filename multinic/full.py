@@ -85,7 +85,7 @@ def _carry_out(view: View, log: Log, database: Callable[[], bool] | None) -> tup
 def _remember(view: View, results: Sequence[Result] | None) -> None:
     """Save what is to be remembered after a pass; with results None, before it."""
     memory = _memory(view, {result.interface.key: result for result in results or ()})
-    if results is not None and not view.past.from_memory:
+    if results is not None:  # also a pass without a database ends the row of reads
         seen = view.past.mass_deletion + 1 if view.plan.mass_deletion else 0
         memory = replace(memory, mass_deletion=seen)
     if memory != view.stored:
