@@ -27,13 +27,16 @@ for tier in $(echo "$*" | tr ',' ' '); do
         kernel | host | all)
             need ip iproute2
             need ethtool ethtool
+            need sysctl procps
             need unshare util-linux
             need nsenter util-linux ;;
     esac
     case $tier in
         host | all)
             need mmdebstrap mmdebstrap
-            need systemd-nspawn systemd-container ;;
+            need systemd-nspawn systemd-container
+            # Ubuntu does not have the keys of the Debian that is booted.
+            [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring" ;;
     esac
 done
 

@@ -29,7 +29,8 @@ HOLD = "mount -t sysfs multinic-tests /sys 2>/dev/null; echo ready; exec cat"
 
 def missing() -> str | None:
     """Say why no network namespace can be made here; tried for real, inside one."""
-    for program, package in (("ip", "iproute2"), ("unshare", "util-linux"), ("nsenter", "util-linux")):
+    needed = {"ip": "iproute2", "sysctl": "procps", "unshare": "util-linux", "nsenter": "util-linux"}
+    for program, package in needed.items():
         if not shutil.which(program, path=SBIN):
             return f"{program} not found (Debian, Ubuntu: {package})"
     return None if _unshare() else "only root may make network namespaces and veth links here"
