@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from multinic.errors import CommandFailed, HostError
+from multinic.paths import OWN
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -60,34 +61,46 @@ class Host:
         yield
         self.probe(f"after {what}")
 
-    def file(self, path: str) -> File | None:
-        """Return a regular file, or None where there is none; a symlink is not followed.
+    def file(self, path: str, *, follow: bool = False) -> File | None:
+        """Return a regular file, or None where there is none; a symlink is not followed unless `follow`.
 
         Raises HostError if the file is there and cannot be read.
         """
+        where = self.path(self._target(path) if follow else path)
         try:
-            descriptor = os.open(self.path(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            if (directory := os.path.dirname(path)) in OWN:
+                _check(directory, os.lstat(self.path(directory)))  # what is read there is believed
+            if not stat.S_ISREG(os.lstat(where).st_mode):
+                return None  # to open a device may already do something
+            descriptor = os.open(where, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as stream:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    return None
+                content = stream.read(_FILE_LIMIT + 1)
         except OSError as e:
             if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
                 return None
             raise _cannot("read", path, e) from e
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return None
-            with os.fdopen(os.dup(descriptor), "rb") as stream:
-                content = stream.read(_FILE_LIMIT + 1)
-        finally:
-            os.close(descriptor)
         if len(content) > _FILE_LIMIT:
             raise HostError(
                 f"{path} is larger than {_FILE_LIMIT} bytes", "this is no file of ours: look at it"
             )
         return File(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
-    def read(self, path: str) -> str | None:
+    def _target(self, path: str) -> str:
+        """Return where a symlink leads on the host, below our root; `path` itself where it is none."""
+        for _ in range(40):  # as many as the kernel follows
+            try:
+                link = os.readlink(self.path(path))
+            except OSError:
+                break
+            path = os.path.normpath(os.path.join(os.path.dirname(path), link))
+        return path
+
+    def read(self, path: str, *, follow: bool = False) -> str | None:
         """Return the text of a regular file, or None where there is none."""
-        found = self.file(path)
+        found = self.file(path, follow=follow)
         return None if found is None else found.content.decode("utf-8", "replace")
 
     def names(self, directory: str) -> list[str]:
@@ -103,10 +116,36 @@ class Host:
         """Return whether anything, even a dangling symlink, is at `path`."""
         return os.path.lexists(self.path(path))
 
+    def directory(self, path: str) -> str:
+        """Return where one of the host's directories is for this process, made where it is missing.
+
+        Our own directories, and below another root all of them, must be real ones that nobody
+        else may write: nothing of ours may end up elsewhere. Raises HostError.
+        """
+        try:
+            self._walk(path, make=True)
+        except OSError as e:
+            raise _cannot("make", path, e) from e
+        return self.path(path)
+
+    def _walk(self, path: str, *, make: bool) -> None:
+        """Look at a directory and all above it. Raises HostError and OSError."""
+        if self.root != "/":
+            if make:
+                _make_directory(self.root, 0o755)
+            _check_root(self.root)
+        below = ""
+        for name in path.strip("/").split("/"):
+            below = f"{below}/{name}"
+            if make:
+                _make_directory(self.path(below), OWN.get(below, 0o755))
+            if self.root != "/" or below in OWN:
+                _check(below, os.lstat(self.path(below)))
+
     def write(self, path: str, content: str | bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
         """Replace a file atomically and durably; whatever was at `path` is never written through.
 
-        Missing directories are made (0755). Raises HostError.
+        Missing directories are made. Raises HostError.
         """
         data = content.encode() if isinstance(content, str) else content
         target = self.path(path)
@@ -115,7 +154,7 @@ class Host:
         scratch = os.path.join(directory, f".{name}.{os.urandom(4).hex()}.multinic-tmp")
         with self.effect(f"write {path}"):
             try:
-                os.makedirs(directory, exist_ok=True)
+                self._walk(os.path.dirname(path), make=True)
                 descriptor = os.open(
                     scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
                 )
@@ -141,6 +180,7 @@ class Host:
         target = self.path(path)
         with self.effect(f"remove {path}"):
             try:
+                self._walk(os.path.dirname(path), make=False)
                 os.unlink(target)
                 _sync_directory(os.path.dirname(target))
             except (FileNotFoundError, NotADirectoryError):
@@ -152,10 +192,12 @@ class Host:
         """Rename a file durably, over whatever is at `new`. Raises HostError."""
         with self.effect(f"rename {path} to {new}"):
             try:
+                for directory in {os.path.dirname(path), os.path.dirname(new)}:
+                    self._walk(directory, make=False)
                 os.replace(self.path(path), self.path(new))
                 _sync_directory(os.path.dirname(self.path(new)))
             except OSError as e:
-                raise _cannot("rename", path, e) from e
+                raise _cannot("rename", f"{path} to {new}", e) from e
 
     def sysctl(self, path: str, value: str) -> None:
         """Set a kernel variable of this network namespace, where it differs. Raises HostError."""
@@ -256,6 +298,43 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+def _make_directory(path: str, mode: int) -> None:
+    """Make a directory, and those above it, unless it is there; the umask has no say."""
+    if os.path.lexists(path):
+        return
+    if parent := os.path.dirname(path):
+        _make_directory(parent, 0o755)
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return  # another run was faster
+    os.chmod(path, mode)
+    _sync_directory(parent or ".")
+
+
+def _check_root(root: str) -> None:
+    """Raise HostError for another root that somebody else may exchange; a symlink of ours is fine."""
+    found = os.lstat(root)
+    if stat.S_ISLNK(found.st_mode) and found.st_uid in (0, os.geteuid()):
+        found = os.stat(root)
+    _check(root, found)
+
+
+def _check(path: str, found: os.stat_result) -> None:
+    """Raise HostError for a directory that is not ours alone, OSError for what is none."""
+    problem = ""
+    if stat.S_ISLNK(found.st_mode):
+        problem = "is a symlink"
+    elif not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    elif found.st_uid not in (0, os.geteuid()):
+        problem = f"belongs to another user (uid {found.st_uid})"
+    elif found.st_mode & 0o002 or (found.st_mode & 0o020 and found.st_gid not in (0, os.getegid())):
+        problem = f"may be written by others (mode {stat.S_IMODE(found.st_mode):04o})"
+    if problem:
+        raise HostError(f"{path} {problem}", "it must be a directory that only root may write")
 
 
 def _sync_directory(path: str) -> None:

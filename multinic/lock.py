@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,13 +18,16 @@ from multinic.text import printable
 @contextmanager
 def only_one(host: Host) -> Iterator[None]:
     """Hold the lock of this host during the block. Raises Locked, which says who holds it."""
-    path = host.path(LOCK)
+    path = os.path.join(host.directory(os.path.dirname(LOCK)), os.path.basename(LOCK))
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o600)
     except OSError as e:
-        raise HostError(f"cannot open the lock {LOCK}: {e.strerror}", "run as root") from e
+        hint = "remove the symlink" if e.errno == errno.ELOOP else "run as root"
+        raise HostError(f"cannot open the lock {LOCK}: {e.strerror}", hint) from e
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise HostError(f"cannot open the lock {LOCK}: it is no regular file", "remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

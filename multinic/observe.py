@@ -37,7 +37,12 @@ def observe(host: Host, backend: Backend) -> Observed:
         # Something else at our path (a symlink, a directory) counts as an empty file: it is replaced.
         files[path] = file.content.decode("utf-8", "replace") if file else ""
         modes[path] = file.mode if file else 0
-    foreign = {path: _COMMENT.sub("", text) for path in backend.foreign(host) if (text := host.read(path))}
+    # Those of others may be symlinks: whoever reads the configuration follows them.
+    foreign = {
+        path: _COMMENT.sub("", text)
+        for path in backend.foreign(host)
+        if (text := host.read(path, follow=True))
+    }
     return Observed(
         links=tuple(link(item) for item in found),
         routes=tuple(route(item) for item in routes),
@@ -103,6 +108,7 @@ def route(item: dict[str, Any]) -> ObservedRoute:
         table=item["table"],
         metric=item["metric"],
         protocol=item["protocol"],
+        raw=item["raw"],
     )
 
 
@@ -118,4 +124,5 @@ def rule(item: dict[str, Any]) -> ObservedRule:
         ),
         family=item["family"],
         protocol=item["protocol"],
+        raw=item["raw"],
     )

@@ -1,5 +1,7 @@
 """Where multinic keeps its own files on a host. /var/lib survives a reboot, /run does not."""
 
+OWN = {"/run/multinic": 0o755, "/var/lib/multinic": 0o700}
+"""Our directories and their permission bits: nobody else may write there."""
 CHECKPOINT = "/var/lib/multinic/checkpoint.json"
 """How interfaces were before a change that is being made; while it exists, that is not finished."""
 LAST_CHECKPOINT = "/var/lib/multinic/checkpoint-last.json"

@@ -8,7 +8,6 @@ generator makes the same of /etc/netplan. docs/backends.md has the measurements.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from multinic.host import File, Host
 from multinic.links import Faults, Links, converge, free, rename_pending, restore_mtu
 from multinic.model import DesiredLink
 from multinic.naming import name_of, slot_of
+from multinic.paths import SCRATCH
 from multinic.plan import Interface, State
 
 NAME = "netplan"
@@ -36,8 +36,8 @@ MARKERS = (*_GENERATORS, "/run/systemd/netif")
 """What must be there for this backend to be usable."""
 _LIMIT = 60.0  # seconds: the generator took 6 s on the slowest machine seen (software emulation)
 
-_FILE = re.compile(r"/etc/netplan/9(\d+)-(multinic(\d+))\.yaml")
-_BLAMED = re.compile(r"9\d+-(multinic\d+)\.yaml")
+_FILE = re.compile(r"/etc/netplan/9([0-9]+)-(multinic([0-9]+))\.yaml")
+_BLAMED = re.compile(r"9[0-9]+-(multinic[0-9]+)\.yaml")
 
 
 def unusable(host: Host) -> str:
@@ -122,17 +122,16 @@ def _words(stderr: str) -> str:
 @contextmanager
 def _scratch(host: Host) -> Iterator[tuple[Path, str]]:
     """Yield an empty directory in the host's /run: as this process sees it, and as the host does."""
-    base = host.path("/run/multinic")
-    os.makedirs(base, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="scratch-", dir=base))
+    directory = Path(tempfile.mkdtemp(prefix="scratch-", dir=host.directory(SCRATCH)))
     try:
-        yield directory, f"/run/multinic/{directory.name}"
+        yield directory, f"{SCRATCH}/{directory.name}"
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def _copy_sources(host: Host, root: Path, candidates: Sequence[Interface]) -> None:
-    texts = {path: host.file(path) for path in (*foreign(host), *managed(host))}
+    texts: dict[str, File | None] = {path: host.file(path, follow=True) for path in foreign(host)}
+    texts |= {path: host.file(path) for path in managed(host)}
     contents = {path: found.content for path, found in texts.items() if found is not None}
     for interface in candidates:
         for change in interface.files:

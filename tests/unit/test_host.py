@@ -95,7 +95,7 @@ def test_what_is_written_is_on_disk_before_it_gets_its_name(
             os, name, lambda *args, _name=name, _real=real: (calls.append(_name), _real(*args))[1]
         )
     host.write(PATH, "new\n", 0o600)
-    assert calls == ["fsync", "replace", "fsync"]  # the file, its name, the directory
+    assert calls == ["fsync"] * 2 + ["fsync", "replace", "fsync"]  # /etc, netplan; the file, its name, in it
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_scrap(
