@@ -10,6 +10,8 @@ from tests.kernel.node import mac_of
 from tests.mariadb import PrivateMariaDB
 from tests.mariadb import missing as mariadb_missing
 
+CONVERGED = "run/multinic/converged"
+
 # Names that a cloud's links have by chance: some sort before ours, some after, two look like the system's.
 NAMES = ["ens9", "eth3", "rename7", "zz0", "a", "enp0s31f6", "veth1a2b3c", "tap5", "eth0", "eno1"]
 
@@ -50,6 +52,22 @@ def test_a_second_pass_changes_no_file_no_row_and_no_link(node):
     assert node.files() == files
     assert node.sql("PRAGMA data_version")[0][0] == version
     assert said == ""
+
+
+def test_a_pass_that_looks_at_everything_and_finds_nothing_changes_nothing_either(node):
+    """Every few minutes, and whenever it is not sure, a pass does not take an earlier one's word."""
+    ten_and_a_foreign_one(node)
+    node.reconcile()
+    (node.root / CONVERGED).unlink()
+    files = node.files()
+    version = node.sql("PRAGMA data_version")[0][0]
+    with node.events() as events:
+        said = node.reconcile()
+    assert (events, said) == ([], "")
+    after = node.files()
+    assert after.pop(CONVERGED)
+    assert after == files
+    assert node.sql("PRAGMA data_version")[0][0] == version
 
 
 def test_a_plan_changes_nothing_and_says_everything(node):

@@ -101,6 +101,37 @@ def test_a_process_that_keeps_undoing_a_change_wins_without_harm_to_others(node)
     assert node.flags()[mac_of(2)] == 1
 
 
+def test_what_changes_while_the_result_is_written_is_seen_by_the_next_pass(node):
+    node.provide(2)
+    node.sql("BEGIN IMMEDIATE")  # the result cannot be written yet
+    process = node.start("reconcile")
+    until(lambda: (node.link(2) or ("",))[3:] == (("10.0.0.12/24",),))
+    until(lambda: CHECKPOINT not in node.files())
+    node.ip("link", "set", "multinic1", "mtu", "1300")
+    node.sql("COMMIT")
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert node.flags() == {mac_of(1): 1, mac_of(2): 1}
+    node.reconcile()
+    assert node.link(2) == ("multinic1", True, 1402, ("10.0.0.12/24",))
+
+
+def test_an_address_that_was_lost_to_another_machine_comes_back_when_that_has_gone(node):
+    node.provide(1)
+    node.sql("UPDATE multi_interface SET address = 'fd00::5/64', mtu = 1500")
+    node.reconcile()
+    node.ip("link", "set", "multinic0", "down")
+    node.take_address(1)
+    node.ip("address", "add", "fd00::5/64", "dev", "multinic0")
+    node.ip("link", "set", "multinic0", "up")
+    until(lambda: "dadfailed" in node.namespace.run("ip", "address", "show", "dev", "multinic0").stdout)
+    assert "in use by another machine" in node.reconcile(expect=4)
+    node.namespace.cloud.run("ip", "address", "del", "fd00::5/64", "dev", "port1")
+    node.multinic("apply", "--yes")
+    assert "dadfailed" not in node.namespace.run("ip", "address", "show", "dev", "multinic0").stdout
+    assert node.link(1) == ("multinic0", True, 1500, ("fd00::5/64",))
+
+
 def test_a_link_unplugged_in_mid_apply_is_waiting_and_the_others_converge(node):
     node.provide(3)
     process = in_the_middle(node, 3, env=LONG)
