@@ -381,6 +381,13 @@ KERNEL = ObservedAddress(ip_interface("fe80::1/64"), kernel=True)
             id="nor is it without a record",
         ),
         pytest.param(
+            desired(want(1)),
+            observed(ready(1, "multinic0", permanent=mac(50))),
+            {},
+            [("multinic0", "update", "adopt", f"create {path(0)}")],
+            id="nor without a file, and it keeps its slot",
+        ),
+        pytest.param(
             desired(want(1), want(2)),
             observed(link(1, "ens5", permanent=mac(2))),
             {},
@@ -537,6 +544,16 @@ def test_an_invalid_row_leaves_its_link_as_it_is_and_keeps_its_slot() -> None:
         ("multinic0", "invalid"),
     ]
     assert [interface.name for interface in found.pending] == ["multinic1"]
+
+
+def test_the_slot_of_an_invalid_row_is_given_to_nobody() -> None:
+    host = observed(ready(1, "multinic0"), link(2, "ens6"), files=files((0, want(1))))
+    wanted = desired(want(2), invalid=[invalid(1)])
+    found = plan(wanted, host, {mac(1): held(0, want(1))}, max_interfaces=1)
+    assert [(i.name, i.reason) for i in found.interfaces] == [
+        ("", "no-free-slot"),
+        ("multinic0", "bad-value"),
+    ]
 
 
 def test_a_file_that_names_a_mac_of_another_slot_does_not_move_it() -> None:

@@ -56,6 +56,7 @@ def read(*rows: dict[str, Any], node: str = "node1", ignored: bool = False, cidr
         pytest.param("2001:DB8:0::5", "2001:db8::/64", ["2001:db8::5/64"], id="IPv6, in any spelling"),
         pytest.param("10.0.0.5 2001:db8::5/64", "10.0.0.0/24", 2, id="both families, one subnet"),
         pytest.param("10.0.0.0/31", None, ["10.0.0.0/31"], id="the first of a point-to-point pair"),
+        pytest.param("10.0.0.1/31", None, ["10.0.0.1/31"], id="the second of such a pair"),
         pytest.param("10.0.0.255/32", None, ["10.0.0.255/32"], id="a host route"),
         pytest.param("fe80::5/64", None, ["fe80::5/64"], id="link-local"),
         pytest.param(b"10.0.0.5/24", None, ["10.0.0.5/24"], id="bytes, as a BLOB column gives them"),

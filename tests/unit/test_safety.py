@@ -42,6 +42,16 @@ PLAIN = link(1, "ens5")
             id="a bond's second slave wears the first one's",
         ),
         pytest.param(
+            observed(PLAIN, link(1, "tap1", permanent=None, kind="tun", index=7)),
+            "ens5",
+            id="permanent address first: a virtual link has it too",
+        ),
+        pytest.param(
+            observed(link(1, "tap1", permanent=None, kind="tun"), link(1, "ens6", permanent=mac(6), index=7)),
+            "tap1",
+            id="a card that only wears it comes after a virtual link",
+        ),
+        pytest.param(
             observed(link(1, "ens5", permanent=mac(9))), "ens5", id="a MAC that was changed by hand"
         ),
         pytest.param(
