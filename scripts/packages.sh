@@ -34,6 +34,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
         host | all)
             need mmdebstrap mmdebstrap
+            need ping iputils-ping
             need systemd-nspawn systemd-container
             # Ubuntu does not have the keys of the Debian that is booted.
             [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring" ;;
