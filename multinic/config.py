@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ DEFAULT_PATH = "/etc/multinic/multinic.toml"
 BACKENDS = ("auto", "netplan", "netlink")
 CREDENTIAL = "multinic-password"  # the name in systemd's LoadCredential=
 
+_SIZE_MAX = 1024 * 1024  # bytes of a settings or password file; both are a few lines
 _DURATION = re.compile(r"((\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _EARLIER_LEVELS = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "error"}
@@ -63,6 +66,8 @@ class Settings:
     database: DatabaseSettings
     poll_interval: float
     listen: str
+    warnings: tuple[str, ...] = ()
+    """What is open to others that should not be, in sentences."""
 
 
 class Key(NamedTuple):
@@ -151,16 +156,19 @@ def load(
     key, the place and what is wrong.
     """
     values = {key.name: key.default for key in KEYS}
-    values.update(_from_file(path, root))
+    warnings: list[str] = []
+    values.update(_from_file(path, root, warnings))
     values.update(_from_environment(environment))
     by_name = {key.name: key for key in KEYS}
     for name, value in options.items():
         values[name] = _parse(by_name[name], value, f"option --{name.replace('.', '-')}")
-    if "database.url" in options and _url_password(values["database.url"]):
+    if "database.url" in options and _parted(values["database.url"])[1]:
         raise ConfigError(
             "a password on the command line can be read by every user of this host",
             "put it in a file and name that in database.password_file, or in MULTINIC_DATABASE_PASSWORD",
         )
+    url, inside = _parted(values["database.url"])
+    password = _password(values["database.password_file"], environment, root, warnings)
     return Settings(
         node=values["node"],
         backend=values["backend"],
@@ -169,14 +177,15 @@ def load(
         log_level=values["log_level"],
         log_format=values["log_format"],
         database=DatabaseSettings(
-            url=values["database.url"],
-            password=_password(values["database.password_file"], environment, root),
+            url=url,
+            password=password or inside,
             connect_timeout=values["database.connect_timeout"],
             read_timeout=values["database.read_timeout"],
             ignore_deleted_at=values["database.deleted_at"] == "ignored",
         ),
         poll_interval=values["agent.poll_interval"],
         listen=values["agent.listen"],
+        warnings=tuple(warnings),
     )
 
 
@@ -188,11 +197,25 @@ def _parse(key: Key, value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {key.name} = {shown} {e}") from None
 
 
-def _from_file(path: str | None, root: str) -> dict[str, Any]:
+def _content(file: str) -> tuple[str, int]:
+    """Return the text and the permission bits of a file. Raises OSError and UnicodeError.
+
+    Only of a regular one: a pipe could keep us waiting for ever, a device has no end.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, encoding="utf-8") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        if found.st_size > _SIZE_MAX:
+            raise OSError(errno.EFBIG, f"larger than {_SIZE_MAX} bytes")
+        return stream.read(), stat.S_IMODE(found.st_mode)
+
+
+def _from_file(path: str | None, root: str, warnings: list[str]) -> dict[str, Any]:
     file = os.path.join(root, DEFAULT_PATH.lstrip("/")) if path is None else path
     try:
-        with open(file, encoding="utf-8") as stream:
-            text = stream.read()
+        text, mode = _content(file)
     except FileNotFoundError:
         if path is None:
             return {}
@@ -200,6 +223,8 @@ def _from_file(path: str | None, root: str) -> dict[str, Any]:
     except (OSError, UnicodeError) as e:
         reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
         raise ConfigError(f"{file}: {reason}", "run as root, or give --config a file you may read") from None
+    if mode & 0o022:
+        warnings.append(f"{file} may be written by others (mode {mode:04o}): chmod go-w it")
     flat: dict[str, Any] = {}
     for name, value in _toml(text, file).items():
         if isinstance(value, dict):
@@ -211,7 +236,7 @@ def _from_file(path: str | None, root: str) -> dict[str, Any]:
         if name not in by_name:
             raise _unknown(name, by_name, file)
     found = {name: _parse(by_name[name], value, str(file)) for name, value in flat.items()}
-    if _url_password(found.get("database.url", "")):
+    if _parted(found.get("database.url", ""))[1]:
         raise ConfigError(
             f"{file}: database.url contains a password",
             "move it to a file of its own (0600) and name that in database.password_file",
@@ -270,26 +295,35 @@ def _seed_url(environment: Mapping[str, str]) -> str:
     return f"mysql://{user}@{host}:{_parse(port_key, port, 'environment')}/{name}"
 
 
-def _url_password(url: str) -> str:
-    match = re.match(r"\w+://[^/@]*?:([^/]*)@", url)
-    return match[1] if match else ""
+def _parted(url: str) -> tuple[str, Secret]:
+    """Return a URL without the password that may be in it, and that password."""
+    match = re.match(r"(\w+://[^/@:]*):([^/]*)(@.*)", url, re.DOTALL)
+    if not match:
+        return url, Secret("")
+    from urllib.parse import unquote
+
+    return match[1] + match[3], Secret(unquote(match[2]))
 
 
-def _password(file: str, environment: Mapping[str, str], root: str) -> Secret:
+def _password(file: str, environment: Mapping[str, str], root: str, warnings: list[str]) -> Secret:
     """Return the password: a file, else a systemd credential, else the environment."""
     directory = environment.get("CREDENTIALS_DIRECTORY", "")
     credential = os.path.join(directory, CREDENTIAL) if directory else ""
     path = os.path.join(root, file.lstrip("/")) if file else credential
     if file or (path and os.path.exists(path)):
         try:
-            with open(path, encoding="utf-8") as stream:
-                return Secret(stream.read().rstrip("\r\n"))
+            text, mode = _content(path)
         except (OSError, UnicodeError) as e:
             reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
             raise ConfigError(
                 f"cannot read the database password from {path}: {reason}",
                 "correct database.password_file, or run as a user who may read it",
             ) from None
+        if mode & 0o026:
+            warnings.append(
+                f"others may read or write the password file {path} (mode {mode:04o}): chmod 0600 it"
+            )
+        return Secret(text.rstrip("\r\n"))
     return Secret(environment.get("MULTINIC_DATABASE_PASSWORD") or environment.get("DB_PASSWORD") or "")
 
 

@@ -16,9 +16,7 @@ from multinic.errors import ConfigError, NoSuchDatabase, SourceError, SourceReje
 from multinic.source.database import Database, MissingTable
 from multinic.text import printable
 
-_URL = re.compile(
-    r"mysql://(?:(?P<user>[^:@/]*)(?::(?P<password>[^/]*))?@)?(?P<hosts>[^/?@]+)/(?P<name>[^/?]+)(?:\?(?P<query>.*))?"
-)
+_URL = re.compile(r"mysql://(?:(?P<user>[^:@/]*)@)?(?P<hosts>[^/?@]+)/(?P<name>[^/?@]+)(?:\?(?P<query>.*))?")
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>\d{1,5}))?")
 _PARAMETERS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
 
@@ -41,7 +39,6 @@ class Target(NamedTuple):
     """A parsed database.url."""
 
     user: str
-    password: str
     hosts: tuple[tuple[str, int], ...]
     name: str
     parameters: Mapping[str, str]
@@ -77,7 +74,6 @@ def parse_url(url: str) -> Target:
             )
     return Target(
         user=_unquoted(match["user"] or ""),
-        password=_unquoted(match["password"] or ""),
         hosts=tuple((name, port or last) for name, port in hosts),
         name=_unquoted(match["name"]),
         parameters=parameters,
@@ -161,7 +157,7 @@ def _open(target: Target, host: str, port: int, settings: DatabaseSettings, *, d
         port=port,
         user=target.user or "root",
         # As bytes: PyMySQL would encode text as Latin-1, while servers hash what a client in UTF-8 typed.
-        password=(settings.password.reveal() or target.password).encode(),
+        password=settings.password.reveal().encode("utf-8", "surrogateescape"),
         database=target.name if database else None,
         unix_socket=parameters.get("unix_socket"),
         charset="utf8mb4",

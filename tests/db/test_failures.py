@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from multinic import source
+from multinic import config, source
 from multinic.config import Secret
 from multinic.errors import ConfigError, Exit, MultinicError, SourceError, SourceRejected
 from tests.db.conftest import settings
@@ -72,9 +72,11 @@ def test_the_least_privileges_are_enough(node):
 
 
 def test_a_password_may_hold_any_character_and_also_come_in_the_url(mariadb, node, database):
-    url = mariadb.url(user="node", password=SECRET, database=database)
-    with source.connect(changed(node, url=url, password=Secret(""))) as connection:
-        assert connection.where == f"mysql 127.0.0.1:{mariadb.port}/{database}"
+    inside = {"MULTINIC_DATABASE_URL": mariadb.url(user="node", password=SECRET, database=database)}
+    beside = {"MULTINIC_DATABASE_URL": node.url, "MULTINIC_DATABASE_PASSWORD": SECRET}
+    for environment in (inside, beside):
+        with source.connect(config.load(None, {}, environment, "/nonexistent").database) as connection:
+            assert connection.where == f"mysql 127.0.0.1:{mariadb.port}/{database}"
 
 
 def test_a_wrong_password_is_rejected_and_no_other_host_is_tried(mariadb, node, database):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -321,6 +323,75 @@ def test_a_password_file_that_cannot_be_read_is_an_error_and_no_empty_password(t
         error = refused(tmp_path, '[database]\npassword_file = "/file"', DB_PASSWORD=SECRET)
         assert str(tmp_path / "file") in str(error)
         assert "password_file" in error.hint
+
+
+@given(user=st.text(max_size=5), password=st.text(min_size=6), name=st.text(min_size=1, max_size=5))
+def test_a_password_in_the_url_of_the_environment_is_taken_out_of_it(
+    user: str, password: str, name: str
+) -> None:
+    user, name = quote(user, safe=""), quote(name, safe="")
+    url = f"mysql://{user}:{quote(password, safe='')}@db/{name}"
+    found = load(None, {}, {"MULTINIC_DATABASE_URL": url}, "/nonexistent").database
+    assert (found.url, found.password.reveal()) == (f"mysql://{user}@db/{name}", password)
+    beside = load(None, {}, {"MULTINIC_DATABASE_URL": url, "DB_PASSWORD": "other"}, "/nonexistent").database
+    assert (beside.url, beside.password.reveal()) == (found.url, "other")
+
+
+def test_a_password_with_an_at_sign_in_the_url_of_the_environment_is_understood() -> None:
+    found = load(None, {}, {"MULTINIC_DATABASE_URL": "mysql://u:p@ss@db/x"}, "/nonexistent").database
+    assert (found.url, found.password.reveal()) == ("mysql://u@db/x", "p@ss")
+
+
+def test_a_file_that_others_may_read_or_write_is_told_where_that_matters(tmp_path: Path) -> None:
+    password, file = tmp_path / "password", tmp_path / "etc/multinic/multinic.toml"
+    password.write_text(SECRET, encoding="utf-8")
+    text = '[database]\npassword_file = "/password"'
+    settings(tmp_path, text)
+    for mode, path, told in [
+        (0o600, password, False),
+        (0o640, password, False),
+        (0o644, password, True),
+        (0o620, password, True),
+        (0o602, password, True),
+        (0o600, file, False),
+        (0o644, file, False),
+        (0o664, file, True),
+        (0o646, file, True),
+    ]:
+        password.chmod(0o600)
+        file.chmod(0o640)
+        path.chmod(mode)
+        warnings = load(None, {}, {}, str(tmp_path)).warnings
+        assert [str(path) in line and f"{mode:04o}" in line for line in warnings] == [True] * told
+        assert SECRET not in str(warnings)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+@pytest.mark.parametrize("name", ["password", "etc/multinic/multinic.toml"])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], object], name: str
+) -> None:
+    (tmp_path / "etc/multinic").mkdir(parents=True)
+    make(tmp_path / name)
+    with pytest.raises(ConfigError, match=f"{name}: (not a regular file|Is a directory)"):
+        load(None, {}, {"MULTINIC_DATABASE_PASSWORD_FILE": "/password"}, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["password", "etc/multinic/multinic.toml"])
+def test_a_file_that_is_much_too_large_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "etc/multinic").mkdir(parents=True)
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ConfigError, match=f"{name}: larger than"):
+        load(None, {}, {"MULTINIC_DATABASE_PASSWORD_FILE": "/password"}, str(tmp_path))
+
+
+def test_a_password_may_be_reached_by_a_symlink_as_in_a_mounted_secret(tmp_path: Path) -> None:
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data/password").write_text(SECRET, encoding="utf-8")
+    (tmp_path / "password").symlink_to("..data/password")
+    found = settings(tmp_path, '[database]\npassword_file = "/password"')
+    assert found.database.password.reveal() == SECRET
 
 
 @given(st.text(min_size=4))

@@ -32,33 +32,32 @@ def wanted(database: Database) -> Desired:
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        pytest.param("mysql://db/cloud", ("", "", [("db", 3306)], "cloud"), id="the least"),
-        pytest.param("mysql://nic@db:3307/cloud", ("nic", "", [("db", 3307)], "cloud"), id="a port"),
+        pytest.param("mysql://db/cloud", ("", [("db", 3306)], "cloud"), id="the least"),
+        pytest.param("mysql://nic@db:3307/cloud", ("nic", [("db", 3307)], "cloud"), id="a port"),
         pytest.param(
-            "mysql://nic@db1,db2/cloud", ("nic", "", [("db1", 3306), ("db2", 3306)], "cloud"), id="two hosts"
+            "mysql://nic@db1,db2/cloud", ("nic", [("db1", 3306), ("db2", 3306)], "cloud"), id="two hosts"
         ),
         pytest.param(
             "mysql://nic@db1,db2:3310/cloud",
-            ("nic", "", [("db1", 3310), ("db2", 3310)], "cloud"),
+            ("nic", [("db1", 3310), ("db2", 3310)], "cloud"),
             id="a port at the end is for all",
         ),
         pytest.param(
             "mysql://nic@db1:1,db2/cloud",
-            ("nic", "", [("db1", 1), ("db2", 3306)], "cloud"),
+            ("nic", [("db1", 1), ("db2", 3306)], "cloud"),
             id="of one",
         ),
         pytest.param(
             "mysql://nic@[2001:db8::1]:3310,10.0.0.1/cloud",
-            ("nic", "", [("2001:db8::1", 3310), ("10.0.0.1", 3306)], "cloud"),
+            ("nic", [("2001:db8::1", 3310), ("10.0.0.1", 3306)], "cloud"),
             id="addresses",
         ),
-        pytest.param("mysql://n%40c:p%2Fw@db/c%2Fd", ("n@c", "p/w", [("db", 3306)], "c/d"), id="escaped"),
-        pytest.param("mysql://nic:p@ss@db/cloud", ("nic", "p@ss", [("db", 3306)], "cloud"), id="an @ within"),
+        pytest.param("mysql://n%40c@db/c%2Fd", ("n@c", [("db", 3306)], "c/d"), id="escaped"),
     ],
 )
-def test_a_url_says_where_the_database_is(url: str, target: tuple[str, str, list[object], str]) -> None:
-    user, password, hosts, name = target
-    assert parse_url(url) == Target(user, password, tuple(hosts), name, {})  # type: ignore[arg-type]
+def test_a_url_says_where_the_database_is(url: str, target: tuple[str, list[object], str]) -> None:
+    user, hosts, name = target
+    assert parse_url(url) == Target(user, tuple(hosts), name, {})  # type: ignore[arg-type]
 
 
 def test_parameters_of_a_url_are_read() -> None:
@@ -66,12 +65,12 @@ def test_parameters_of_a_url_are_read() -> None:
     assert found.parameters == {"ssl_ca": "/etc/ca.pem", "unix_socket": "/run/my sql.sock"}
 
 
-@given(user=st.text(min_size=1), password=st.text(), name=st.text(min_size=1))
-def test_user_password_and_name_may_hold_any_sign_when_escaped(user: str, password: str, name: str) -> None:
-    parts = [quote(part, safe="", errors="surrogatepass") for part in (user, password, name)]
-    found = parse_url("mysql://{}:{}@db/{}".format(*parts))
-    if all(part.isprintable() for part in (user, password, name)):
-        assert (found.user, found.password, found.name) == (user, password, name)
+@given(user=st.text(min_size=1), name=st.text(min_size=1))
+def test_user_and_name_may_hold_any_sign_when_escaped(user: str, name: str) -> None:
+    parts = [quote(part, safe="", errors="surrogatepass") for part in (user, name)]
+    found = parse_url("mysql://{}@db/{}".format(*parts))
+    if all(part.isprintable() for part in (user, name)):
+        assert (found.user, found.name) == (user, name)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +89,9 @@ def test_user_password_and_name_may_hold_any_sign_when_escaped(user: str, passwo
         f"mysql://nic:{SECRET}@db/cloud?ssl=1",
         f"mysql://nic:x@{SECRET}@d b/cloud",
         f"mysql://nic:x/{SECRET}@db/cloud",
+        f"mysql://nic:x/{SECRET}@db",
+        f"mysql://nic:17/{SECRET}@db",
+        f"mysql://nic:{SECRET}@db/cloud",
         f"mysql:/nic:{SECRET}@db/cloud",
         f"postgres://nic:{SECRET}@db/cloud",
         f"{SECRET}@db/cloud",
