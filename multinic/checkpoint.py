@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from multinic.errors import HostError
 from multinic.host import File, Host
-from multinic.links import Links, put_back
+from multinic.links import Links, kept, put_back
 from multinic.model import Mac, ObservedAddress, ObservedLink, ObservedRoute
 from multinic.paths import CHECKPOINT, LAST_CHECKPOINT
 from multinic.plan import Interface
@@ -110,10 +109,10 @@ def restore(
     faults: list[HostError] = []
     for interface in saved:
         for path, file in interface.files.items():
-            with _kept(faults):
+            with kept(faults):
                 host.restore(path, file)
     faults += _names_back(links, saved, observe())
-    with _kept(faults):
+    with kept(faults):
         reload()
     end = time.monotonic() + _SETTLE
     while True:
@@ -124,21 +123,13 @@ def restore(
             before = _same_link(interface.link, now)
             if interface.link and before and _differs(interface.link, before):
                 different = True
-                with _kept(errors):
+                with kept(errors):
                     put_back(links, interface.link, before, interface.routes)
         if not different or time.monotonic() > end:
             break
         time.sleep(0.05)
     for error in faults + errors:
         raise error
-
-
-@contextmanager
-def _kept(faults: list[HostError]) -> Iterator[None]:
-    try:
-        yield
-    except HostError as e:
-        faults.append(e)
 
 
 def _names_back(
@@ -178,10 +169,7 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
                 "name": saved.name,
                 "files": {path: _file_document(file) for path, file in saved.files.items()},
                 "link": _link_document(saved.link),
-                "routes": [
-                    [str(r.to), str(r.via) if r.via else None, r.link, r.table, r.metric, r.protocol]
-                    for r in saved.routes
-                ],
+                "routes": [_route_document(route) for route in saved.routes],
             }
             for saved in checkpoint.interfaces
         ],
@@ -204,6 +192,11 @@ def _file_document(file: File | None) -> dict[str, Any] | None:
     return {"content": content, "mode": file.mode, "uid": file.uid, "gid": file.gid}
 
 
+def _route_document(route: ObservedRoute) -> list[Any]:
+    via = str(route.via) if route.via else None
+    return [str(route.to), via, route.link, route.table, route.metric, route.protocol, route.raw.hex()]
+
+
 def _link_document(link: ObservedLink | None) -> dict[str, Any] | None:
     if link is None:
         return None
@@ -213,7 +206,7 @@ def _link_document(link: ObservedLink | None) -> dict[str, Any] | None:
         "mac": str(link.mac) if link.mac else None,
         "up": link.up,
         "mtu": link.mtu,
-        "addresses": [[str(found.address), found.kernel] for found in link.addresses],
+        "addresses": [[str(found.address), found.kernel, found.raw.hex()] for found in link.addresses],
     }
 
 
@@ -230,12 +223,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
                 name=item["name"],
                 files={path: _file_from(file) for path, file in item["files"].items()},
                 link=_link_from(item["link"]) if same_boot else None,
-                routes=tuple(
-                    ObservedRoute(
-                        ip_network(to), ip_address(via) if via else None, link, table, metric, protocol
-                    )
-                    for to, via, link, table, metric, protocol in item["routes"]
-                ),
+                routes=tuple(_route_from(*route) for route in item["routes"]),
             )
             for item in document["interfaces"]
         ),
@@ -248,6 +236,13 @@ def _file_from(item: Mapping[str, Any] | None) -> File | None:
     return File(base64.b64decode(item["content"]), item["mode"], item["uid"], item["gid"])
 
 
+def _route_from(
+    to: str, via: str | None, link: int, table: int, metric: int, protocol: int, raw: str
+) -> ObservedRoute:
+    gateway = ip_address(via) if via else None
+    return ObservedRoute(ip_network(to), gateway, link, table, metric, protocol, bytes.fromhex(raw))
+
+
 def _link_from(item: Mapping[str, Any] | None) -> ObservedLink | None:
     if item is None:
         return None
@@ -258,6 +253,7 @@ def _link_from(item: Mapping[str, Any] | None) -> ObservedLink | None:
         up=item["up"],
         mtu=item["mtu"],
         addresses=tuple(
-            ObservedAddress(ip_interface(address), kernel=kernel) for address, kernel in item["addresses"]
+            ObservedAddress(ip_interface(address), kernel=kernel, raw=bytes.fromhex(raw))
+            for address, kernel, raw in item["addresses"]
         ),
     )

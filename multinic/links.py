@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_interface
@@ -10,7 +13,8 @@ from typing import Any
 
 from multinic.errors import HostError
 from multinic.host import Host
-from multinic.model import IPInterface, ObservedLink, ObservedRoute, ObservedRule
+from multinic.model import IPInterface, ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
+from multinic.netlink import route_to_add
 from multinic.plan import Interface
 from multinic.witness import Loss
 
@@ -27,6 +31,19 @@ class Faults(dict[str, HostError]):
             self.setdefault(interface.key, e)
 
 
+@contextmanager
+def kept(faults: list[HostError]) -> Iterator[None]:
+    """Keep an error of the block for later, and go on."""
+    try:
+        yield
+    except HostError as e:
+        faults.append(e)
+
+
+_HEADER = struct.Struct("=IHHII")  # of linux/netlink.h
+_ACKNOWLEDGED = struct.Struct("=i")
+_NEW_ADDRESS, _NEW_ROUTE, _NEW_RULE = 20, 24, 32
+_ADD = 0x605  # NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL | NLM_F_CREATE
 _SCRATCH_NAME = "mnic-tmp"  # + the link's index: at most 15 characters, and no slot's name
 
 
@@ -122,6 +139,12 @@ class Links:
             fine=(errno.EEXIST,),
         )
 
+    def restore_address(self, name: str, found: ObservedAddress) -> None:
+        """Add an address exactly as it was observed; one that is there already is fine."""
+        self._do(
+            f"add {found.address} to {name}", lambda: self._add(_NEW_ADDRESS, found.raw), fine=(errno.EEXIST,)
+        )
+
     def remove_address(self, index: int, name: str, address: IPInterface) -> None:
         """Remove an address; an absent one is fine."""
         self._do(
@@ -133,43 +156,29 @@ class Links:
         )
 
     def add_rule(self, rule: ObservedRule) -> None:
-        """Add a policy-routing rule as it was observed; one that is there already is fine."""
-        arguments: dict[str, Any] = {
-            "table": rule.rule.table,
-            "priority": rule.rule.priority,
-            "protocol": rule.protocol,
-            "family": rule.family,
-        }
-        if rule.rule.source is not None:
-            arguments["src"] = str(rule.rule.source.network_address)
-            arguments["src_len"] = rule.rule.source.prefixlen
-        if rule.rule.destination is not None:
-            arguments["dst"] = str(rule.rule.destination.network_address)
-            arguments["dst_len"] = rule.rule.destination.prefixlen
-        self._do(
-            f"add the rule {rule.rule.priority} for table {rule.rule.table}",
-            lambda: self._ip.rule("add", **arguments),
-            fine=(errno.EEXIST,),
-        )
+        """Add a policy-routing rule exactly as it was observed; one that is there already is fine."""
+        what = f"add the rule {rule.rule.priority} for table {rule.rule.table}"
+        self._do(what, lambda: self._add(_NEW_RULE, rule.raw), fine=(errno.EEXIST,))
 
     def add_route(self, name: str, route: ObservedRoute) -> None:
-        """Add a route as it was observed; one that is there already is fine."""
-        arguments: dict[str, Any] = {
-            "dst": str(route.to),
-            "oif": route.link,
-            "table": route.table,
-            "proto": route.protocol,
-            "family": 2 if route.to.version == 4 else 10,
-        }
-        if route.via is not None:
-            arguments["gateway"] = str(route.via)
-        if route.metric:
-            arguments["priority"] = route.metric
-        self._do(
-            f"add the route {route.to} on {name}",
-            lambda: self._ip.route("add", **arguments),
-            fine=(errno.EEXIST,),
-        )
+        """Add a route exactly as it was observed; one that is there already is fine."""
+        what = f"add the route {route.to} on {name}"
+        try:
+            self._do(what, lambda: self._add(_NEW_ROUTE, route_to_add(route.raw)), fine=(errno.EEXIST,))
+        except HostError:  # its next hop object may be gone for good
+            by_hops = route_to_add(route.raw, by_object=False)
+            if by_hops == route_to_add(route.raw):
+                raise
+            self._do(what, lambda: self._add(_NEW_ROUTE, by_hops), fine=(errno.EEXIST,))
+
+    def _add(self, kind: int, payload: bytes) -> None:
+        """Send the kernel a request in its own words, and raise what it objects."""
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+            kernel.settimeout(5)
+            kernel.send(_HEADER.pack(_HEADER.size + len(payload), kind, _ADD, 1, 0) + payload)
+            code = -_ACKNOWLEDGED.unpack_from(kernel.recv(1 << 16), _HEADER.size)[0]
+        if code:
+            raise self._error(code, os.strerror(code))
 
     def _set(self, what: str, index: int, **arguments: Any) -> None:
         self._do(what, lambda: self._ip.link("set", index=index, **arguments))
@@ -181,18 +190,12 @@ class Links:
             except self._error as e:
                 if e.code in fine:
                     return
-                raise HostError(f"cannot {what}: {_words(e.code)}", _HINTS.get(e.code, "")) from e
+                raise HostError(f"cannot {what}: {os.strerror(e.code)}", _HINTS.get(e.code, "")) from e
             except OSError as e:
                 raise HostError(f"cannot {what}: {e.strerror or e}") from e
 
 
 _HINTS = {errno.EPERM: "run as root", errno.ENODEV: "the link was unplugged meanwhile"}
-
-
-def _words(code: int) -> str:
-    import os
-
-    return os.strerror(code)
 
 
 def rename_pending(links: Links, interfaces: Iterable[Interface], faults: Faults) -> None:
@@ -249,23 +252,39 @@ def restore_mtu(links: Links, interface: Interface) -> None:
 
 
 def give_back(links: Links, losses: Iterable[Loss]) -> None:
-    """Give links that were no target of a change what they lost by it. Raises HostError."""
-    for loss in losses:
-        if loss.rule is not None:
-            links.add_rule(loss.rule)
-        link = loss.link
-        if link is None:
-            continue
-        if loss.name:
-            links.rename(link.index, link.name, loss.name)
-        if loss.up:
-            links.up(link.index, link.name)
-        if loss.mtu:
-            links.mtu(link.index, link.name, loss.mtu)
-        if loss.address is not None:
-            links.add_address(link.index, link.name, loss.address)
-        if loss.route is not None:
-            links.add_route(link.name, loss.route)
+    """Give links that were no target of a change what they lost by it.
+
+    What cannot be given back does not keep the rest. Raises the first HostError at the end.
+    """
+    faults: list[HostError] = []
+    # Links and addresses first, then routes to what is near, by which gateways are reached.
+    for loss in sorted(losses, key=lambda loss: (loss.route is not None, *_nearness(loss.route))):
+        with kept(faults):
+            _give_back(links, loss)
+    for fault in faults:
+        raise fault
+
+
+def _nearness(route: ObservedRoute | None) -> tuple[bool, int]:
+    return route is not None and route.via is not None, -route.to.prefixlen if route else 0
+
+
+def _give_back(links: Links, loss: Loss) -> None:
+    if loss.rule is not None:
+        links.add_rule(loss.rule)
+    link = loss.link
+    if link is None:
+        return
+    if loss.name:
+        links.rename(link.index, link.name, loss.name)
+    if loss.up:
+        links.up(link.index, link.name)
+    if loss.mtu:
+        links.mtu(link.index, link.name, loss.mtu)
+    if loss.address is not None:
+        links.restore_address(link.name, loss.address)
+    if loss.route is not None:
+        links.add_route(link.name, loss.route)
 
 
 def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iterable[ObservedRoute]) -> None:
@@ -285,6 +304,6 @@ def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iter
     present = {found.address for found in now.addresses}
     for found in before.addresses:
         if not found.kernel and (found.address not in present or not now.up):
-            links.add_address(index, name, found.address)
-    for route in routes:
+            links.restore_address(name, found)
+    for route in sorted(routes, key=_nearness):
         links.add_route(name, route)

@@ -142,6 +142,8 @@ class ObservedAddress:
     tentative: bool = False
     dadfailed: bool = False
     kernel: bool = False
+    raw: bytes = field(default=b"", compare=False, repr=False)
+    """All of it in the kernel's own words, to be put back with label, scope, flags and lifetime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class ObservedRoute:
     table: int = MAIN_TABLE
     metric: int = 0
     protocol: int = 0
+    raw: bytes = field(default=b"", compare=False, repr=False)
+    """The whole route in the kernel's own words, to be put back with everything that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,8 @@ class ObservedRule:
     rule: Rule
     family: int
     protocol: int = 0
+    raw: bytes = field(default=b"", repr=False)
+    """The whole rule in the kernel's own words: rules that differ in a mark only are not the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,12 @@ _SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK: the kernel filters fo
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
 _TIMEOUT = 5.0  # seconds; the kernel answers in microseconds, so this means it will not
 
+_ON_LINK = 4  # RTNH_F_ONLINK
+_INVERT = 2  # FIB_RULE_INVERT
+_CACHE_INFO = 12  # RTA_CACHEINFO
+_NEXTHOP_OBJECT = 30  # RTA_NH_ID; a route that has it is dumped with what the object says, too:
+_BY_HOPS = (4, 5, 9, 18, 21, 22)  # RTA_OIF, GATEWAY, MULTIPATH, VIA, ENCAP_TYPE, ENCAP
+
 Attributes = dict[int, bytes]
 Item = dict[str, Any]
 
@@ -199,6 +205,7 @@ def _address(payload: bytes) -> Item:
         "tentative": bool(flags & 0x40),
         "dadfailed": bool(flags & 0x08),
         "kernel": protocol in (1, 2, 3),
+        "raw": payload,
     }
 
 
@@ -225,7 +232,36 @@ def _route(payload: bytes) -> Iterator[Item]:
             "table": _number(found, 15) or short_table,
             "metric": _number(found, 6),
             "protocol": protocol,
+            "raw": payload,
         }
+
+
+def route_to_add(payload: bytes, *, by_object: bool = True) -> bytes:
+    """Return the request that adds a route again, of the payload that it had in a dump.
+
+    What only the kernel says is left out: whether a next hop is usable now, and when the route was
+    used. `by_object`: through the next hop object that it went through, not through what that said.
+    """
+    family, *rest, flags = _ROUTE.unpack_from(payload)
+    found = dict(_attributes(payload, _ROUTE.size))
+    left_out = {_CACHE_INFO, *(_BY_HOPS if by_object and _NEXTHOP_OBJECT in found else (_NEXTHOP_OBJECT,))}
+    if 9 in found:
+        found[9] = _hops_to_add(found[9])
+    kept = (_attribute(kind, value) for kind, value in found.items() if kind not in left_out)
+    return _ROUTE.pack(family, *rest, flags & _ON_LINK) + b"".join(kept)
+
+
+def _hops_to_add(raw: bytes) -> bytes:
+    hops, offset = b"", 0
+    while offset + _NEXTHOP.size <= len(raw):
+        size, flags, weight, link = _NEXTHOP.unpack_from(raw, offset)
+        size = max(size, _NEXTHOP.size)
+        hop = (
+            _NEXTHOP.pack(size, flags & _ON_LINK, weight, link) + raw[offset + _NEXTHOP.size : offset + size]
+        )
+        hops += hop + bytes(-size % 4)
+        offset += (size + 3) & ~3
+    return hops
 
 
 def _any(family: int) -> bytes:
@@ -241,7 +277,8 @@ def _gateway(attributes: Attributes) -> bytes | None:
 
 
 def _rule(payload: bytes) -> Item | None:
-    family, to_prefix, from_prefix, _, short_table, _, _, action, _ = _ROUTE.unpack_from(payload)
+    *head, flags = _ROUTE.unpack_from(payload)
+    family, to_prefix, from_prefix, _, short_table, _, _, action = head
     if family not in (socket.AF_INET, socket.AF_INET6) or action != 1:  # only FR_ACT_TO_TBL
         return None
     found = dict(_attributes(payload, _ROUTE.size))
@@ -252,4 +289,6 @@ def _rule(payload: bytes) -> Item | None:
         "table": _number(found, 15) or short_table,
         "priority": _number(found, 6),
         "protocol": found.get(21, b"\0")[0],
+        # Without the kernel's word on whether the links that it names are there.
+        "raw": _ROUTE.pack(*head, flags & _INVERT) + payload[_ROUTE.size :],
     }

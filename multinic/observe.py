@@ -96,6 +96,7 @@ def _address(item: dict[str, Any]) -> ObservedAddress:
         tentative=item["tentative"],
         dadfailed=item["dadfailed"],
         kernel=item["kernel"],
+        raw=item["raw"],
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from multinic.model import IPInterface, ObservedLink, ObservedRoute, ObservedRule
+from multinic.model import ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
 
 _BY_THE_KERNEL = (2, 9)  # RTPROT_KERNEL, RTPROT_RA: these routes follow from addresses and routers
 
@@ -34,7 +34,7 @@ class Loss:
     name: str = ""
     up: bool | None = None
     mtu: int = 0
-    address: IPInterface | None = None
+    address: ObservedAddress | None = None
     route: ObservedRoute | None = None
     rule: ObservedRule | None = None
 
@@ -79,4 +79,4 @@ def _of_link(link: ObservedLink, now: ObservedLink) -> Iterator[Loss]:
     present = {found.address for found in now.addresses}
     for found in link.addresses:
         if not found.kernel and found.address not in present:
-            yield Loss(link, f"the address {found.address}", address=found.address)
+            yield Loss(link, f"the address {found.address}", address=found)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.kernel.node import ROOT
+from tests.kernel.node import ROOT, until
 
 MAC = "fa:16:3e:00:00:01"
 
@@ -19,6 +19,9 @@ with Reader() as kernel:
     links = kernel.links()
     routes = {str(table): kernel.routes(table) for table in map(int, sys.argv[1:])}
     rules = kernel.rules()
+addresses = [address for link in links for address in link["addresses"]]
+for item in (*rules, *addresses, *(route for found in routes.values() for route in found)):
+    assert item.pop("raw")
 print(json.dumps([links, routes, rules], default=lambda raw: raw.hex()))
 """
 
@@ -178,6 +181,18 @@ def crowded(namespace):
     namespace.run("sysctl", "-qw", "net.ipv6.conf.waits.dad_transmits=60")
     for command in CROWD:
         namespace.run("ip", *command.split())
+    # The kernel gives a bridge its own address when its port has told that there is a carrier.
+    until(lambda: namespace.links()["br0"]["addr_info"])
+    until(
+        lambda: (
+            not any(
+                info.get("tentative")
+                for name, link in namespace.links().items()
+                for info in link["addr_info"]
+                if name != "waits"
+            )
+        )
+    )
     return namespace
 
 

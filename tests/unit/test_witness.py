@@ -104,7 +104,7 @@ def test_a_loss_says_what_gives_it_back() -> None:
     assert [loss.name for loss in found if loss.name] == ["ens3"]
     assert [loss.up for loss in found if loss.up] == [True]
     assert [loss.mtu for loss in found if loss.mtu] == [1500]
-    assert [loss.address for loss in found if loss.address] == [ip_interface("192.0.2.2/24")]
+    assert [loss.address for loss in found if loss.address] == list(OWN.addresses)
     assert [loss.route for loss in found if loss.route] == [DEFAULT]
     assert [loss.rule for loss in found if loss.rule] == [RULE]
     assert {loss.link for loss in found} == {OWN, None}
