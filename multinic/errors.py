@@ -45,6 +45,10 @@ class SourceError(MultinicError):
     exit = Exit.RETRY
 
 
+class SourceBusy(SourceError):
+    """The database answered and cannot serve us now (too many connections, read-only); try again later."""
+
+
 class SourceRejected(SourceError):
     """The database answered and said no (password, privileges, schema); an operator must act."""
 
@@ -69,6 +73,10 @@ class Locked(MultinicError):
 
 class HostError(MultinicError):
     """The host refused a change or a command of it failed."""
+
+
+class TooLarge(HostError):
+    """A file is larger than any of ours: somebody else's, or damaged."""
 
 
 class CommandFailed(HostError):

@@ -27,7 +27,7 @@ def plan(settings: Settings, host: Host, *, allow_mass_delete: bool = False) -> 
     """Return what would change; nothing is changed. Raises SourceError, ConfigError and HostError."""
     from multinic.view import look
 
-    with source.deadline(settings.database), source.connect(settings.database) as database:
+    with source.connect(settings.database) as database:
         return look(settings, host, database, allow_mass_delete=allow_mass_delete)
 
 
@@ -68,9 +68,7 @@ def _with_database(
     allow_mass_delete: bool,
 ) -> Exit:
     known = converged.load(host)
-    with source.deadline(settings.database):
-        database = source.connect(settings.database)
-    with database:
+    with source.connect(settings.database) as database:
         database.subnets = known is None or not known.without_subnets
         with source.deadline(settings.database):
             answer = database.ask(node_name(settings))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from multinic import __version__, backend, record
+from multinic import __version__, backend, record, source
 from multinic.backend import Backend
 from multinic.config import Settings, node_name
 from multinic.diff import Policy, diff
@@ -101,7 +101,8 @@ def look(
     stored = memory = record.load(host)
     if answer is None:
         database.subnets = subnets_expected(memory)
-        answer = database.ask(node_name(settings))
+        with source.deadline(settings.database):
+            answer = database.ask(node_name(settings))
     if database.subnets:
         memory = replace(memory, without_subnets=0.0)
     elif subnets_expected(memory):

@@ -15,8 +15,14 @@ from multinic.errors import SourceRejected
 _SELECT = """\
 SELECT i.*, NULL AS _subnet{subnet_columns} FROM multi_interface i{join}
 WHERE i.attached_node_name LIKE {p} ESCAPE '!' OR i.attached_node_name LIKE {p} ESCAPE '!'
-OR i.attached_node_name LIKE {p} ESCAPE '!' ORDER BY i.id"""
+OR i.attached_node_name LIKE {p} ESCAPE '!' ORDER BY i.id LIMIT {limit}"""
 _JOIN = " LEFT JOIN multi_subnet s ON s.subnet_id = i.subnet_id"
+
+# What is deleted may stay in the table, marked as such. An answer that was cut is not looked at: a row that
+# is not in it would look like one that was removed.
+ROWS_MAX = 10_000
+ANSWER_MAX = 16 * 1024 * 1024
+"""Bytes of an answer: 1,000 rows of the longest addresses are a third of it."""
 
 
 class MissingTable(Exception):
@@ -89,8 +95,10 @@ class Database:
             p=self.placeholder,
             subnet_columns=", s.*" if self.subnets else "",
             join=_JOIN if self.subnets else "",
+            limit=ROWS_MAX + 1,
         )
-        found, rows, _ = self.execute(statement, names)
+        found, answer, _ = self.execute(statement, names)
+        rows = tuple(tuple(row) for row in answer)
         columns = tuple(name.lower() for name in found)
         self.columns = frozenset(columns[: columns.index("_subnet")])
         if missing := {"id", "port_id", "macaddress", "netplan_success"} - self.columns:
@@ -98,7 +106,12 @@ class Database:
                 f"{self.where}: table multi_interface has no column {', '.join(sorted(missing))}",
                 "this is not the table of the MultiNIC controller; correct the database name in database.url",
             )
-        return Answer(columns, tuple(tuple(row) for row in rows))
+        if len(rows) > ROWS_MAX:
+            raise SourceRejected(
+                f"{self.where}: more than {ROWS_MAX} rows are of a node of this name",
+                "remove those that were deleted long ago, and look at what writes so many",
+            )
+        return Answer(columns, rows)
 
     def report_success(self, success: Mapping[int, bool]) -> None:
         """Write `netplan_success` (and `modified_at` where it exists) of rows, by row id.
@@ -127,3 +140,11 @@ def node_patterns(node: str) -> tuple[str, str, str]:
         for name in (node, node.partition(".")[0])
     )
     return full, short, f"{short}.%"
+
+
+def too_much(where: str) -> SourceRejected:
+    """Return the error for an answer that is longer than we read."""
+    return SourceRejected(
+        f"{where}: the answer is longer than {ANSWER_MAX >> 20} MiB",
+        "look for a column with a very long text, and at what wrote it",
+    )

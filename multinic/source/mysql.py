@@ -12,8 +12,9 @@ import pymysql
 from pymysql.constants import CR, ER
 
 from multinic.config import DatabaseSettings
-from multinic.errors import ConfigError, NoSuchDatabase, SourceError, SourceRejected
-from multinic.source.database import Database, MissingTable
+from multinic.errors import ConfigError, NoSuchDatabase, SourceBusy, SourceError, SourceRejected
+from multinic.source.database import ANSWER_MAX, Database, MissingTable, too_much
+from multinic.source.limit import deadline
 from multinic.text import printable
 
 _URL = re.compile(r"mysql://(?:(?P<user>[^:@/]*)@)?(?P<hosts>[^/?@]+)/(?P<name>[^/?@]+)(?:\?(?P<query>.*))?")
@@ -44,11 +45,34 @@ class Target(NamedTuple):
     parameters: Mapping[str, str]
 
 
+class _TooMuch(pymysql.Error):
+    """The answer is longer than ANSWER_MAX."""
+
+
 class _Connection(pymysql.connections.Connection):  # type: ignore[type-arg,unused-ignore]
-    """A connection that sends nothing of its own: the handshake already asks for utf8mb4."""
+    """A connection that sends nothing of its own, and reads no more than it can hold."""
+
+    left = ANSWER_MAX
+    """How many bytes may still come in answer to the statement."""
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
-        """Do not send SET NAMES: one statement a pass, on thousands of hosts, is the budget."""
+        """Do not send SET NAMES, which the handshake asks for: one statement a pass is the budget."""
+
+    def _read_bytes(self, num_bytes: int) -> bytes:
+        self.left -= num_bytes
+        if self.left < 0:
+            self._force_close()  # type: ignore[attr-defined,unused-ignore]
+            raise _TooMuch
+        return bytes(super()._read_bytes(num_bytes))  # type: ignore[misc,unused-ignore]
+
+    def _process_auth(self, plugin_name: bytes, *rest: Any) -> Any:
+        """Send no password that a listener could read, whoever asks for it in this way."""
+        secure: bool = self._secure  # type: ignore[attr-defined,unused-ignore]
+        if plugin_name in (b"mysql_clear_password", b"dialog") and not secure:
+            raise pymysql.err.OperationalError(
+                CR.CR_AUTH_PLUGIN_CANNOT_LOAD, "it asks for the password in clear, and there is no TLS"
+            )
+        return super()._process_auth(plugin_name, *rest)  # type: ignore[misc,unused-ignore]
 
 
 def parse_url(url: str) -> Target:
@@ -97,19 +121,24 @@ def _unquoted(text: str) -> str:
 
 
 def connect(settings: DatabaseSettings, *, database: bool = True) -> Database:
-    """Connect to the first host that answers.
+    """Connect to the first host that answers; each gets the same time.
 
     `database` False: to the server only, for `db init`. Raises ConfigError, SourceError, and
     SourceRejected when a host says no.
     """
     target = parse_url(settings.url)
     problems: list[str] = []
+    busy = False
     for host, port in target.hosts:
         where = f"mysql {host}:{port}/{target.name}"
         if "unix_socket" in target.parameters:
             where = f"mysql {target.parameters['unix_socket']} {target.name}"
         try:
-            connection = _open(target, host, port, settings, database=database)
+            with deadline(settings):
+                connection = _open(target, host, port, settings, database=database)
+        except SourceError as e:
+            problems.append(f"{where}: {e}")
+            continue
         except OSError as e:  # before the connection; those of the connection itself are PyMySQL's
             files = " ".join(f"{k}={v}" for k, v in target.parameters.items() if k.startswith("ssl_"))
             if not files:
@@ -123,9 +152,10 @@ def connect(settings: DatabaseSettings, *, database: bool = True) -> Database:
             if isinstance(translated, SourceRejected):
                 raise translated from None
             problems.append(str(translated))
+            busy = busy or isinstance(translated, SourceBusy)
             continue
         return _database(connection, where)
-    raise SourceError(
+    raise (SourceBusy if busy else SourceError)(
         "; ".join(problems),
         "check that the database runs and that this host may reach it; nothing was changed",
     )
@@ -171,6 +201,7 @@ def _open(target: Target, host: str, port: int, settings: DatabaseSettings, *, d
 
 def _database(connection: _Connection, where: str) -> Database:
     def execute(statement: str, parameters: Sequence[Any]) -> tuple[list[str], Iterable[Sequence[Any]], int]:
+        connection.left = ANSWER_MAX
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statement, tuple(parameters) or None)
@@ -224,6 +255,8 @@ def _translated(error: Exception, where: str) -> Exception:
     message = printable(str(error.args[1] if len(error.args) > 1 else error))
     if not isinstance(error, pymysql.Error | OSError | RuntimeError):
         message = f"what answers there does not speak MySQL ({type(error).__name__}: {message})"
+    if isinstance(error, _TooMuch):
+        return too_much(where)
     if code == ER.NO_SUCH_TABLE:
         return MissingTable(message)
     if code == ER.BAD_DB_ERROR:
@@ -234,4 +267,6 @@ def _translated(error: Exception, where: str) -> Exception:
         return SourceRejected(f"{where}: {message}", _REJECTED[code])
     if code in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST):
         return SourceError(f"{where}: the connection was lost or did not answer in time ({message})")
+    if 1000 <= code < 2000 or code >= 3000:  # a number of the server's, not of the client's
+        return SourceBusy(f"{where}: {message}")
     return SourceError(f"{where}: {message}")

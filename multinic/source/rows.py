@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from multinic.errors import ConfigError
+from multinic.errors import ConfigError, SourceRejected
 from multinic.model import (
     MTU_MAX,
     MTU_MIN,
@@ -29,6 +28,8 @@ Row = Mapping[str, Any]
 # What the controller writes into `status` of a row that is on its way out; every other word is desired.
 NOT_DESIRED = frozenset({"deleted", "deleting", "inactive"})
 ADDRESSES_MAX = 64  # per interface; far above any port of Neutron, far below what netlink minds
+TEXT_MAX = 4096  # characters of a column: 64 addresses of IPv6 fit
+ROWS_MAX = 1000  # that are desired of one node; as many as max_interfaces can be
 
 _PORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
@@ -45,7 +46,7 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
     """Return the desired state of `node` from what the database answered.
 
     `database` is the address that answered, "" for none. Raises ConfigError when two nodes of
-    the table could be meant.
+    the table could be meant, SourceRejected when there are absurdly many rows.
     """
     marker = answer.columns.index("_subnet")
     of_row, of_subnet = answer.columns[:marker], answer.columns[marker + 1 :]
@@ -60,6 +61,11 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
         if name and _text(row.get("attached_node_name")).casefold() == name.casefold()
     ]
     mine = [(row, subnet) for row, subnet in read if _is_desired(row, ignore_deleted_at=ignore_deleted_at)]
+    if len(mine) > ROWS_MAX:
+        raise SourceRejected(
+            f"the database has {len(mine)} rows for node {shown(name)}; more than {ROWS_MAX} cannot be meant",
+            "look at what writes them",
+        )
     checked = _without_duplicates([parse(row, subnet) for row, subnet in mine])
     return Desired(
         node=name or node,
@@ -141,6 +147,14 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _word(column: str, value: Any) -> str:
+    """Return what a column holds as text, without the blanks around it; nothing looks into an endless one."""
+    text = _text(value)
+    if len(text) > TEXT_MAX:
+        raise _Bad(column, value, f"is longer than {TEXT_MAX} characters")
+    return text.strip()
+
+
 def _flag(value: Any) -> bool | None:
     if value is None or isinstance(value, int | float):
         return None if value is None else bool(value)
@@ -154,7 +168,7 @@ def _row_id(value: Any) -> int:
 
 
 def _port_id(value: Any) -> str:
-    text = _text(value).strip()
+    text = _word("port_id", value)
     if not _PORT_ID.fullmatch(text):
         raise _Bad("port_id", value, "is not an identifier of 1 to 64 letters, digits and ._:-")
     return text
@@ -162,16 +176,18 @@ def _port_id(value: Any) -> str:
 
 def _mac(value: Any) -> Mac:
     try:
-        return Mac(_text(value).strip())
+        return Mac(_word("macaddress", value))
+    except _Bad:
+        raise
     except ValueError as e:
         raise _Bad("macaddress", value, f"is {e}") from None
 
 
 def _mtu(value: Any) -> int | None:
-    text = _text(value).strip()
+    text = _word("mtu", value)
     if not text:
         return None
-    if not re.fullmatch(r"\d{1,9}(\.0+)?", text):
+    if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):
         raise _Bad("mtu", value, "is not a whole number")
     mtu = int(text.partition(".")[0])
     if not MTU_MIN <= mtu <= MTU_MAX:
@@ -180,7 +196,7 @@ def _mtu(value: Any) -> int | None:
 
 
 def _addresses(value: Any, cidr: Any) -> tuple[IPInterface, ...]:
-    words = re.split(r"[\s,;]+", _text(value).strip())
+    words = re.split(r"[\s,;]+", _word("address", value))
     words = [word for word in words if word]
     if not words:
         return ()
@@ -196,7 +212,7 @@ def _addresses(value: Any, cidr: Any) -> tuple[IPInterface, ...]:
 
 
 def _cidr(value: Any) -> IPNetwork | None:
-    text = _text(value).strip()
+    text = _word("multi_subnet.cidr", value)
     if not text:
         return None
     try:
@@ -256,27 +272,24 @@ def _without_duplicates(parsed: Sequence[DesiredLink | InvalidRow]) -> list[Desi
 
     Which of them is right cannot be known here, so none is carried out, and what is configured stays.
     """
-    macs = Counter(row.mac for row in parsed if row.mac is not None)
-    addresses = Counter(
-        address.ip for row in parsed if isinstance(row, DesiredLink) for address in row.addresses
-    )
+    by_mac: dict[Mac, list[DesiredLink | InvalidRow]] = {}
+    by_address: dict[IPAddress, list[DesiredLink | InvalidRow]] = {}
+    for row in parsed:
+        if row.mac is not None:
+            by_mac.setdefault(row.mac, []).append(row)
+        for address in row.addresses if isinstance(row, DesiredLink) else ():
+            by_address.setdefault(address.ip, []).append(row)
     checked: list[DesiredLink | InvalidRow] = []
     for row in parsed:
-        if row.mac is not None and macs[row.mac] > 1:
-            others = _others(row, [other for other in parsed if other.mac == row.mac])
-            checked.append(_duplicate(row, "duplicate-mac", "macaddress", str(row.mac), others))
+        if row.mac is not None and len(same := by_mac[row.mac]) > 1:
+            checked.append(_duplicate(row, "duplicate-mac", "macaddress", str(row.mac), _others(row, same)))
             continue
-        if isinstance(row, DesiredLink):
-            twice = [address.ip for address in row.addresses if addresses[address.ip] > 1]
-            if twice:
-                sharing = [
-                    other
-                    for other in parsed
-                    if isinstance(other, DesiredLink) and twice[0] in {a.ip for a in other.addresses}
-                ]
-                others = _others(row, sharing)
-                checked.append(_duplicate(row, "duplicate-address", "address", str(twice[0]), others))
-                continue
+        addresses = row.addresses if isinstance(row, DesiredLink) else ()
+        twice = next((address.ip for address in addresses if len(by_address[address.ip]) > 1), None)
+        if twice is not None:
+            others = _others(row, by_address[twice])
+            checked.append(_duplicate(row, "duplicate-address", "address", str(twice), others))
+            continue
         checked.append(row)
     return checked
 
@@ -285,7 +298,8 @@ def _others(row: DesiredLink | InvalidRow, sharing: Sequence[DesiredLink | Inval
     ids = [str(other.row_id) for other in sharing if other is not row]
     if not ids:
         return "in this row twice"
-    return f"also in row {ids[0]}" if len(ids) == 1 else f"also in rows {', '.join(ids)}"
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return f"also in row{'s' if len(ids) > 1 else ''} {', '.join(ids[:5])}{more}"
 
 
 def _duplicate(

@@ -10,7 +10,7 @@ from typing import Any
 
 from multinic.config import DatabaseSettings
 from multinic.errors import ConfigError, SourceError, SourceRejected
-from multinic.source.database import Database, MissingTable
+from multinic.source.database import ANSWER_MAX, Database, MissingTable, too_much
 
 
 def path_of(url: str) -> str:
@@ -43,7 +43,7 @@ def connect(settings: DatabaseSettings, *, create: bool = False) -> Database:
     def execute(statement: str, parameters: Sequence[Any]) -> tuple[list[str], Iterable[Sequence[Any]], int]:
         try:
             cursor = connection.execute(statement, tuple(parameters))
-            return [item[0] for item in cursor.description or ()], cursor.fetchall(), cursor.rowcount
+            return [item[0] for item in cursor.description or ()], _all(cursor, where), cursor.rowcount
         except sqlite3.Error as e:
             raise _translated(e, where) from None
 
@@ -65,6 +65,17 @@ def connect(settings: DatabaseSettings, *, create: bool = False) -> Database:
         product="sqlite",
         where=where,
     )
+
+
+def _all(cursor: sqlite3.Cursor, where: str) -> list[Sequence[Any]]:
+    rows: list[Sequence[Any]] = []
+    size = 0
+    for row in cursor:
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if size > ANSWER_MAX:
+            raise too_much(where)
+        rows.append(row)
+    return rows
 
 
 def _text(raw: bytes) -> str:
