@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from multinic.model import IPAddress, ObservedRoute
+from multinic.model import MAIN_TABLE, IPAddress, ObservedRoute
 
 _ECHO_WAIT = 0.4  # seconds for one answer: a gateway is one hop away
 _ECHO_TRIES = 2
@@ -26,17 +26,32 @@ _ICMP = {
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """A default gateway, and the number of the link that it is behind."""
+
+    address: IPAddress
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reached:
     """Who answered before a change."""
 
-    gateways: tuple[IPAddress, ...]
+    gateways: tuple[Gateway, ...]
     database: Callable[[], bool] | None
     """Whether the database can be connected to; None where it is a file or a local socket."""
 
 
 def before(routes: Iterable[ObservedRoute], database: Callable[[], bool] | None) -> Reached:
-    """Ask everybody; the database has just been read, so it need not be asked."""
-    gateways = {r.via for r in routes if r.via is not None and r.to.prefixlen == 0}
+    """Ask everybody; the database has just been read, so it need not be asked.
+
+    The gateways of other tables are not the host's: they serve a link that may be removed.
+    """
+    gateways = {
+        Gateway(r.via, r.link)
+        for r in routes
+        if r.via is not None and r.to.prefixlen == 0 and r.table == MAIN_TABLE
+    }
     answering = (gateway for gateway in sorted(gateways, key=str) if answers(gateway))
     return Reached(tuple(answering), database)
 
@@ -45,7 +60,7 @@ def lost(reached: Reached) -> str:
     """Return who does not answer any more, after asking for a while; "" when all do."""
     end = time.monotonic() + _AFTER
     while True:
-        missing = [f"the default gateway {gateway}" for gateway in reached.gateways if not answers(gateway)]
+        missing = [f"the default gateway {g.address}" for g in reached.gateways if not answers(g)]
         if reached.database is not None and not reached.database():
             missing.append("the database")
         if not missing or time.monotonic() >= end:
@@ -53,14 +68,16 @@ def lost(reached: Reached) -> str:
         time.sleep(0.1)
 
 
-def answers(address: IPAddress) -> bool:
-    """Return whether an address answers an ICMP echo request; False also where we may not ask."""
+def answers(gateway: Gateway) -> bool:
+    """Return whether a gateway answers an ICMP echo request; False also where we may not ask."""
+    address = gateway.address
+    scope = (0, gateway.link) if address.version == 6 and address.is_link_local else ()
     family, protocol, request, reply = _ICMP[address.version]
     identifier = os.getpid() & 0xFFFF
     try:
         with socket.socket(family, socket.SOCK_RAW, protocol) as raw:
             for sequence in range(_ECHO_TRIES):
-                raw.sendto(_echo(request, identifier, sequence), (str(address), 0))
+                raw.sendto(_echo(request, identifier, sequence), (str(address), 0, *scope))
                 if _reply(raw, address, reply, identifier):
                     return True
     except OSError:
