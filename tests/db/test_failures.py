@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -43,6 +44,20 @@ def node(mariadb, database):
     connection.close()
     mariadb.create_user("node", SECRET, least_privileges(database))
     return settings(mariadb.url(user="node", database=database), SECRET, connect_timeout=1, read_timeout=1)
+
+
+@pytest.fixture(autouse=True)
+def bounded():
+    """End a test that waits for ever: here that is the very fault that is looked for."""
+
+    def give_up(*_):
+        pytest.fail("this waits for ever")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def fails(made, expected=SourceError):
