@@ -113,8 +113,9 @@ def test_a_plan_that_is_carried_out_leaves_nothing_to_do(
     plan = host.plan(wanted, policy(limit))
     event(f"{len(plan.pending)} pending")
     after = host.carry_out(plan)
-    if any(interface.reason == "no-free-slot" for interface in plan.interfaces):
-        after = after.carry_out(after.plan(wanted, policy(limit)))  # what was removed may have made room
+    if any(i.reason == "no-free-slot" or (i.row_id is None and not i.pending) for i in plan.interfaces):
+        # What was removed may have made room, or left a file to nobody but a link that may not be touched.
+        after = after.carry_out(after.plan(wanted, policy(limit)))
     assert not after.plan(wanted, policy(limit)).pending
 
 

@@ -96,6 +96,12 @@ def test_a_repeated_repair_is_told_each_time(host: Host) -> None:
         assert len(said(host, report(*results(desired(want(1)), HOST_1)))) == 1
 
 
+def test_a_file_that_is_written_again_for_a_link_not_yet_there_is_told_again(host: Host) -> None:
+    waiting = results(desired(want(1)), ModelHost(observed()))
+    written = results(desired(want(1)), ModelHost(observed(files=files((0, want(1))))))
+    assert [len(said(host, report(*found))) for found in (waiting, written, waiting)] == [1, 0, 1]
+
+
 def test_the_state_file_has_the_documented_fields(host: Host) -> None:
     statefile.write(host, report(*results(desired(want(1, "10.0.0.5/24", mtu=1450)), HOST_1)))
     found = statefile.load(host)
