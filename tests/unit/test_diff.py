@@ -296,6 +296,13 @@ KERNEL = ObservedAddress(ip_interface("fe80::1/64"), kernel=True)
             id="a file of ours without a MAC",
         ),
         pytest.param(
+            desired(),
+            observed(files={path(3): "macaddress: ff:ff:ff:ff:ff:ff\n"}),
+            {},
+            [("multinic3", "delete", "orphan", f"remove {path(3)}")],
+            id="a file of ours with a MAC that no card has",
+        ),
+        pytest.param(
             desired(ONE),
             observed(
                 ready(1, "multinic4", "10.0.0.5/24"), files={path(4): f"{mac(1)} 10.0.0.5/24"}, mode=0o644
