@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from multinic.config import Settings
 from multinic.errors import Exit, MultinicError
 from multinic.host import Host
 from multinic.log import Log
+from multinic.text import printable
 
 
 @dataclass
@@ -35,9 +37,15 @@ class Context:
         """The host to work on."""
         return Host(self.root)
 
-    def settings(self) -> Settings:
-        """Return the settings of file, environment and options. Raises ConfigError."""
-        return config.load(self.config_path, self.options, os.environ, self.root)
+    def settings(self, *, attended: bool = True) -> Settings:
+        """Return the settings of file, environment and options. Raises ConfigError.
+
+        `attended`: somebody reads what is printed, so files that are open to others are told.
+        """
+        settings = config.load(self.config_path, self.options, os.environ, self.root)
+        for warning in settings.warnings if attended else ():
+            self.log(settings).warning(warning)
+        return settings
 
     def log(self, settings: Settings) -> Log:
         """Return the log these settings ask for."""
@@ -54,20 +62,38 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except MultinicError as e:
             _fail(str(e), e.hint, e.exit)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except click.ClickException as e:
+            _make_printable(e)
             raise
-        except Exception as e:
-            if isinstance(ctx.obj, Context) and ctx.obj.verbose:
-                raise
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as e:  # noqa: BLE001 - told below, whatever it is
             # A bug of ours: an operator wants a sentence, we want the traceback, which never shows a secret.
+            if isinstance(ctx.obj, Context) and ctx.obj.verbose:
+                import traceback
+
+                for line in traceback.format_exc().splitlines():
+                    _tell(line, err=True)
+                sys.exit(Exit.ERROR)
             hint = "this is a bug of multinic's; run it again with -v and report what it prints"
             _fail(f"unexpected error: {type(e).__name__}: {e}", hint, Exit.ERROR)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the global options."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.ClickException as e:
+            _make_printable(e)
+            raise
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program; a reader of our output that went away is no error worth a word."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal that has no → is no reason to fail
+        # The password is in our memory: no core file. What is collected all the same, the kernel's
+        # administrator wants to have collected.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         try:
             return super().main(*args, **kwargs)
         except BrokenPipeError:
@@ -76,12 +102,20 @@ class Commands(click.Group):
 
 
 def _fail(message: str, hint: str, status: Exit) -> NoReturn:
-    from multinic.text import printable
-
-    click.echo(f"multinic: {printable(message)}", err=True)
+    _tell(f"multinic: {message}", err=True)
     if hint:
-        click.echo(f"  {printable(hint)}", err=True)
+        _tell(f"  {hint}", err=True)
     sys.exit(status)
+
+
+def _make_printable(error: click.ClickException) -> None:
+    """Escape what click is about to print: it quotes arguments, not always escaped."""
+    error.__dict__["message"] = printable(error.message)
+
+
+def _tell(line: str, *, err: bool = False) -> None:
+    """Print a line, also one with text of others in it."""
+    click.echo(printable(line), err=err)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -150,13 +184,26 @@ def plan(context: Context, out: str | None, detailed_exitcode: bool, allow_mass_
 
 
 def _save(path: str, document: Mapping[str, Any]) -> None:
-    from multinic.errors import ConfigError
+    """Write a plan to a file of its own, never through a symlink: the directory may be open to others.
 
+    What is there and is no file (/dev/stdout) is written to as it is.
+    """
+    from multinic.errors import ConfigError, HostError
+
+    text = json.dumps(document, indent=2) + "\n"
+    where = os.path.abspath(path)
     try:
-        with open(path, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(document, indent=2) + "\n")
+        if os.path.exists(where) and not os.path.isfile(where):
+            with open(where, "w", encoding="utf-8") as stream:
+                stream.write(text)
+        elif not os.path.isdir(os.path.dirname(where)):
+            raise ConfigError(f"cannot write {path}: there is no such directory")
+        else:
+            Host().write(where, text, 0o600)
     except OSError as e:
         raise ConfigError(f"cannot write {path}: {e.strerror}") from e
+    except HostError as e:
+        raise ConfigError(str(e), e.hint) from e
 
 
 @main.command()
@@ -209,7 +256,7 @@ def _load(path: str) -> Any:
     try:
         with open(path, encoding="utf-8") as stream:
             document = json.load(stream)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise ConfigError(f"{path} is not a plan: {e}", "make one with `multinic plan --out FILE`") from e
     if not isinstance(document, dict):
         raise ConfigError(
@@ -246,7 +293,7 @@ def reconcile(context: Context) -> None:
     """
     from multinic import reconcile as flow
 
-    settings = context.settings()
+    settings = context.settings(attended=False)
     _end_in_order()
     status = flow.reconcile(settings, context.host, context.log(settings))
     if context.output == "json":
@@ -297,7 +344,8 @@ def render(context: Context, names: tuple[str, ...]) -> None:
         click.echo(f"backend {view.backend.NAME} writes no files", err=True)
     else:
         for path, text in files.items():
-            click.echo(f"==> {path} <==\n{text}")
+            for line in (f"==> {path} <==", *text.split("\n")):
+                _tell(line)
 
 
 @main.command()
@@ -336,7 +384,7 @@ def init(context: Context) -> None:
     from multinic.source import schema
 
     for line in schema.init(context.settings().database):
-        click.echo(line)
+        _tell(line)
 
 
 @main.command()

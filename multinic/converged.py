@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multinic import __version__
 from multinic.config import Settings
-from multinic.errors import Exit
+from multinic.errors import Exit, TooLarge
 from multinic.host import Host
 from multinic.netlink import Reader
 from multinic.paths import CONVERGED, RECORD, TEMPLATES
@@ -58,7 +58,7 @@ def load(host: Host) -> Known | None:
         if form != _FORMAT:
             return None
         return Known(digest, Exit(int(status)), subnets == "no", flags, frozenset(macs.split()), tuple(paths))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TooLarge):
         return None
 
 
@@ -97,10 +97,12 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
         " ".join(sorted(macs)),
         *paths,
     ]
-    if not view.again().empty:  # somebody changed something since it was verified
+    text = "\n".join(lines) + "\n"
+    # Somebody changed something since it was verified; or a path has line ends or odd bytes in it, which this
+    # format does not hold.
+    if not view.again().empty or not all(line.isprintable() for line in lines):
         view.host.remove(CONVERGED)
         return
-    text = "\n".join(lines) + "\n"
     if load(view.host) is None or view.host.read(CONVERGED) != text:
         view.host.write(CONVERGED, text, 0o600)
 

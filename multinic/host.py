@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from multinic.errors import CommandFailed, HostError
+from multinic.errors import CommandFailed, HostError, TooLarge
 from multinic.paths import OWN
 
 if TYPE_CHECKING:
@@ -83,9 +83,7 @@ class Host:
                 return None
             raise _cannot("read", path, e) from e
         if len(content) > _FILE_LIMIT:
-            raise HostError(
-                f"{path} is larger than {_FILE_LIMIT} bytes", "this is no file of ours: look at it"
-            )
+            raise TooLarge(f"{path} is larger than {_FILE_LIMIT} bytes", "look at it: no file of ours is")
         return File(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
     def _target(self, path: str) -> str:

@@ -112,20 +112,20 @@ def status(document: Mapping[str, Any]) -> None:
     live = document["interfaces"]
     if document["time"]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(document["time"]))
-        node = printable(str(document["node"]))
-        out.print(Text(f"node {node}, backend {document['backend']}, last change or sign of life {when}"))
+        where = printable(f"node {document['node']}, backend {document['backend']}")
+        out.print(Text(f"{where}, last change or sign of life {when}"))
     else:
         out.print(Text("no pass has finished since boot"))
     table = _table("interface", "mac", "state", "link", "mtu", "addresses", "reason")
     for item in live:
         table.add_row(
-            Text(printable(item["name"] or "-")),
-            Text(printable(item["mac"] or "-")),
-            _state(item["state"]),
+            Text(printable(str(item["name"] or "-"))),
+            Text(printable(str(item["mac"] or "-"))),
+            _state(printable(str(item["state"]))),
             Text(_link_words(item)),
             Text(str(item["mtu"] or "-")),
             Text(" ".join(item["addresses"]) or "-"),
-            Text(printable(item["message"])),
+            Text(printable(str(item["message"]))),
         )
     if live:
         out.print(table)

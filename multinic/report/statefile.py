@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from multinic.apply import Result
-from multinic.errors import Exit
+from multinic.errors import Exit, TooLarge
 from multinic.host import Host
 from multinic.log import Log
 from multinic.paths import STATE
@@ -22,10 +22,9 @@ _LEVELS = {State.FAILED: "error", State.INVALID: "error", State.BLOCKED: "warnin
 
 def load(host: Host) -> dict[str, Any]:
     """Return the state of the last pass; {} if there is none that can be read."""
-    text = host.read(STATE)
     try:
-        document = json.loads(text) if text else {}
-    except (ValueError, RecursionError):
+        document = json.loads(host.read(STATE) or "{}")
+    except (TooLarge, ValueError, RecursionError):
         return {}
     return document if _is_state(document) else {}
 
@@ -35,6 +34,7 @@ def _is_state(document: Any) -> bool:
         isinstance(document, dict)
         and document.get("version") == _VERSION
         and isinstance(document.get("time"), int)
+        and 0 <= document["time"] < 1 << 40  # what a calendar can tell
         and isinstance(document.get("interfaces"), list)
         and all(isinstance(item, dict) and item.keys() >= _FIELDS for item in document["interfaces"])
     )
