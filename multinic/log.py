@@ -50,4 +50,7 @@ class Log:
             start = f"{name}: " if name and not msg.startswith(f"{name}:") else ""
             mark = "" if level == "info" else f"{level}: "
             line = printable(f"{mark}{start}{msg}")
-        print(line, file=self.stream, flush=True)
+        try:
+            print(line, file=self.stream, flush=True)
+        except BrokenPipeError:
+            pass  # who read the log went away; the pass goes on, and tells the database

@@ -17,7 +17,7 @@ def status(host: Host) -> dict[str, Any]:
     """Return the status document: the last pass, and every managed interface with its live link."""
     last = statefile.load(host)
     observed = Observed(links=current_links())
-    known = {str(item["mac"]): dict(item) for item in last.get("interfaces", ())}
+    known = {str(item["key"]): dict(item) for item in last.get("interfaces", ())}
     for mac, held in record.load(host).links.items():
         known.setdefault(str(mac), _unknown(name_of(held.slot), str(mac)))
     spoken = set(known)

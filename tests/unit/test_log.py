@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -83,3 +84,10 @@ def test_a_level_silences_what_is_below_it(level: str) -> None:
         getattr(log, name)(f"said at {name}")
     heard = [name for name in LEVELS if f"said at {name}" in stream.getvalue()]
     assert heard == list(LEVELS[LEVELS.index(level) :])
+
+
+def test_a_reader_of_the_log_that_went_away_does_not_end_the_pass() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with io.TextIOWrapper(io.FileIO(write, "w"), write_through=True) as stream:
+        Log(stream=stream).info("multinic0: nobody listens")
