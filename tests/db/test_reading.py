@@ -161,6 +161,15 @@ def test_a_node_finds_its_own_rows_and_nobody_elses(store, node, names, found):
     assert desired.node == (found or node)
 
 
+@pytest.mark.parametrize("node", ["node_1", "node%", "a!b"])
+def test_a_wildcard_in_a_name_fetches_no_other_nodes_rows(store, node):
+    BASE.create(store.connection)
+    for number, name in enumerate([node, "nodeX1", "node2", "axb", "a!!b", "node"]):
+        BASE.attach(store.connection, f"fa:16:3e:00:00:{number:02x}", node=name)
+    with store.open() as database:
+        assert len(database.ask(node).rows) == 1
+
+
 HOSTILE = [
     "\x1b[2J\x1b]0;t\x07",
     "a\nb\r\nc",
