@@ -1,0 +1,136 @@
+"""Rows that mean harm: good values with something in them, values of any type, and texts of every kind."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from multinic.model import DesiredLink
+from multinic.source.rows import parse
+from tests.unit.making import row
+
+INJECTIONS = (
+    *("\n", "\r\n", "\t", "\x00", "\x7f", "\x85", "\x1b[31m", "\x1b]0;title\x07", "\x9b2J"),
+    *("\u2028", "\u202e", "\u2066", "\ufeff", "\udcff", "\u0661", "\uff11", "\u212a"),
+    *(
+        "'",
+        '"',
+        "\\",
+        "`id`",
+        "$(id)",
+        "${IFS}",
+        ";",
+        "&&",
+        "|",
+        ">",
+        "<",
+        "#",
+        " # ",
+        "{{ 7*7 }}",
+        "{% raw %}",
+    ),
+    *(": ", "- ", "? ", "!!python/object", "&a", "*a", "{}", "[]", "~", "null", "yes", "%0a", "%eth0"),
+    *("0x1f", "0o17", "1e3", "1_0", "+1", "-1", ".5", "\n  dhcp4: true", "\n[Network]\nDHCP=yes\n"),
+    *('"\n      gateway4: 10.0.0.1\n      #', "',1); DROP TABLE multi_interface;--"),
+)
+
+_signs = st.sampled_from("0123456789abcdefABCDEF:.-/, ;%\n\t\x1b\x00'\"$`#{}[]&*!|>@\\\u0661\u202e")
+texts = (
+    st.text(max_size=20)
+    | st.text(_signs, max_size=40)
+    | st.sampled_from(INJECTIONS)
+    | st.text(max_size=3).map(lambda text: text * 2000)
+)
+others = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**64), 2**64)
+    | st.floats()
+    | st.binary(max_size=40)
+    | st.sampled_from([Decimal("1e3"), datetime(2026, 1, 1), b"\xff" * 5000, "0" * 5000, 10**30])
+)
+
+
+def with_something(good: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    """Return good values, and such that have something before, in or after them."""
+
+    @st.composite
+    def injected(draw: st.DrawFn) -> Any:
+        text = draw(good)
+        if draw(st.integers(0, 3)) == 0:
+            at = draw(st.integers(0, len(text)))
+            text = text[:at] + draw(st.sampled_from(INJECTIONS) | st.text(max_size=2)) + text[at:]
+        return text.encode("utf-8", "surrogateescape") if draw(st.integers(0, 9)) == 0 else text
+
+    return injected()
+
+
+_MACS = st.builds(
+    lambda parts, sign, case: case(sign.join(f"{part:02x}" for part in parts)),
+    st.tuples(st.sampled_from([2, 6, 250, 254]), *[st.integers(0, 255)] * 5),
+    st.sampled_from([":", "-"]),
+    st.sampled_from([str.upper, str.lower]),
+)
+_V4 = st.integers(10 << 24 | 1, (11 << 24) - 2).map(IPv4Address)
+_V6 = st.integers(0xFD << 120 | 1, (0xFE << 120) - 1).map(IPv6Address)
+_WORDS = st.builds("{}/{}".format, _V4, st.integers(8, 20)) | st.builds(
+    "{}/{}".format, _V6, st.integers(1, 128)
+)
+_ADDRESSES = st.builds(
+    lambda sign, found: sign.join(found),
+    st.sampled_from([" ", ",", ", ", "\n", ";\t", "\u3000"]),
+    st.lists(_WORDS, max_size=4),
+)
+_GOOD: dict[str, st.SearchStrategy[str]] = {
+    "macaddress": _MACS,
+    "address": _ADDRESSES | _V4.map(str),
+    "mtu": st.integers(1280, 65535).map(str),
+    "port_id": st.uuids().map(str) | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", fullmatch=True),
+    "cidr": st.sampled_from(["10.0.0.0/8", "10.1.2.3/8"]),
+}
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the columns of multi_interface and of multi_subnet; two of them at most are not good."""
+    bad = draw(st.sets(st.sampled_from(sorted(_GOOD)), max_size=2))
+    columns = {
+        name: draw(with_something(good) | texts | others if name in bad else good)
+        for name, good in _GOOD.items()
+    }
+    if draw(st.booleans()):
+        columns["mtu"] = draw(st.none() | st.integers(60, 70000))
+    cidr = columns.pop("cidr")
+    own = row(draw(st.integers(1, 800)), netplan_success=draw(others | texts), **columns)
+    if draw(st.integers(0, 19)) == 19:  # 0 is what is drawn most
+        own["id"] = draw(others)
+    return own, {"cidr": cidr} if draw(st.integers(0, 9)) < 9 else {}
+
+
+def corpus(count: int) -> list[DesiredLink]:
+    """Return what comes through of hostile rows, always the same, no two of one MAC address."""
+    found: dict[str, DesiredLink] = {}
+
+    def collect(columns: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        link = parse(*columns)
+        if isinstance(link, DesiredLink):
+            found.setdefault(str(link.mac), link)
+
+    generate = settings(
+        max_examples=200,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    for number in range(50):
+        if len(found) >= count:
+            return list(found.values())[:count]
+        seed(number)(generate(given(rows())(collect)))()
+    raise AssertionError("too few rows come through for this to mean anything")

@@ -1,0 +1,196 @@
+"""Whatever a row holds, a file that comes of it means exactly the parsed values, and nothing else.
+
+The same corpus goes through netplan's own parser on a booted host (tests/host/test_hostile_rows.py). A new
+backend gets a reader of its files here and there; the rest counts for every backend.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from ipaddress import ip_interface
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from multinic.backend import netplan
+from multinic.config import BACKENDS
+from multinic.errors import ConfigError
+from multinic.model import DesiredLink, InvalidRow, Mac
+from multinic.naming import name_of
+from multinic.render import Renderer
+from multinic.source.database import Answer
+from multinic.source.rows import desired, match_node, parse
+from tests.unit import hostile
+from tests.unit.making import row
+
+SAFE = re.compile(r"[0-9A-Za-z:./_-]+")
+"""Nothing in it means anything to YAML, Jinja, an ini file, a shell without quotes, or a terminal."""
+RENDER = Renderer("/nonexistent")
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which no key may stand twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep)
+        assert len(found) == len(node.value)
+        return found
+
+
+def read_netplan(text: str) -> Any:
+    assert text.startswith("# Managed by multinic.")
+    return yaml.load(text, _Strict)
+
+
+def meant_netplan(name: str, link: DesiredLink) -> Any:
+    wanted: dict[str, Any] = {
+        "match": {"macaddress": str(link.mac)},
+        "set-name": name,
+        "optional": True,
+        "dhcp4": False,
+        "dhcp6": False,
+        "accept-ra": False,
+        "link-local": ["ipv6"] if any(address.version == 6 for address in link.addresses) else [],
+    }
+    if link.mtu is not None:
+        wanted["mtu"] = link.mtu
+    if link.addresses:
+        wanted["addresses"] = [str(address) for address in link.addresses]
+    return {"network": {"version": 2, "ethernets": {name: wanted}}}
+
+
+Files = Callable[[str, DesiredLink, Renderer], Mapping[str, str]]
+BACKEND_FILES: dict[str, tuple[Files, Callable[[str], Any], Callable[[str, DesiredLink], Any]]] = {
+    "netplan": (netplan.files, read_netplan, meant_netplan),
+    # For wicked a shell that sources the files, and has only the expected variables; for NetworkManager its
+    # keyfile reader.
+}
+"""backend: (its files, what a reader makes of one, what that must be)"""
+
+
+def test_every_backend_that_writes_files_is_read_back() -> None:
+    assert BACKEND_FILES.keys() == set(BACKENDS) - {"auto", "netlink"}
+
+
+@pytest.mark.parametrize("backend", BACKEND_FILES)
+@settings(max_examples=250, deadline=None)
+@given(columns=hostile.rows(), slot=st.integers(0, 999))
+@example(columns=(row(mtu=68.0, address="10.0.0.5/24 fd00::5/64"), {}), slot=0)
+@example(columns=(row(address="10.0.0.5", mtu="1500 "), {"cidr": "10.0.0.0/24\n"}), slot=7)
+def test_a_file_means_exactly_the_parsed_values(
+    backend: str, columns: tuple[dict[str, Any], dict[str, Any]], slot: int
+) -> None:
+    files, read, meant = BACKEND_FILES[backend]
+    link = parse(*columns)
+    if isinstance(link, DesiredLink):
+        for path, text in files(name_of(slot), link, RENDER).items():
+            assert SAFE.fullmatch(path)
+            assert text.isascii()
+            assert all(line.isprintable() for line in text.split("\n"))
+            assert read(text) == meant(name_of(slot), link)
+
+
+@settings(max_examples=250, deadline=None)
+@given(hostile.rows())
+def test_the_parsed_values_are_those_of_the_row(columns: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """By a reading of the row that is much simpler than the program's."""
+    found, _ = columns
+    link = parse(*columns)
+    if isinstance(link, DesiredLink):
+        assert str(link.mac).replace(":", "") == re.sub(r"[\s:-]", "", said(found["macaddress"])).lower()
+        assert link.port_id == said(found["port_id"]).strip()
+        assert link.row_id == found["id"]
+        words = re.split(r"[\s,;]+", said(found.get("address")))
+        written = [ip_interface(word).ip for word in words if word]
+        assert {address.ip for address in link.addresses} == set(written)
+        assert (link.mtu or "") == (float(said(found["mtu"])) if said(found.get("mtu")).strip() else "")
+
+
+def said(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else str(value)
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Return everything that a template can print of a value, down to what is no longer made of parts."""
+    if is_dataclass(value):
+        for field in fields(value):
+            yield from leaves(getattr(value, field.name))
+        if isinstance(value, Mac):
+            yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from leaves(item)
+    elif value is not None:
+        yield value
+        if hasattr(value, "network"):
+            yield from (value.ip, value.network, value.with_prefixlen, value.with_netmask, value.ip.exploded)
+
+
+@settings(max_examples=250, deadline=None)
+@given(columns=hostile.rows(), slot=st.integers(0, 9999))
+def test_no_value_can_break_out_of_a_template_that_quotes_nothing(
+    columns: tuple[dict[str, Any], dict[str, Any]], slot: int
+) -> None:
+    """An operator's template may put a value anywhere; none has a sign that means something there."""
+    link = parse(*columns)
+    if isinstance(link, DesiredLink):
+        for value in (name_of(slot), *leaves(link)):
+            assert SAFE.fullmatch(str(value)), value
+            assert not str(value).startswith("-")
+
+
+def test_a_shell_that_reads_values_without_quotes_sees_words_and_runs_nothing() -> None:
+    words = [str(value) for link in hostile.corpus(100) for value in leaves(link)]
+    script = f"A={' A='.join(words)}\nset -- {' '.join(words)}\nprintf '%s\\n' \"$@\""
+    done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True, check=True, cwd="/")
+    assert (done.stdout.splitlines(), done.stderr) == (words, "")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(hostile.rows(), max_size=4))
+def test_no_row_stops_the_others_and_every_word_about_it_can_be_printed(
+    columns: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> None:
+    good = [(row(901, macaddress="fa:16:3e:00:09:01"), {}), (row(902, macaddress="fa:16:3e:00:09:02"), {})]
+    found = answered([good[0], *columns, good[1]])
+    assert {901, 902} <= {link.row_id for link in found.links}
+    for bad in found.invalid:
+        assert isinstance(bad, InvalidRow)
+        for text in (bad.mac_text, bad.port_id, bad.reason, bad.message):
+            assert text.isprintable()
+            assert len(text) < 1000
+        assert bad.reason
+        assert bad.message
+
+
+def answered(columns: list[tuple[dict[str, Any], dict[str, Any]]]) -> Any:
+    """Return what node1 desires when the database answers with these rows."""
+    names = tuple(dict.fromkeys(name for own, _ in columns for name in own))
+    of_subnet = tuple(dict.fromkeys(name for _, subnet in columns for name in subnet))
+    rows = tuple(
+        (*(own.get(name) for name in names), None, *(subnet.get(name) for name in of_subnet))
+        for own, subnet in columns
+    )
+    answer = Answer((*names, "_subnet", *of_subnet), rows)
+    return desired("node1", answer, ignore_deleted_at=False, database="")
+
+
+@settings(max_examples=100, deadline=None)
+@given(node=hostile.texts, names=st.lists(hostile.texts, max_size=4))
+def test_a_node_name_is_found_as_it_is_or_not_at_all(node: str, names: list[str]) -> None:
+    found, problem = "", ""
+    try:
+        found = match_node(node, names)
+    except ConfigError as e:
+        problem = f"{e} {e.hint}"
+    assert found in ("", *names)
+    assert problem.isprintable()
+    assert node not in names or found.casefold() == node.casefold()
