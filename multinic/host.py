@@ -13,16 +13,10 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from multinic.errors import CommandFailed, HostError, TooLarge
+from multinic.errors import HostError, TooLarge
 from multinic.paths import OWN
 
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
-_OUTPUT_LIMIT = 64 * 1024  # bytes of a command's output worth keeping: an error and its context
-_DETAIL_LIMIT = 1000  # characters of it in a message
 _FILE_LIMIT = 16 * 1024 * 1024  # bytes; ours stay below it even with 1,000 interfaces (record.py)
 
 
@@ -223,79 +217,12 @@ class Host:
         `timeout` is in seconds; at its end the whole process group is killed. `changes` says
         whether the command changes the host. Raises CommandFailed.
         """
+        from multinic import command  # a pass that runs no command needs none of it
+
         if not changes:
-            return self._run(argv, timeout)
+            return command.run(self.prefix, argv, timeout)
         with self.effect(f"run {' '.join(argv)}"):
-            return self._run(argv, timeout)
-
-    def _run(self, argv: tuple[str, ...], timeout: float) -> str:
-        import shlex  # a pass that runs no command needs neither
-        import subprocess
-
-        shown = shlex.join(argv)
-        # Output goes to files in memory: a grandchild that keeps a pipe open could hang us.
-        with (
-            os.fdopen(os.memfd_create("stdout"), "w+b") as out,
-            os.fdopen(os.memfd_create("stderr"), "w+b") as err,
-        ):
-            try:
-                process = subprocess.Popen(
-                    [*self.prefix, *argv],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    env=_environment(),
-                    start_new_session=True,
-                )
-            except OSError as e:
-                raise CommandFailed(f"cannot run {shown}: {e.strerror}", status=None) from e
-            try:
-                status = process.wait(timeout)
-            except BaseException as e:
-                _kill_group(process.pid)
-                process.wait()
-                if not isinstance(e, subprocess.TimeoutExpired):
-                    raise
-                raise CommandFailed(
-                    f"{shown} did not end within {timeout:g} s and was killed", status=None
-                ) from e
-            stdout, stderr = _head(out), _tail(err)
-        if status:
-            ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            detail = (stderr.strip() or stdout.strip())[-_DETAIL_LIMIT:]
-            raise CommandFailed(
-                f"{shown} {ended}" + (f": {detail}" if detail else ""),
-                status=status,
-                stdout=stdout,
-                stderr=stderr,
-            )
-        return stdout
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment of children: no secret of ours, no locale of the caller's."""
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return {"PATH": path, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
-
-
-def _head(stream: BinaryIO) -> str:
-    stream.seek(0)
-    return stream.read(_OUTPUT_LIMIT).decode("utf-8", "replace")
-
-
-def _tail(stream: BinaryIO) -> str:
-    """Return the end of what a command said: there stands why it failed."""
-    stream.seek(max(0, stream.seek(0, os.SEEK_END) - _OUTPUT_LIMIT))
-    return stream.read().decode("utf-8", "replace")
-
-
-def _kill_group(pid: int) -> None:
-    import signal
-
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+            return command.run(self.prefix, argv, timeout)
 
 
 def _make_directory(path: str, mode: int) -> None:
