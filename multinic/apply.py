@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from multinic import checkpoint, reach, witness
@@ -178,13 +178,22 @@ def _harm(
             give_back(links, lost)
         except HostError as e:
             words = f"{words} ({e})"
-        if still := witness.losses(around, surroundings(), targets):
+        if still := _lost_again(around, targets):
             return "witness", f"{'; '.join(map(str, still))} and could not get it back; {_UNDONE}"
     if missing := reach.lost(reached):
         return "connectivity", f"{missing} could not be reached any more; {_UNDONE}"
     return None
 
 
+def _lost_again(around: witness.Surroundings, targets: Collection[int]) -> tuple[witness.Loss, ...]:
+    """Return what is lost in spite of having been given back, also a moment later."""
+    end = time.monotonic() + _RELAPSE
+    while not (still := witness.losses(around, surroundings(), targets)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return still
+
+
+_RELAPSE = 1.0  # seconds: so soon does what takes something away from a link do it again
 _UNDONE = "everything was put back as it was"
 
 

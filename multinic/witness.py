@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 from multinic.model import ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
 
-_BY_THE_KERNEL = (2, 9)  # RTPROT_KERNEL, RTPROT_RA: these routes follow from addresses and routers
+# Routes that follow from addresses and routers, and those of routing daemons: who made them sees to them.
+# RTPROT_KERNEL, RA, ZEBRA, BIRD, DNROUTED, XORP, NTK, MROUTED, KEEPALIVED, BABEL, OPENR, BGP, ISIS, OSPF,
+# RIP and EIGRP of linux/rtnetlink.h.
+_KEPT_BY_OTHERS = frozenset((2, 9, 11, 12, 13, 14, 15, 17, 18, 42, 99, 186, 187, 188, 189, 192))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def _losses(before: Surroundings, after: Surroundings, targets: Collection[int])
         yield from _of_link(link, now[index])
     routes = set(after.routes)
     for route in before.routes:
-        if route.link in watched and route not in routes and route.protocol not in _BY_THE_KERNEL:
+        if route.link in watched and route not in routes and route.protocol not in _KEPT_BY_OTHERS:
             via = f" via {route.via}" if route.via else ""
             yield Loss(
                 watched[route.link], f"the route to {route.to}{via} (table {route.table})", route=route

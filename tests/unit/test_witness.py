@@ -85,6 +85,11 @@ def test_a_loss_is_seen_and_named(after: Surroundings, told: str) -> None:
             id="routes of the kernel's making",
         ),
         pytest.param(
+            replace(BEFORE, routes=(replace(DEFAULT, protocol=12), replace(DEFAULT, protocol=186))),
+            replace(BEFORE, routes=()),
+            id="routes that a routing daemon withdrew",
+        ),
+        pytest.param(
             replace(BEFORE, links=(replace(OWN, up=False), TARGET)), BEFORE, id="a link that came up"
         ),
         pytest.param(
