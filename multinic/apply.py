@@ -193,6 +193,8 @@ def _lost_again(around: witness.Surroundings, targets: Collection[int]) -> tuple
     return still
 
 
+HARM = frozenset({"witness", "connectivity"})
+"""Reasons for which everything of a pass is put back, for nobody knows which part did it."""
 _RELAPSE = 1.0  # seconds: so soon does what takes something away from a link do it again
 _UNDONE = "everything was put back as it was"
 

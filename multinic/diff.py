@@ -20,7 +20,7 @@ from multinic.model import (
 )
 from multinic.naming import assign, merge, name_of, slot_of
 from multinic.plan import Change, FileChange, Interface, Plan, State
-from multinic.restraint import Past, back_off, fuse, is_mass_deletion, same_wish
+from multinic.restraint import Past, back_off, fuse, is_mass_deletion, one_suspect, same_wish
 
 Files = Mapping[str, str]
 _ANY_MAC = re.compile(r"(?<![0-9A-Fa-f:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:-])")
@@ -118,7 +118,7 @@ class _Diff:
             back_off(self._wanted(self.wanted[mac], slots.get(mac)), self.policy.past)
             for mac in sorted(self.wanted, key=lambda mac: (slots.get(mac, 1 << 30), mac))
         ]
-        wanted = self._without_taken_names(orphans, wanted)
+        orphans, wanted = self._one_by_one(orphans, wanted)
         written = {change.path for interface in wanted for change in interface.files}
         rendered = {path for i in wanted if i.desired and i.name for path in self._files(i.name, i.desired)}
         for orphan in orphans:  # a file that its slot's next owner takes over is not removed
@@ -127,6 +127,17 @@ class _Diff:
         yield from wanted
         for row in self.desired.invalid:
             yield self._invalid(row)
+
+    def _one_by_one(
+        self, orphans: list[Interface], wanted: list[Interface]
+    ) -> tuple[list[Interface], list[Interface]]:
+        """Hold back all suspects but one, unless that one can do nothing without the others."""
+        chosen = one_suspect([*orphans, *wanted], self.policy.past)
+        some_orphans, some = chosen[: len(orphans)], chosen[len(orphans) :]
+        some = self._without_taken_names(some_orphans, some)
+        if any(interface.pending for interface in (*some_orphans, *some)):
+            return some_orphans, some
+        return orphans, self._without_taken_names(orphans, wanted)
 
     def _restrained(self, orphans: list[Interface]) -> list[Interface]:
         orphans = [o for o in orphans if o.files or o.changes or o.state is State.BLOCKED]

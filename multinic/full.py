@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from multinic import __version__, converged, record, source
-from multinic.apply import Result, Site, apply
+from multinic.apply import HARM, Result, Site, apply
 from multinic.config import Settings
 from multinic.errors import Exit, MultinicError, Refused, SourceBusy, SourceError, SourceRejected
 from multinic.host import Host
@@ -131,7 +131,8 @@ def _with_failure(held: Held, interface: Interface, result: Result | None) -> He
     if result is None or result.state is not State.FAILED or result.reason == "backing-off":
         return held
     chance = random.random()  # noqa: S311 - spreads load, guards nothing
-    return replace(held, failure=failed_again(interface, result.message, now=time.time(), chance=chance))
+    failure = failed_again(interface, result.message, now=time.time(), chance=chance)
+    return replace(held, failure=replace(failure, suspect=result.reason in HARM))
 
 
 def _report_to(settings: Settings, database: Database, desired: Desired, report: Report, log: Log) -> bool:

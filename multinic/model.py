@@ -219,6 +219,8 @@ class Failure:
     link: int
     """The index of the link it failed on; on another one it is attempted at once. 0: none."""
     message: str
+    suspect: bool = False
+    """It was undone with others, for harm that one of them did: it is attempted alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ def _failure_document(failure: Failure) -> dict[str, Any]:
         "wish": link_document(failure.wish) if failure.wish else None,
         "link": failure.link,
         "message": failure.message,
+        "suspect": failure.suspect,
     }
 
 
@@ -157,4 +158,5 @@ def _failure(item: Mapping[str, Any]) -> Failure:
         wish=None if item["wish"] is None else link_from(item["wish"]),
         link=int(item["link"]),
         message=str(item["message"]),
+        suspect=bool(item.get("suspect")),
     )

@@ -66,9 +66,42 @@ def back_off(interface: Interface, past: Past) -> Interface:
     # A time further off than any wait was set by a clock that was wrong.
     if not past.now < failure.retry_at <= past.now + BACK_OFF_MAX * (1 + JITTER):
         return interface
-    when = datetime.fromtimestamp(failure.retry_at, timezone.utc).strftime("%H:%M:%S UTC")
+    when = "at " + datetime.fromtimestamp(failure.retry_at, timezone.utc).strftime("%H:%M:%S UTC")
+    return _waiting(interface, failure, f"{when} or when its row changes")
+
+
+def one_suspect(interfaces: Sequence[Interface], past: Past) -> list[Interface]:
+    """Let what was undone together, for harm that one of them did, be attempted one by one.
+
+    Whoever is innocent then converges. Other work goes first: it shall not be undone with them.
+    """
+    pending = [interface for interface in interfaces if interface.pending]
+    suspects = [interface for interface in pending if _suspected(interface)]
+    if not past.now or not suspects or len(pending) == 1:
+        return list(interfaces)
+    first = min(suspects, key=_turn)
+    held_back = [i for i in suspects if i is not first or len(suspects) < len(pending)]
+    return [
+        _waiting(interface, interface.held.failure, "alone, in a later pass")
+        if interface in held_back and interface.held and interface.held.failure
+        else interface
+        for interface in interfaces
+    ]
+
+
+def _suspected(interface: Interface) -> bool:
+    failure = interface.held.failure if interface.held else None
+    return failure is not None and failure.suspect and _same_matter(failure, interface)
+
+
+def _turn(suspect: Interface) -> tuple[int, float, str]:
+    failure = suspect.held.failure if suspect.held else None
+    return (failure.count, failure.retry_at, suspect.key) if failure else (0, 0.0, suspect.key)
+
+
+def _waiting(interface: Interface, failure: Failure, when: str) -> Interface:
     times = "once" if failure.count == 1 else f"{failure.count} times"
-    words = f"failed {times}, tried again at {when} or when its row changes; {failure.message}"
+    words = f"failed {times}, tried again {when}; {failure.message}"
     return replace(interface, state=State.FAILED, reason="backing-off", message=words, changes=(), files=())
 
 

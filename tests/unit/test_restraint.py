@@ -196,6 +196,51 @@ def test_who_wants_the_name_of_what_is_held_back_waits_with_it() -> None:
     assert len(found.pending) == 2
 
 
+def suspects(*counts: int, now: float = 2000.0, others: int = 0) -> list[str]:
+    """Return which of so many ports are attempted, where all but `others` were undone together before."""
+    numbers = range(1, len(counts) + others + 1)
+    wanted = [want(number) for number in numbers]
+    failures = {
+        number: Failure(count, 1000.0 + number, want(number), 100 + number, "cut off", suspect=True)
+        for number, count in enumerate(counts, 1)
+    }
+    record = {mac(number): replace(held(number), failure=failure) for number, failure in failures.items()}
+    host = observed(*(link(number, f"ens{number}") for number in numbers))
+    found = diff(desired(*wanted), host, record, replace(policy(), past=Past(now=now)))
+    waiting = {i.reason for i in found.interfaces if not i.pending}
+    assert waiting <= {"backing-off"}
+    return [str(interface.mac)[-2:] for interface in found.pending]
+
+
+def test_what_was_undone_together_is_attempted_one_by_one() -> None:
+    assert suspects(1, 1, 1) == ["01"]
+    assert suspects(2, 1, 1) == ["02"]
+    assert suspects(2, 2, 1) == ["03"]
+    assert suspects(3) == ["01"]
+
+
+def test_other_work_goes_before_suspects() -> None:
+    assert suspects(1, 1, others=2) == ["03", "04"]
+
+
+def test_a_person_has_them_all_attempted() -> None:
+    assert suspects(1, 1, 1, now=0.0) == ["01", "02", "03"]
+
+
+def test_suspects_that_can_do_nothing_without_each_other_are_attempted_together() -> None:
+    one, two = want(1), want(2)
+    links = [ready(1, "multinic1"), ready(2, "multinic0")]
+    record = {
+        found.mac: replace(
+            held(slot, found), failure=Failure(1, 1000.0, found, 101 + slot, "x", suspect=True)
+        )
+        for slot, found in enumerate((one, two))
+    }
+    host = observed(*links, files=files((0, one), (1, two)))
+    found = diff(desired(one, two), host, record, replace(policy(), past=Past(now=2000.0)))
+    assert len(found.pending) == 2
+
+
 @given(st.floats(0, 1), st.integers(1, 60))
 def test_waits_grow_to_an_hour_and_are_spread(chance: float, failures: int) -> None:
     found = replace(attempted(Past()), held=None)
