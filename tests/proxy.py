@@ -1,6 +1,6 @@
 """A TCP proxy that gets into the way: after so many bytes of an answer it stalls, drips or hangs up.
 
-It listens on the loopback address where `prefix` leads, and ends when its standard input does.
+It listens where `prefix` leads, and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def proxy(
-    to: str | os.PathLike[str], way: str = "forward", after: int = 0, prefix: Sequence[str] = ()
+    to: str | os.PathLike[str],
+    way: str = "forward",
+    after: int = 0,
+    prefix: Sequence[str] = (),
+    address: str = "127.0.0.1",
 ) -> Iterator[Proxy]:
     """Run a proxy to a Unix socket during a block.
 
     `way`: "forward" everything; or, `after` so many bytes of answers on each connection, "stall" (say
     nothing more), "drip" (a byte a second) or "hang-up".
     """
-    command = [*prefix, sys.executable, "-I", __file__, os.fspath(to), way, str(after)]
+    command = [*prefix, sys.executable, "-I", __file__, os.fspath(to), way, str(after), address]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     made = Proxy(process, int(process.stdout.readline()))
@@ -50,9 +54,9 @@ class Proxy:
         self._process.stdout.close()
 
 
-def serve(to: str, way: str, after: int) -> None:
+def serve(to: str, way: str, after: int, address: str) -> None:
     """Carry every connection; print the port first."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((address, 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         while True:
             client, _ = listener.accept()
@@ -87,5 +91,6 @@ def answers(server: socket.socket, client: socket.socket, way: str, left: int) -
 
 
 if __name__ == "__main__":
-    threading.Thread(target=serve, args=(sys.argv[1], sys.argv[2], int(sys.argv[3])), daemon=True).start()
+    arguments = (sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    threading.Thread(target=serve, args=arguments, daemon=True).start()
     sys.stdin.read()
