@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multinic import backend, checkpoint
-from multinic.errors import HostError
+from multinic.errors import MultinicError
 from multinic.host import Host
 from multinic.links import Links
 from multinic.lock import only_one
@@ -24,7 +24,7 @@ def recover(host: Host, log: Log) -> bool:
             return False
         log.warning("a change was interrupted; its interfaces are put back as they were", reason="recovered")
         _restore(host, saved)
-    except HostError as e:
+    except MultinicError as e:
         log.error(f"could not put everything back: {e}", hint=e.hint)
     checkpoint.commit(host)
     return True
@@ -33,7 +33,7 @@ def recover(host: Host, log: Log) -> bool:
 def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
     """Put back an interrupted change, else the last finished one; return whether there was any.
 
-    Raises Locked and HostError.
+    Raises Locked, HostError, and ConfigError for a backend that this version does not have.
     """
     with only_one(host):
         if recover(host, log):
@@ -48,7 +48,8 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
 
 
 def _restore(host: Host, saved: checkpoint.Checkpoint) -> None:
-    chosen, _ = backend.choose(saved.backend, host)
+    # Usable or not: files and links can be put back before a network service runs, or after it was removed.
+    chosen = backend.named(saved.backend)
     with Links(host) as links:
         checkpoint.restore(
             host, links, saved.interfaces, reload=lambda: chosen.reload(host), observe=current_links

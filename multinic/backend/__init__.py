@@ -13,6 +13,7 @@ from multinic.host import File, Host
 from multinic.links import Faults, Links
 from multinic.model import DesiredLink
 from multinic.plan import Interface
+from multinic.text import shown
 
 Render = Callable[[str, Mapping[str, Any]], str]
 
@@ -74,6 +75,18 @@ def markers() -> tuple[str, ...]:
     return netplan.MARKERS
 
 
+def named(name: str) -> Backend:
+    """Return the backend called `name`, usable or not. Raises ConfigError where there is none."""
+    from multinic.backend import netlink, netplan
+
+    known: dict[str, Backend] = {"netplan": netplan, "netlink": netlink}
+    if name not in known:
+        raise ConfigError(
+            f"this version of multinic has no backend {shown(name)}", f"it has {', '.join(known)}"
+        )
+    return known[name]
+
+
 def choose(name: str, host: Host) -> tuple[Backend, str]:
     """Return the backend called `name`, or for "auto" the one that manages this host, and why.
 
@@ -81,11 +94,11 @@ def choose(name: str, host: Host) -> tuple[Backend, str]:
     """
     from multinic.backend import netlink, netplan  # they import this module's types
 
-    known: dict[str, Backend] = {"netplan": netplan, "netlink": netlink}
     if name != "auto":
-        if problem := known[name].unusable(host):
+        chosen = named(name)
+        if problem := chosen.unusable(host):
             raise ConfigError(f"backend {name} cannot be used here: {problem}", "choose another, or auto")
-        return known[name], "configured"
+        return chosen, "configured"
     problem = netplan.unusable(host)
     if not problem:
         return netplan, "netplan is installed and systemd-networkd is running"
