@@ -87,8 +87,8 @@ class Key(NamedTuple):
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a text")
-    if any(ord(character) < 32 for character in value):
-        raise ValueError("must not contain control characters")
+    if not value.isprintable():
+        raise ValueError("must not contain control characters, nor others that cannot be printed")
     return value.strip()
 
 
@@ -328,5 +328,11 @@ def _password(file: str, environment: Mapping[str, str], root: str, warnings: li
 
 
 def node_name(settings: Settings) -> str:
-    """Return the name to look for in the database: the configured one, else that of this machine."""
-    return settings.node or os.uname().nodename
+    """Return the name to look for in the database: the configured one, else that of this machine.
+
+    Raises ConfigError for a machine whose name no node can have.
+    """
+    name = settings.node or os.uname().nodename
+    if not name.isprintable():
+        raise ConfigError(f"this machine has the host name {name!r}, which no node can have", "set `node`")
+    return name

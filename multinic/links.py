@@ -93,15 +93,15 @@ class Links:
     def rename(self, index: int, old: str, new: str) -> None:
         """Rename one link; kernels before 6.2 need it down for that."""
         try:
-            self._set(f"rename {old} to {new}", index, ifname=new)
+            self._set(f"rename {old} to {new}", index, ifname=_name(new))
         except HostError as e:
             code = getattr(e.__cause__, "code", 0)
             if code == errno.EBUSY:
                 self.down(index, old)
-                self._set(f"rename {old} to {new}", index, ifname=new)
+                self._set(f"rename {old} to {new}", index, ifname=_name(new))
                 self.up(index, new)
             elif code == errno.EEXIST and self._drop_altname(index, old, new):
-                self._set(f"rename {old} to {new}", index, ifname=new)
+                self._set(f"rename {old} to {new}", index, ifname=_name(new))
             else:
                 raise
 
@@ -110,7 +110,7 @@ class Links:
         try:
             self._do(
                 f"drop the alternative name {altname} of {name}",
-                lambda: self._ip.link("property_del", index=index, altname=[altname]),
+                lambda: self._ip.link("property_del", index=index, altname=[_name(altname)]),
             )
         except HostError:
             return False
@@ -307,3 +307,8 @@ def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iter
             links.restore_address(name, found)
     for route in sorted(routes, key=_nearness):
         links.add_route(name, route)
+
+
+def _name(text: str) -> str | bytes:
+    """Return a name for pyroute2; one that is no text goes back as the bytes that it came as."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape")

@@ -156,7 +156,7 @@ def _attributes(payload: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _text(value: bytes) -> str:
-    return value.rstrip(b"\0").decode("utf-8", "replace")
+    return value.rstrip(b"\0").decode("utf-8", "surrogateescape")  # as Python does with file names
 
 
 def _number(attributes: Attributes, kind: int) -> int:

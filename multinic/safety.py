@@ -112,7 +112,8 @@ def free_name(link: ObservedLink, before: str, taken: Iterable[str]) -> str:
     """
     used = set(taken).difference(link.altnames)
     for name in (before, *link.altnames):
-        if name and name not in used and not is_managed_name(name) and len(name) < 16:  # IFNAMSIZ
+        size = len(name.encode("utf-8", "surrogateescape"))
+        if name and name not in used and not is_managed_name(name) and size < 16:  # IFNAMSIZ
             return name
     number = 0
     while f"eth{number}" in used:
