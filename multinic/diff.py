@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 
 from multinic import safety
+from multinic.compare import Policy, blocked, compare
 from multinic.model import (
     Desired,
     DesiredLink,
     Held,
     InvalidRow,
-    IPInterface,
     Mac,
     Observed,
     ObservedLink,
@@ -20,27 +20,9 @@ from multinic.model import (
 )
 from multinic.naming import assign, merge, name_of, slot_of
 from multinic.plan import Change, FileChange, Interface, Plan, State
-from multinic.restraint import Past, back_off, fuse, is_mass_deletion, one_suspect, same_wish
+from multinic.restraint import back_off, fuse, is_mass_deletion, one_suspect
 
-Files = Mapping[str, str]
 _ANY_MAC = re.compile(r"(?<![0-9A-Fa-f:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:-])")
-_ANY_ADDRESS = re.compile(r"[0-9A-Fa-f.:]+/\d{1,3}")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the diff needs to know of settings and backend."""
-
-    backend: str
-    max_interfaces: int
-    mode: int
-    """Permission bits of managed files."""
-    files: Callable[[str, DesiredLink], Files]
-    """Render the files of one interface: name and desired link → path → text."""
-    slot_of_file: Callable[[str], int | None]
-    """The slot that a managed file belongs to, by its path."""
-    past: Past = field(default_factory=Past)
-    """What earlier passes and the operator have to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +102,9 @@ class _Diff:
         ]
         orphans, wanted = self._one_by_one(orphans, wanted)
         written = {change.path for interface in wanted for change in interface.files}
-        rendered = {path for i in wanted if i.desired and i.name for path in self._files(i.name, i.desired)}
+        rendered = {
+            path for i in wanted if i.desired and i.name for path in self.policy.files(i.name, i.desired)
+        }
         for orphan in orphans:  # a file that its slot's next owner takes over is not removed
             files = tuple(change for change in orphan.files if change.path not in written | rendered)
             yield replace(orphan, files=files)
@@ -183,7 +167,7 @@ class _Diff:
             if not taken:
                 return wanted
             wanted = [
-                _blocked(replace(i, changes=(), files=()), _name_taken(i, staying[i.target_name]))
+                blocked(replace(i, changes=(), files=()), _name_taken(i, staying[i.target_name]))
                 if i in taken
                 else i
                 for i in wanted
@@ -293,95 +277,8 @@ class _Diff:
             return replace(interface, state=State.INVALID, reason="no-free-slot", message=message)
         link = self.carriers[desired.mac]
         if isinstance(link, safety.Block):
-            return _blocked(interface, link)
-        if link is not None:
-            interface = replace(interface, link=link)
-            if problem := _mtu_problem(desired, link):
-                return replace(interface, state=State.INVALID, reason="mtu-out-of-range", message=problem)
-        return self._compared(interface, desired, link)
-
-    def _compared(self, interface: Interface, desired: DesiredLink, link: ObservedLink | None) -> Interface:
-        files = tuple(self._file_changes(interface.name, desired))
-        if link is None:
-            return replace(
-                interface,
-                state=State.WAITING,
-                reason="not-plugged-in",
-                message=f"no link has the MAC address {desired.mac} yet; it is configured when plugged in",
-                files=files,
-            )
-        changes = tuple(self._link_changes(interface, desired, link))
-        managed = slot_of(link.name) is not None or (
-            desired.mac in self.record and self.record[desired.mac].applied is not None
-        )
-        rule = safety.vital if managed else safety.in_use
-        if (changes or files) and (block := rule(link, self.observed, self.desired.database_address)):
-            return _blocked(interface, block)
-        if not changes and not files:
-            return interface
-        if not managed:
-            return replace(
-                interface,
-                state=State.CREATE,
-                reason="new",
-                message=f"link {link.name} is to become {interface.name}",
-                changes=changes,
-                files=files,
-            )
-        reason = _why(interface.held, desired)
-        message = _WHY[reason]
-        return replace(
-            interface, state=State.UPDATE, reason=reason, message=message, changes=changes, files=files
-        )
-
-    def _link_changes(
-        self, interface: Interface, desired: DesiredLink, link: ObservedLink
-    ) -> Iterator[Change]:
-        if link.name != interface.name:
-            yield Change("name", link.name, interface.name)
-        if not link.up:
-            yield Change("state", "down", "up")
-        mtu = desired.mtu or self._mtu_without_wish(desired.mac)
-        if mtu and mtu != link.mtu:
-            yield Change("mtu", str(link.mtu), str(mtu))
-        present = {found.address for found in link.addresses if not found.dadfailed}
-        for address in sorted(self._ours(interface, link) - set(desired.addresses), key=str):
-            yield Change("address", str(address), "")
-        for address in desired.addresses:
-            if address not in present:
-                yield Change("address", "", str(address))
-
-    def _mtu_without_wish(self, mac: Mac) -> int | None:
-        """Return the MTU to go back to when the database no longer asks for one."""
-        held = self.record.get(mac)
-        return held.mtu_before if held and held.applied and held.applied.mtu else None
-
-    def _ours(self, interface: Interface, link: ObservedLink) -> set[IPInterface]:
-        """Return the addresses on a link that we put there: only these are ours to take away.
-
-        A virtual address that someone adds to a managed link (keepalived) stays. Without a
-        record, the managed file says what was configured.
-        """
-        present = {found.address for found in link.addresses}
-        if interface.held and interface.held.applied:
-            return present & set(interface.held.applied.addresses)
-        slot = slot_of(interface.name)
-        texts = [t for p, t in self.observed.files.items() if self.policy.slot_of_file(p) == slot]
-        words = {word.lower() for text in texts for word in _ANY_ADDRESS.findall(text)}
-        return {address for address in present if str(address).lower() in words}
-
-    def _files(self, name: str, desired: DesiredLink) -> Files:
-        return self.policy.files(name, desired)
-
-    def _file_changes(self, name: str, desired: DesiredLink) -> Iterator[FileChange]:
-        slot, rendered = slot_of(name), self._files(name, desired)
-        for path, text in sorted(self.observed.files.items()):
-            if self.policy.slot_of_file(path) == slot and path not in rendered:
-                yield FileChange(path, text, None, self.policy.mode, self.observed.modes.get(path))
-        for path, text in sorted(rendered.items()):
-            old, old_mode = self.observed.files.get(path), self.observed.modes.get(path)
-            if old != text or old_mode != self.policy.mode:
-                yield FileChange(path, old, text, self.policy.mode, old_mode)
+            return blocked(interface, link)
+        return compare(replace(interface, link=link), self.desired, self.observed, self.policy)
 
     def _invalid(self, row: InvalidRow) -> Interface:
         by_port = {held.port_id: mac for mac, held in self.record.items() if held.port_id}
@@ -402,30 +299,3 @@ class _Diff:
 def _name_taken(interface: Interface, link: ObservedLink) -> safety.Block:
     who = f"{link.name} ({link.mac})" if link.mac else link.name
     return safety.Block("name-taken", f"the name {interface.name} is taken by link {who}, which keeps it")
-
-
-def _mtu_problem(desired: DesiredLink, link: ObservedLink) -> str:
-    if desired.mtu is None:
-        return ""
-    if desired.mtu < link.min_mtu or (link.max_mtu and desired.mtu > link.max_mtu):
-        limits = f"{link.min_mtu}..{link.max_mtu or 'any'}"
-        return f"row {desired.row_id}: mtu {desired.mtu} is outside what link {link.name} can do ({limits})"
-    return ""
-
-
-_WHY = {
-    "adopt": "the link has our name, but this host remembers nothing of it",
-    "drift": "the host differs from what was configured",
-    "changed": "the database asks for something new",
-}
-
-
-def _why(held: Held | None, desired: DesiredLink) -> str:
-    if held is None or held.applied is None:
-        return "adopt"
-    return "drift" if same_wish(held.applied, desired) else "changed"
-
-
-def _blocked(interface: Interface, block: safety.Block) -> Interface:
-    message = f"row {interface.row_id} is not carried out: {block.message}"
-    return replace(interface, state=State.BLOCKED, reason=block.rule, message=message)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from multinic import __version__, backend, record, source
 from multinic.backend import Backend
+from multinic.compare import Policy
 from multinic.config import Settings, node_name
-from multinic.diff import Policy, diff
+from multinic.diff import diff
 from multinic.errors import ConfigError, Exit
 from multinic.host import Host
 from multinic.model import Desired, DesiredLink, Observed
