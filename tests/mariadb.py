@@ -145,6 +145,8 @@ class PrivateMariaDB:
     def freeze(self) -> None:
         """Stop the process where it stands, as a hanging server does."""
         os.kill(self.pid, signal.SIGSTOP)
+        while any(_state(task) != "T" for task in Path(f"/proc/{self.pid}/task").iterdir()):
+            time.sleep(0.001)  # a thread on the other processor may still be at work
 
     def thaw(self) -> None:
         """Let a frozen process go on."""
@@ -292,6 +294,11 @@ class PrivateMariaDB:
             subprocess.run(command, check=True, capture_output=True)
         self.ca = ca
         return f"--ssl-cert={certificate}", f"--ssl-key={key}", f"--ssl-ca={ca}"
+
+
+def _state(task: Path) -> str:
+    """Return the state of a thread: the word after its name, which is in brackets."""
+    return task.joinpath("stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _named(row: dict[str, Any]) -> str:
