@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -53,11 +54,20 @@ def bounded():
     def give_up(*_):
         pytest.fail("this waits for ever")
 
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(60)
+    def watch():
+        if not done.wait(60):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            while not done.wait(5):  # what was ended tidies up, and may wait again
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+    done = threading.Event()
+    before = signal.signal(signal.SIGUSR1, give_up)  # not SIGALRM: the program itself uses that
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    done.set()
+    watcher.join()
+    signal.signal(signal.SIGUSR1, before)
 
 
 def fails(made, expected=SourceError):
