@@ -265,6 +265,12 @@ def _translated(error: Exception, where: str) -> Exception:
         )
     if code in _REJECTED:
         return SourceRejected(f"{where}: {message}", _REJECTED[code])
+    if isinstance(error, RuntimeError) and "cryptography" in message:
+        # MySQL 8's caching_sha2_password sends the password under RSA where there is no TLS.
+        return SourceRejected(
+            f"{where}: this user's way to log in needs TLS or the Python package cryptography",
+            "give ssl_ca in database.url, install python3-cryptography, or use mysql_native_password",
+        )
     if code in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST):
         return SourceError(f"{where}: the connection was lost or did not answer in time ({message})")
     if 1000 <= code < 2000 or code >= 3000:  # a number of the server's, not of the client's
