@@ -50,6 +50,12 @@ class PrivateMariaDB:
     def __init__(self) -> None:
         # Not pytest's tmp_path: a socket's path has room for 107 characters.
         self.directory = Path(tempfile.mkdtemp(prefix="multinic-mariadb-"))
+        # Removes the directory at the end of its input: in close(), or when the tests are killed.
+        self._keeper = subprocess.Popen(
+            ["sh", "-c", 'cat; rm -rf "$1"', "sh", self.directory],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         self.data = self.directory / "data"
         self.socket = self.directory / "socket"
         self.log = self.directory / "log"
@@ -88,6 +94,7 @@ class PrivateMariaDB:
         certificate = self._certificate() if tls else ()
         command = [
             *prefix,
+            *("setpriv", "--pdeathsig=KILL"),  # ends with the tests, however they end
             _find("mariadbd"),
             "--no-defaults",
             "--user=root",  # root must say that it means it, also in a user namespace; others ignore it
@@ -125,7 +132,7 @@ class PrivateMariaDB:
     def close(self) -> None:
         """End the server and remove its data."""
         self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._keeper.communicate()
 
     @property
     def pid(self) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pymysql
 import pytest
 
@@ -62,3 +66,15 @@ def test_a_server_that_was_stopped_comes_back_with_its_data_at_the_same_address(
         assert url == f"mysql://node:a%2Fb@127.0.0.1:{server.port}/x"
         assert server.execute("SHOW DATABASES LIKE %s", name)
     assert not server.directory.exists()
+
+
+def test_a_killed_run_leaves_no_server_and_no_data_behind():
+    killed = (
+        "import os; from tests.mariadb import PrivateMariaDB; server = PrivateMariaDB(); server.start();"
+        " print(server.pid, server._keeper.pid, server.directory, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", killed], check=False, capture_output=True, text=True)
+    server, keeper, directory = done.stdout.split()
+    for pid in (server, keeper):  # returns when that process is gone
+        subprocess.run(["tail", f"--pid={pid}", "-f", "/dev/null"], timeout=30, check=True)
+    assert not Path(directory).exists()
