@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pymysql
-from pymysql.constants import CR, ER
+from pymysql.constants import CLIENT, CR, ER
 
 from multinic.config import DatabaseSettings
 from multinic.errors import ConfigError, NoSuchDatabase, SourceBusy, SourceError, SourceRejected
@@ -64,6 +64,14 @@ class _Connection(pymysql.connections.Connection):  # type: ignore[type-arg,unus
             self._force_close()  # type: ignore[attr-defined,unused-ignore]
             raise _TooMuch
         return bytes(super()._read_bytes(num_bytes))  # type: ignore[misc,unused-ignore]
+
+    def _request_authentication(self) -> None:
+        """Log in under TLS or not at all, where it is asked for; PyMySQL before 1.2 goes on in clear."""
+        if self.ssl and not self.server_capabilities & CLIENT.SSL:  # type: ignore[attr-defined,unused-ignore]
+            raise pymysql.err.OperationalError(
+                CR.CR_SSL_CONNECTION_ERROR, "database.url asks for TLS (ssl_ca), and the server offers none"
+            )
+        super()._request_authentication()  # type: ignore[misc,unused-ignore]
 
     def _process_auth(self, plugin_name: bytes, *rest: Any) -> Any:
         """Send no password that a listener could read, whoever asks for it in this way."""

@@ -350,7 +350,7 @@ def test_a_server_without_tls_is_refused_where_it_is_asked_for(mariadb, tls, nod
     if mariadb.execute("SELECT @@have_ssl AS have")[0]["have"] == "YES":
         assert "certificate" in str(fails(changed(node, url=url)))  # it made itself a certificate
     else:
-        assert "SSL" in str(fails(changed(node, url=url)))
+        assert "asks for TLS" in str(fails(changed(node, url=url)))
 
 
 def test_a_file_of_authorities_that_is_missing_or_damaged_is_told(tls, tmp_path):
