@@ -36,6 +36,7 @@ def run(prefix: Sequence[str], argv: Sequence[str], timeout: float) -> str:
                 stdout=out,
                 stderr=err,
                 env=_environment(),
+                umask=0o022,  # of what netplan's generator makes, networkd must be able to read its part
                 start_new_session=True,
             )
         except OSError as e:
