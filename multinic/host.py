@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from multinic.errors import HostError, TooLarge
-from multinic.paths import OWN
+from multinic.paths import OWN, UNFINISHED
 
 _FILE_LIMIT = 16 * 1024 * 1024  # bytes; ours stay below it even with 1,000 interfaces (record.py)
 
@@ -143,7 +143,7 @@ class Host:
         target = self.path(path)
         # Hidden and with an ending no tool reads, so that a left-over of a killed run does no harm.
         directory, name = os.path.split(target)
-        scratch = os.path.join(directory, f".{name}.{os.urandom(4).hex()}.multinic-tmp")
+        scratch = os.path.join(directory, f".{name}.{os.urandom(4).hex()}{UNFINISHED}")
         with self.effect(f"write {path}"):
             try:
                 self._walk(os.path.dirname(path), make=True)
@@ -173,7 +173,10 @@ class Host:
         with self.effect(f"remove {path}"):
             try:
                 self._walk(os.path.dirname(path), make=False)
-                os.unlink(target)
+                try:
+                    os.unlink(target)
+                except FileNotFoundError:
+                    pass  # perhaps not for good yet: whoever removed it may have been killed
                 _sync_directory(os.path.dirname(target))
             except (FileNotFoundError, NotADirectoryError):
                 pass
@@ -210,6 +213,22 @@ class Host:
             self.remove(path)
         elif self.file(path) != before:
             self.write(path, before.content, before.mode, (before.uid, before.gid))
+
+    def tidy(self, directory: str) -> None:
+        """Remove what runs that were killed left unfinished in a directory. Raises HostError."""
+        for name in self.names(directory):
+            if name.endswith(UNFINISHED):
+                path = self.path(f"{directory}/{name}")
+                with self.effect(f"remove {directory}/{name}"):
+                    try:
+                        if stat.S_ISDIR(os.lstat(path).st_mode):
+                            import shutil  # seldom needed
+
+                            shutil.rmtree(path)
+                        else:
+                            os.unlink(path)
+                    except OSError as e:
+                        raise _cannot("remove", f"{directory}/{name}", e) from e
 
     def run(self, *argv: str, timeout: float, changes: bool = True) -> str:
         """Run a command on the host and return its stdout.

@@ -2,6 +2,8 @@
 
 OWN = {"/run/multinic": 0o755, "/var/lib/multinic": 0o700}
 """Our directories and their permission bits: nobody else may write there."""
+UNFINISHED = ".multinic-tmp"
+"""The ending of files and directories that are being made; only a run that was killed leaves one behind."""
 CHECKPOINT = "/var/lib/multinic/checkpoint.json"
 """How interfaces were before a change that is being made; while it exists, that is not finished."""
 LAST_CHECKPOINT = "/var/lib/multinic/checkpoint-last.json"

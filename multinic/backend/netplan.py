@@ -21,7 +21,7 @@ from multinic.host import File, Host
 from multinic.links import Faults, Links, converge, free, rename_pending, restore_mtu
 from multinic.model import DesiredLink
 from multinic.naming import name_of, slot_of
-from multinic.paths import SCRATCH
+from multinic.paths import SCRATCH, UNFINISHED
 from multinic.plan import Interface, State
 
 NAME = "netplan"
@@ -122,7 +122,7 @@ def _words(stderr: str) -> str:
 @contextmanager
 def _scratch(host: Host) -> Iterator[tuple[Path, str]]:
     """Yield an empty directory in the host's /run: as this process sees it, and as the host does."""
-    directory = Path(tempfile.mkdtemp(prefix="scratch-", dir=host.directory(SCRATCH)))
+    directory = Path(tempfile.mkdtemp(UNFINISHED, "scratch-", host.directory(SCRATCH)))
     try:
         yield directory, f"{SCRATCH}/{directory.name}"
     finally:
