@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from multinic import checkpoint, reach, witness
 from multinic.backend import Backend, Staged
+from multinic.ending import uninterrupted
 from multinic.errors import HostError
 from multinic.host import Host
 from multinic.links import Faults, Links, give_back
 from multinic.log import Log
-from multinic.model import ObservedAddress, ObservedLink
-from multinic.observe import links as current_links
+from multinic.model import ObservedAddress, ObservedLink, ObservedRoute
 from multinic.observe import surroundings
 from multinic.plan import Interface, Plan, State
 
@@ -64,31 +65,54 @@ def apply(site: Site, plan: Plan) -> tuple[Result, ...]:
 def _carry_out(site: Site, doable: tuple[Interface, ...], staged: Staged) -> list[Result]:
     around = surroundings()
     reached = reach.before(around.routes, site.database)
-    taken = checkpoint.take(
-        site.host,
-        site.backend.NAME,
-        doable,
-        around.routes,
-        lambda name: [path for path in staged.runtime if f"-{name}." in path],
-    )
-    with Links(site.host) as links:
-        try:
-            faults = _change(site, links, doable, staged)
-            after = _verify(doable, site.look, site.timeout, faults)
-            failed = _with_slot_mates({i.key for i in doable if _unfinished(i, after)}, doable)
-            results = [_result(i, after.get(i.key), faults, site.timeout) for i in doable]
-            if failed:
-                results = [_undone(r) if r.interface.key in failed else r for r in results]
-                _put_back(site, links, [s for s in taken.interfaces if s.key in failed])
-            if objection := _harm(site, links, doable, around, reached):
-                _put_back(site, links, taken.interfaces)
-                results = [_failed(i, *objection) for i in doable]
-        except BaseException:
-            _put_back(site, links, taken.interfaces)
-            checkpoint.commit(site.host)
-            raise
-    checkpoint.commit(site.host)
+    with _all_or_nothing(site, doable, around.routes, staged) as taken, Links(site.host) as links:
+        faults = _change(site, links, doable, staged)
+        after = _verify(doable, site.look, site.timeout, faults)
+        failed = _with_slot_mates({i.key for i in doable if _unfinished(i, after)}, doable)
+        results = [_result(i, after.get(i.key), faults, site.timeout) for i in doable]
+        if failed:
+            results = [_undone(r) if r.interface.key in failed else r for r in results]
+            _put_back(site, [s for s in taken.interfaces if s.key in failed])
+        if objection := _harm(site, links, doable, around, reached):
+            _put_back(site, taken.interfaces)
+            results = [_failed(i, *objection) for i in doable]
     return results
+
+
+@contextmanager
+def _all_or_nothing(
+    site: Site, doable: tuple[Interface, ...], routes: Iterable[ObservedRoute], staged: Staged
+) -> Iterator[checkpoint.Checkpoint]:
+    """Save how the interfaces are; put them back so if the block raises anything, a signal included."""
+    saved: tuple[checkpoint.Saved, ...] = ()
+    finished = False
+    try:
+        taken = checkpoint.take(
+            site.host,
+            site.backend.NAME,
+            doable,
+            routes,
+            lambda name: [path for path in staged.runtime if f"-{name}." in path],
+        )
+        saved = taken.interfaces
+        yield taken
+        with uninterrupted():
+            checkpoint.commit(site.host)
+            finished = True
+    except BaseException:
+        if not finished:
+            with uninterrupted():
+                _abandon(site, saved)
+        raise
+
+
+def _abandon(site: Site, saved: Sequence[checkpoint.Saved]) -> None:
+    """Put everything back and finish; what could not be put back is left to `multinic rollback`."""
+    finish = checkpoint.discard if _put_back(site, saved) else checkpoint.commit
+    try:
+        finish(site.host)
+    except HostError as e:
+        site.log.error(f"could not finish: {e}", hint=e.hint)
 
 
 def _change(site: Site, links: Links, interfaces: tuple[Interface, ...], staged: Staged) -> Faults:
@@ -199,18 +223,23 @@ _RELAPSE = 1.0  # seconds: so soon does what takes something away from a link do
 _UNDONE = "everything was put back as it was"
 
 
-def _put_back(site: Site, links: Links, saved: Iterable[checkpoint.Saved]) -> None:
+def _put_back(site: Site, saved: Sequence[checkpoint.Saved]) -> bool:
     """Restore; an error in here is told and the first error stays the one that is reported."""
+    if not saved:
+        return True
     try:
-        checkpoint.restore(
-            site.host,
-            links,
-            tuple(saved),
-            reload=lambda: site.backend.reload(site.host),
-            observe=current_links,
-        )
+        with Links(site.host) as links:  # of its own: another may have been interrupted in mid-request
+            checkpoint.restore(
+                site.host,
+                links,
+                saved,
+                reload=lambda: site.backend.reload(site.host),
+                observe=surroundings,
+            )
     except HostError as e:
         site.log.error(f"could not put everything back: {e}", hint=e.hint)
+        return False
+    return True
 
 
 def _result(interface: Interface, left: Interface | None, faults: Faults, timeout: float) -> Result:

@@ -12,10 +12,12 @@ from typing import Any
 
 from multinic.errors import HostError
 from multinic.host import File, Host
-from multinic.links import Links, kept, put_back
-from multinic.model import Mac, ObservedAddress, ObservedLink, ObservedRoute
+from multinic.links import Links, kept, primaries, put_back
+from multinic.model import Held, Mac, ObservedAddress, ObservedLink, ObservedRoute
 from multinic.paths import CHECKPOINT, LAST_CHECKPOINT
 from multinic.plan import Interface
+from multinic.record import held_document, held_from
+from multinic.witness import Surroundings
 
 _VERSION = 1
 _KERNEL_ROUTES = (2, 9)  # RTPROT_KERNEL, RTPROT_RA: made by the kernel itself
@@ -28,6 +30,9 @@ class Saved:
 
     key: str
     name: str
+    mac: Mac | None
+    held: Held | None
+    """What the host remembered of it."""
     files: Mapping[str, File | None]
     link: ObservedLink | None
     routes: tuple[ObservedRoute, ...] = ()
@@ -53,6 +58,8 @@ def take(
         Saved(
             key=interface.key,
             name=interface.name,
+            mac=interface.mac,
+            held=interface.held,
             files={
                 path: host.file(path)
                 for path in sorted({c.path for c in interface.files} | set(runtime_paths(interface.name)))
@@ -80,6 +87,16 @@ def commit(host: Host) -> None:
     host.rename(CHECKPOINT, LAST_CHECKPOINT)
 
 
+def reopen(host: Host) -> None:
+    """Begin to undo the last finished change: whoever comes next will go on if we are interrupted."""
+    host.rename(LAST_CHECKPOINT, CHECKPOINT)
+
+
+def discard(host: Host) -> None:
+    """Finish a change that is undone: there is nothing left to put back."""
+    host.remove(CHECKPOINT)
+
+
 def load(host: Host, path: str) -> Checkpoint | None:
     """Return a checkpoint from disk, None if there is none. Raises HostError for a damaged one."""
     text = host.read(path)
@@ -100,7 +117,7 @@ def restore(
     saved: Sequence[Saved],
     *,
     reload: Callable[[], None],
-    observe: Callable[[], Sequence[ObservedLink]],
+    observe: Callable[[], Surroundings],
 ) -> None:
     """Put interfaces back: files, names, then, once the backend has read the files, the rest.
 
@@ -111,20 +128,24 @@ def restore(
         for path, file in interface.files.items():
             with kept(faults):
                 host.restore(path, file)
-    faults += _names_back(links, saved, observe())
+    faults += _names_back(links, saved, observe().links)
     with kept(faults):
         reload()
     end = time.monotonic() + _SETTLE
     while True:
-        now = {link.index: link for link in observe()}
+        around = observe()
+        now, routes = {link.index: link for link in around.links}, set(around.routes)
         errors: list[HostError] = []
         different = False
         for interface in saved:
-            before = _same_link(interface.link, now)
-            if interface.link and before and _differs(interface.link, before):
+            link = _same_link(interface.link, now)
+            if not interface.link or not link:
+                continue
+            lost = [route for route in interface.routes if route not in routes]
+            if lost or _differs(interface.link, link):
                 different = True
                 with kept(errors):
-                    put_back(links, interface.link, before, interface.routes)
+                    put_back(links, interface.link, link, interface.routes)
         if not different or time.monotonic() > end:
             break
         time.sleep(0.05)
@@ -151,11 +172,12 @@ def _same_link(before: ObservedLink | None, now: Mapping[int, ObservedLink]) -> 
 
 
 def _differs(before: ObservedLink, now: ObservedLink) -> bool:
-    return (before.name, before.up, before.mtu, _static(before)) != (now.name, now.up, now.mtu, _static(now))
+    return _compared(before) != _compared(now) or not set(before.altnames) <= set(now.altnames)
 
 
-def _static(link: ObservedLink) -> frozenset[object]:
-    return frozenset(found.address for found in link.addresses if not found.kernel)
+def _compared(link: ObservedLink) -> tuple[object, ...]:
+    addresses = frozenset(found.address for found in link.addresses if not found.kernel)
+    return (link.name, link.up, link.mtu, addresses, primaries(link))
 
 
 def _document(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -167,6 +189,8 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
             {
                 "key": saved.key,
                 "name": saved.name,
+                "mac": str(saved.mac) if saved.mac else None,
+                "held": held_document(saved.held) if saved.held else None,
                 "files": {path: _file_document(file) for path, file in saved.files.items()},
                 "link": _link_document(saved.link),
                 "routes": [_route_document(route) for route in saved.routes],
@@ -206,6 +230,7 @@ def _link_document(link: ObservedLink | None) -> dict[str, Any] | None:
         "mac": str(link.mac) if link.mac else None,
         "up": link.up,
         "mtu": link.mtu,
+        "altnames": list(link.altnames),
         "addresses": [[str(found.address), found.kernel, found.raw.hex()] for found in link.addresses],
     }
 
@@ -221,6 +246,8 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
             Saved(
                 key=item["key"],
                 name=item["name"],
+                mac=Mac(item["mac"]) if item["mac"] else None,
+                held=None if item["held"] is None else held_from(item["held"]),
                 files={path: _file_from(file) for path, file in item["files"].items()},
                 link=_link_from(item["link"]) if same_boot else None,
                 routes=tuple(_route_from(*route) for route in item["routes"]),
@@ -252,6 +279,7 @@ def _link_from(item: Mapping[str, Any] | None) -> ObservedLink | None:
         mac=Mac(item["mac"]) if item["mac"] else None,
         up=item["up"],
         mtu=item["mtu"],
+        altnames=tuple(item["altnames"]),
         addresses=tuple(
             ObservedAddress(ip_interface(address), kernel=kernel, raw=bytes.fromhex(raw))
             for address, kernel, raw in item["addresses"]

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from multinic import __version__, config
+from multinic import __version__, config, ending
 from multinic.config import Settings
 from multinic.errors import Exit, MultinicError
 from multinic.host import Host
@@ -224,7 +223,7 @@ def apply(context: Context, saved: str | None, yes: bool, allow_mass_delete: boo
 
     settings = context.settings()
     confirm = _confirmation(context, None if saved is None else _load(saved), yes)
-    _end_in_order()
+    ending.in_order()
     status = reconcile.reconcile(
         settings,
         context.host,
@@ -237,17 +236,6 @@ def apply(context: Context, saved: str | None, yes: bool, allow_mass_delete: boo
 
         _print_json(statefile.load(context.host))
     sys.exit(status)
-
-
-def _end_in_order() -> None:
-    """Let SIGTERM and SIGHUP undo what is half done before they end the process."""
-
-    def end(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # putting back takes its time; a second one changes nothing
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
 
 
 def _load(path: str) -> Any:
@@ -294,7 +282,7 @@ def reconcile(context: Context) -> None:
     from multinic import reconcile as flow
 
     settings = context.settings(attended=False)
-    _end_in_order()
+    ending.in_order()
     status = flow.reconcile(settings, context.host, context.log(settings))
     if context.output == "json":
         from multinic.report import statefile
@@ -363,6 +351,7 @@ def rollback(context: Context, interrupted: bool) -> None:
     from multinic import recovery
 
     log = context.log(context.settings())
+    ending.in_order()
     if not recovery.rollback(context.host, log, interrupted_only=interrupted):
         click.echo("there is no change to undo")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from multinic.errors import HostError
 from multinic.host import Host
-from multinic.model import IPInterface, ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
+from multinic.model import IPInterface, IPNetwork, ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
 from multinic.netlink import route_to_add
 from multinic.plan import Interface
 from multinic.witness import Loss
@@ -155,6 +155,14 @@ class Links:
             fine=(errno.EADDRNOTAVAIL,),
         )
 
+    def add_altname(self, index: int, name: str, altname: str) -> None:
+        """Give a link an alternative name; one that it has already is fine."""
+        self._do(
+            f"give {name} the alternative name {altname}",
+            lambda: self._ip.link("property_add", index=index, altname=[altname]),
+            fine=(errno.EEXIST,),
+        )
+
     def add_rule(self, rule: ObservedRule) -> None:
         """Add a policy-routing rule exactly as it was observed; one that is there already is fine."""
         what = f"add the rule {rule.rule.priority} for table {rule.rule.table}"
@@ -287,12 +295,30 @@ def _give_back(links: Links, loss: Loss) -> None:
         links.add_route(link.name, loss.route)
 
 
+def primaries(link: ObservedLink) -> dict[IPNetwork, IPInterface]:
+    """Return the first IPv4 address of each subnet on a link: the kernel sends from it."""
+    found: dict[IPNetwork, IPInterface] = {}
+    for address in (item.address for item in link.addresses if item.address.version == 4):
+        found.setdefault(address.network, address)
+    return found
+
+
 def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iterable[ObservedRoute]) -> None:
-    """Make a link as it was observed before; it has its old name already."""
+    """Make a link as it was observed before; it has its old name already.
+
+    Where another address came first in a subnet, all of that subnet are removed and added again in
+    their order. The kernel may take more away than it was told to: look again afterwards.
+    """
     index, name = before.index, before.name
     old = {found.address for found in before.addresses if not found.kernel}
+    first, first_now = primaries(before), primaries(now)
+    present = set()
     for found in now.addresses:
-        if not found.kernel and found.address not in old:
+        network = found.address.network
+        in_order = network not in first or first[network] == first_now.get(network)
+        if found.kernel or (found.address in old and in_order):
+            present.add(found.address)
+        else:
             links.remove_address(index, name, found.address)
     if now.mtu != before.mtu:
         links.mtu(index, name, before.mtu)
@@ -301,7 +327,9 @@ def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iter
             links.down(index, name)
     elif not now.up:
         links.up(index, name)
-    present = {found.address for found in now.addresses}
+    for altname in before.altnames:
+        if altname not in now.altnames:
+            links.add_altname(index, name, altname)
     for found in before.addresses:
         if not found.kernel and (found.address not in present or not now.up):
             links.restore_address(name, found)

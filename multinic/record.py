@@ -42,7 +42,7 @@ def load(host: Host) -> Memory:
         if document["version"] != _VERSION:
             return Memory()
         return Memory(
-            links={Mac(mac): _held(item) for mac, item in document["links"].items()},
+            links={Mac(mac): held_from(item) for mac, item in document["links"].items()},
             rendered={
                 name: (str(item["key"]), {str(path): str(text) for path, text in item["files"].items()})
                 for name, item in document["rendered"].items()
@@ -58,7 +58,7 @@ def save(host: Host, memory: Memory) -> None:
     """Write what is to be remembered."""
     document = {
         "version": _VERSION,
-        "links": {str(mac): _held_document(held) for mac, held in sorted(memory.links.items())},
+        "links": {str(mac): held_document(held) for mac, held in sorted(memory.links.items())},
         "rendered": {
             name: {"key": key, "files": dict(files)} for name, (key, files) in sorted(memory.rendered.items())
         },
@@ -112,7 +112,8 @@ def _optional_network(text: str | None) -> IPNetwork | None:
     return None if text is None else ip_network(text)
 
 
-def _held_document(held: Held) -> dict[str, Any]:
+def held_document(held: Held) -> dict[str, Any]:
+    """Return what is remembered of one link as JSON can hold it."""
     return {
         "slot": held.slot,
         "port_id": held.port_id,
@@ -129,7 +130,8 @@ def _slot(number: int) -> int:
     return number
 
 
-def _held(item: Mapping[str, Any]) -> Held:
+def held_from(item: Mapping[str, Any]) -> Held:
+    """Return the memory of `held_document`. Raises ValueError, KeyError or TypeError."""
     return Held(
         slot=_slot(int(item["slot"])),
         port_id=str(item["port_id"]),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from multinic import backend, checkpoint
+import os
+from dataclasses import replace
+
+from multinic import backend, checkpoint, record
+from multinic.ending import uninterrupted
 from multinic.errors import MultinicError
 from multinic.host import Host
 from multinic.links import Links
 from multinic.lock import only_one
 from multinic.log import Log
-from multinic.observe import links as current_links
-from multinic.paths import CHECKPOINT, LAST_CHECKPOINT
+from multinic.observe import surroundings
+from multinic.paths import CHECKPOINT, LAST_CHECKPOINT, OWN
 
 
 def recover(host: Host, log: Log) -> bool:
@@ -18,16 +22,22 @@ def recover(host: Host, log: Log) -> bool:
     What cannot be put back is told and not tried for ever: the pass that follows plans from what
     is there, and `multinic rollback` still has the checkpoint.
     """
-    try:
-        saved = checkpoint.load(host, CHECKPOINT)
-        if saved is None:
-            return False
-        log.warning("a change was interrupted; its interfaces are put back as they were", reason="recovered")
-        _restore(host, saved)
-    except MultinicError as e:
-        log.error(f"could not put everything back: {e}", hint=e.hint)
-    checkpoint.commit(host)
-    return True
+    with uninterrupted():
+        for directory in OWN:
+            host.tidy(directory)
+        try:
+            saved = checkpoint.load(host, CHECKPOINT)
+            if saved is None:
+                return False
+            words = "a change was interrupted; its interfaces are put back as they were"
+            log.warning(words, reason="recovered")
+            _restore(host, saved)
+        except MultinicError as e:
+            log.error(f"could not put everything back: {e}", hint=e.hint)
+            checkpoint.commit(host)
+        else:
+            checkpoint.discard(host)
+        return True
 
 
 def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
@@ -38,19 +48,38 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
     with only_one(host):
         if recover(host, log):
             return True
-        saved = None if interrupted_only else checkpoint.load(host, LAST_CHECKPOINT)
-        if saved is None:
-            return False
-        log.warning("the last change is undone", reason="rollback")
-        _restore(host, saved)
-        host.remove(LAST_CHECKPOINT)
-        return True
+        with uninterrupted():
+            saved = None if interrupted_only else checkpoint.load(host, LAST_CHECKPOINT)
+            if saved is None:
+                return False
+            log.warning("the last change is undone", reason="rollback")
+            checkpoint.reopen(host)
+            try:
+                _restore(host, saved)
+            except MultinicError:
+                checkpoint.commit(host)
+                raise
+            checkpoint.discard(host)
+            return True
 
 
 def _restore(host: Host, saved: checkpoint.Checkpoint) -> None:
     # Usable or not: files and links can be put back before a network service runs, or after it was removed.
     chosen = backend.named(saved.backend)
+    for directory in sorted({os.path.dirname(path) for i in saved.interfaces for path in i.files}):
+        host.tidy(directory)
     with Links(host) as links:
         checkpoint.restore(
-            host, links, saved.interfaces, reload=lambda: chosen.reload(host), observe=current_links
+            host, links, saved.interfaces, reload=lambda: chosen.reload(host), observe=surroundings
         )
+    _remember(host, saved)
+
+
+def _remember(host: Host, saved: checkpoint.Checkpoint) -> None:
+    """Remember of these interfaces what was remembered before the change, and of others what is now."""
+    memory = record.load(host)
+    changed = {interface.mac for interface in saved.interfaces}
+    links = {mac: held for mac, held in memory.links.items() if mac not in changed}
+    links |= {i.mac: i.held for i in saved.interfaces if i.mac is not None and i.held is not None}
+    if links != memory.links:
+        record.save(host, replace(memory, links=links))
