@@ -162,8 +162,8 @@ def _flag(value: Any) -> bool | None:
 
 
 def _row_id(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _Bad("id", value, "is not a number")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise _Bad("id", value, "is not a number that counts up")
     return value
 
 
