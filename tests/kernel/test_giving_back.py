@@ -25,7 +25,7 @@ THERE = [
     "route add 10.21.0.0/16 via 10.66.0.1 dev eth0 onlink",
     "route add 10.22.0.0/16 nexthop via 10.8.0.1 weight 3 nexthop via 10.8.0.2",
     "route add 10.23.0.0/16 via inet6 fd08::1 dev eth0",
-    "route add 10.24.0.0/24 dev eth0 scope link proto bird",
+    "route add 10.24.0.0/24 dev eth0 scope link proto 200",
     "route add 10.25.0.0/24 tos 4 via 10.8.0.1",
     "route add default via 10.8.0.1 table 2004 proto 200",
     "nexthop add id 7 via 10.8.0.3 dev eth0",
