@@ -27,21 +27,17 @@ from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
-from tests import watch
+from tests.judging import LINK_SCOPE, Witness, altnames_of, files_below, in_child, links_of, named, routes_of
 from tests.killing import WHOLE, End, Run, run, warm_up
 from tests.namespaces import Namespace
 from tests.schemas import CONTROLLER, execute
 
 ROOT = Path(__file__).parents[2]
 CLONE_NEWNET = 0x40000000
-SO_RCVBUFFORCE = 33
 CHECKPOINT = "/var/lib/multinic/checkpoint.json"
 RECONCILE = ("reconcile",)
 RECOVER = ("rollback", "--interrupted")
-_LINK_SCOPE = 253
-_LOCAL_TABLE = 255
 _TENTATIVE = 0x40
 _BY_THE_KERNEL = (2, 9)
 
@@ -119,7 +115,7 @@ class Machine:
                 "ifname": link.get_attr("IFLA_IFNAME"),
                 "mtu": link.get_attr("IFLA_MTU"),
                 "state": "up" if link["flags"] & 1 else "down",
-                "altnames": self._altnames(link),
+                "altnames": altnames_of(link),
             }
             for link in self.ip.get_links()
             if link["index"] > 1
@@ -127,7 +123,7 @@ class Machine:
         addresses = [
             {"index": item["index"], "address": item.get_attr("IFA_ADDRESS"), "prefixlen": item["prefixlen"]}
             for item in self.ip.get_addr()
-            if item["index"] > 1 and item["scope"] != _LINK_SCOPE
+            if item["index"] > 1 and item["scope"] != LINK_SCOPE
         ]
         names = {"dst": "DST", "gateway": "GATEWAY", "oif": "OIF", "table": "TABLE", "priority": "PRIORITY"}
         routes = [
@@ -137,7 +133,7 @@ class Machine:
                 if (value := route.get_attr(f"RTA_{name}")) is not None
             }
             | {"dst_len": route["dst_len"], "proto": route["proto"]}
-            for route in self._routes()
+            for route in routes_of(self.ip)
             if route["proto"] not in _BY_THE_KERNEL
         ]
         settings = [[str(path), path.read_text()] for path in self._settings()]
@@ -234,28 +230,7 @@ class Machine:
 
     def state(self) -> dict[str, Any]:
         """Return all links, routes and rules, the files that are ours, and what should not be there."""
-        found: dict[str, Any] = {}
-        for link in self.ip.get_links():
-            found[f"link {link['index']}"] = {
-                "name": link.get_attr("IFLA_IFNAME"),
-                "mac": link.get_attr("IFLA_ADDRESS"),
-                "up": bool(link["flags"] & 1),
-                "mtu": link.get_attr("IFLA_MTU"),
-                "altnames": self._altnames(link),
-                "addresses": [],
-            }
-        # Sorted: of the order only matters which one of a subnet is the first, and that is among the flags.
-        for address in sorted(self.ip.get_addr(), key=lambda address: address.get_attr("IFA_ADDRESS")):
-            if address["scope"] != _LINK_SCOPE:
-                text = f"{address.get_attr('IFA_ADDRESS')}/{address['prefixlen']}"
-                line = f"{text} scope {address['scope']} flags {address.get_attr('IFA_FLAGS'):x}"
-                found[f"link {address['index']}"]["addresses"].append(line)
-        found["routes"] = sorted(self._route(route) for route in self._routes())
-        found["rules"] = sorted(
-            f"{rule.get_attr('FRA_PRIORITY')} {rule.get_attr('FRA_SRC')} {rule.get_attr('FRA_TABLE')}"
-            for rule in self.ip.get_rules()
-        )
-        return found | files_below(self.root)
+        return links_of(self.ip) | files_below(self.root)
 
     def fingerprint(self) -> str:
         """Return digests of what a run can change on the host, and in the database; its probe calls it."""
@@ -274,67 +249,6 @@ class Machine:
         base = Path("/proc/sys/net/ipv6/conf")
         names = sorted(name for _, name in socket.if_nameindex())
         return [base / name / key for name in names for key in ("accept_ra", "addr_gen_mode")]
-
-    @staticmethod
-    def _altnames(link: Any) -> list[str]:
-        names = link.get_attr("IFLA_PROP_LIST")
-        return sorted(names.get_attrs("IFLA_ALT_IFNAME")) if names else []
-
-    def _routes(self) -> list[Any]:
-        return [
-            route
-            for family in (socket.AF_INET, socket.AF_INET6)
-            for route in self.ip.get_routes(family=family)
-            if route.get_attr("RTA_TABLE") != _LOCAL_TABLE
-            and not (route.get_attr("RTA_DST") or "").startswith(("fe80", "ff00"))
-        ]
-
-    @staticmethod
-    def _route(route: Any) -> str:
-        parts = ("DST", "GATEWAY", "OIF", "TABLE", "PRIORITY", "PREFSRC")
-        text = " ".join(f"{part.lower()} {route.get_attr(f'RTA_{part}')}" for part in parts)
-        return f"{text} length {route['dst_len']} proto {route['proto']} type {route['type']}"
-
-
-def files_below(root: Path) -> dict[str, str]:
-    """Return mode and content of all files below a root but the program's memory; and what is left over."""
-    found = {}
-    for path in sorted(root.rglob("*")):
-        name = str(path.relative_to(root))
-        if path.is_file() and not name.startswith(("var/lib/multinic/", "run/multinic/")):
-            found[name] = f"{path.stat().st_mode:o} {path.read_text()}"
-        if path.name == "checkpoint.json" or path.name.endswith("-tmp"):
-            found[name] = "left over"
-    return found
-
-
-class Witness:
-    """Listens to what the kernel reports of all links but the ports' far ends."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)  # so that everything fits
-        self._socket.bind((0, watch.GROUPS))
-        self._marshal = MarshalRtnl()
-        self._names = dict(socket.if_nameindex())
-
-    def events(self) -> list[str]:
-        """Return what was reported since the last call."""
-        found = []
-        while True:
-            try:
-                data = self._socket.recv(1 << 20)
-            except BlockingIOError:
-                return found
-            events = [watch.event(message, self._names) for message in self._marshal.parse(data)]
-            found += [" ".join(event.values()) for event in events if not event["link"].startswith("far")]
-
-    def of_others(self) -> list[str]:
-        """Return those of them that are of the link of somebody else, or of no link."""
-        return [line for line in self.events() if line.split(" ")[1] in ("eth0", "lo", "")]
-
 
 @dataclass(frozen=True)
 class Scenario:
@@ -513,20 +427,6 @@ def judge(command: tuple[str, ...], case: Case, known: Survey, directory: Path) 
     return outcome
 
 
-def named(found: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Return "old" or "new", or in which way it is neither."""
-    if found == old:
-        return "old"
-    if found == new:
-        return "new"
-    lines = [
-        f"{key}: {found.get(key)!r}\n    old: {old.get(key)!r}\n    new: {new.get(key)!r}"
-        for key in sorted({*found, *old, *new})
-        if found.get(key) not in (old.get(key), new.get(key))
-    ]
-    return "a third state:\n  " + "\n  ".join(lines or ["parts of both"])
-
-
 def killed(known: Survey) -> list[Case]:
     """SIGKILL, and then systemd's clean-up, or nothing but the next pass."""
     return [Case(at, recover=recover) for at in known.different for recover in (True, False)]
@@ -561,28 +461,6 @@ def interrupt(namespace: Namespace, way: str, scenario: str) -> list[dict[str, A
     command = (sys.executable, "-m", "tests.kernel.interrupting", way, scenario)
     done = namespace.run(*command, env=environment, timeout=900)
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def in_child(work: Callable[[], Any]) -> Any:
-    """Return what `work` returns, done in a child of this process: it may leave its namespace."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reading)
-        try:
-            answer = {"answer": work()}
-        except BaseException:  # noqa: BLE001 - raised by the parent
-            answer = {"error": traceback.format_exc()}
-        with open(writing, "w") as stream:
-            json.dump(answer, stream)
-        os._exit(0)
-    os.close(writing)
-    with open(reading) as stream:
-        answer = json.loads(stream.read() or '{"error": "it died"}')
-    os.waitpid(child, 0)
-    if "error" in answer:
-        raise AssertionError(answer["error"])
-    return answer["answer"]
 
 
 def main() -> None:

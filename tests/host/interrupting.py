@@ -1,0 +1,218 @@
+"""Interrupt the program at every moment of a change on a booted host with netplan; runs on that host.
+
+    python3 -m tests.host.interrupting create
+
+One host for all cases: after each it is brought back to where the change begins, and that is checked. It
+prints one JSON line a case: the moment, and "old", "new", or what is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from tests.judging import Witness, in_child, links_of, named
+from tests.killing import WHOLE, End, Run, run, warm_up
+from tests.schemas import CONTROLLER, execute
+
+DATABASE = "/root/multinic.db"
+LOOKED_AT = ("/etc/netplan", "/run/systemd/network", "/run/udev/rules.d")
+OWN = ("/var/lib/multinic", "/run/multinic")
+RECONCILE = ("reconcile",)
+APPLY = ("apply", "--yes", "--allow-mass-delete")
+RECOVER = ("rollback", "--interrupted")
+_SETTLE = 10.0  # seconds for networkd to have done what it was told
+
+
+def mac_of(number: int) -> str:
+    """Return the MAC address of the n-th port."""
+    return f"fa:16:3e:00:00:{number:02x}"
+
+
+class Machine:
+    """This host. Port 9 works all the time and is none of anybody's business; ports 1 to 4 are plugged in."""
+
+    def __init__(self) -> None:
+        self.database: Any = sqlite3.connect(DATABASE, isolation_level=None)
+        if not execute(self.database, "SELECT 1 FROM sqlite_master").fetchall():
+            CONTROLLER.create(self.database)
+        self._pid, self._ip = os.getpid(), IPRoute()
+
+    @property
+    def ip(self) -> Any:
+        """The kernel, for this process; a run asks from within, too."""
+        if os.getpid() != self._pid:
+            self._pid, self._ip = os.getpid(), IPRoute()
+        return self._ip
+
+    def rows(self, *numbers: int, **values: Any) -> None:
+        """Let the database speak of these ports and of port 9; `values` overwrite what is said of the first."""
+        execute(self.database, "DELETE FROM multi_interface")
+        for number in (*numbers, 9):
+            row = {"address": f"10.5.0.{number + 10}", "mtu": 1400 + number, "cidr": "10.5.0.0/24"}
+            CONTROLLER.attach(self.database, mac_of(number), port_id=f"port-{number}", **row | values)
+            values = {}
+
+    def by_hand(self, old: str, new: str, mtu: int) -> None:
+        """Rename a link, leave it down, with another MTU."""
+        index = self.ip.link_lookup(ifname=old)[0]
+        self.ip.link("set", index=index, state="down")
+        self.ip.link("set", index=index, ifname=new, mtu=mtu)
+
+    def multinic(self, *arguments: str, end: End = WHOLE, note: Callable[[], str] | None = None) -> Run:
+        """Run the program."""
+        options = ["--database-url", f"sqlite:///{DATABASE}", "--node", "node1", "--backend", "netplan"]
+        return run([*options, *arguments], end, {"NO_COLOR": "1", "MULTINIC_VERIFY_TIMEOUT": "6s"}, note)
+
+    def do(self, *arguments: str) -> None:
+        """Run the program; it must succeed."""
+        done = self.multinic(*arguments)
+        assert done.status == 0, done.said
+
+    def state(self) -> dict[str, Any]:
+        """Return links, routes and rules, the files of netplan, networkd and udev, and what is left over."""
+        found = links_of(self.ip)
+        for directory in LOOKED_AT:
+            for path in sorted(Path(directory).glob("*")):
+                if path.is_file():
+                    status = path.stat()
+                    owner = f"{status.st_mode:o} {status.st_uid}:{status.st_gid}"
+                    found[str(path)] = f"{owner} {path.read_text()}"
+        left = [path for directory in (*LOOKED_AT, *OWN) for path in Path(directory).glob("*")]
+        for path in left:
+            if path.name == "checkpoint.json" or path.name.endswith("-tmp"):
+                found[str(path)] = "left over"
+        return found
+
+    def settled(self) -> bool:
+        """Return whether networkd has nothing left to do."""
+        done = subprocess.run(["networkctl", "--json=short", "list"], capture_output=True, check=True)
+        states = {link["AdministrativeState"] for link in json.loads(done.stdout)["Interfaces"]}
+        return not states & {"pending", "initialized", "configuring"}
+
+    def verdict(self, old: dict[str, Any], new: dict[str, Any]) -> str:
+        """Return "old" or "new" once networkd is done, or what is wrong even then."""
+        end = time.monotonic() + _SETTLE
+        while True:
+            settled = self.settled()
+            found = named(self.state(), old, new)
+            if (settled and found in ("old", "new")) or time.monotonic() > end:
+                return found
+            time.sleep(0.02)
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything that a run can change; its probe calls it."""
+        memory = [path for directory in OWN for path in sorted(Path(directory).glob("*")) if path.is_file()]
+        files = [(str(path), path.read_bytes()) for path in memory]
+        rows = execute(self.database, "SELECT id, netplan_success FROM multi_interface").fetchall()
+        return hashlib.sha256(repr((self.state(), files, rows)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What the database says before and after, and what happens by hand."""
+
+    before: Callable[[Machine], None]
+    after: Callable[[Machine], None]
+    by_hand: Callable[[Machine], None] = lambda _: None
+
+
+SCENARIOS = {
+    "create": Scenario(lambda m: m.rows(), lambda m: m.rows(1, 2)),
+    "update": Scenario(lambda m: m.rows(1, 2), lambda m: m.rows(1, 2, address="10.5.0.77, fd00:5::7/64", mtu=1300)),
+    "delete": Scenario(lambda m: m.rows(1, 2), lambda m: m.rows(2)),
+    "renamed by hand": Scenario(
+        lambda m: m.rows(1, 2), lambda m: m.rows(1, 2), lambda m: m.by_hand("multinic1", "byhand0", 1300)
+    ),
+    "slot taken over": Scenario(lambda m: m.rows(1, 2), lambda m: m.rows(2, 3)),
+}
+
+
+class Stage:
+    """One scenario, again and again."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.machine = scenario, Machine()
+        self.set()
+        self.old = self.machine.state()
+        done = self.machine.multinic(*RECONCILE, note=self.machine.fingerprint)
+        assert done.status == 0, done.said
+        self.moments = done.moments
+        self.different = [1]
+        self.different += [n for n in range(2, len(done.notes) + 1) if done.notes[n - 1] != done.notes[n - 2]]
+        self.wait()
+        self.new = self.machine.state()
+
+    def set(self) -> None:
+        """Bring the host to where the change begins."""
+        self.scenario.before(self.machine)
+        self.machine.do(*APPLY)
+        self.wait()
+        self.scenario.by_hand(self.machine)
+        self.scenario.after(self.machine)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until networkd is done."""
+        end = time.monotonic() + _SETTLE
+        while not self.machine.settled():
+            assert time.monotonic() < end, "networkd never settles"
+            time.sleep(0.02)
+
+    def judge(self, at: int, *, recover: bool) -> str:
+        """Kill a pass and return "old" or "new", or what is wrong."""
+        machine = self.machine
+        self.set()
+        if (start := machine.verdict(self.old, self.old)) != "old":
+            return f"could not be brought back: {start}"
+        witness = Witness()
+        done = machine.multinic(*RECONCILE, end=End(at))
+        if done.status != -signal.SIGKILL:
+            return f"ended with status {done.status}: {done.said}"
+        outcome = "new"
+        if recover:
+            recovered = machine.multinic(*RECOVER)
+            if recovered.status:
+                return f"could not recover: {recovered.said}"
+            outcome = machine.verdict(self.old, self.new)
+            if outcome not in ("old", "new"):
+                return f"{recovered.said}{outcome}"
+        following = machine.multinic(*RECONCILE)
+        if following.status or (last := machine.verdict(self.new, self.new)) != "old":
+            return f"the next pass did not converge: {following.said or last}"
+        if others := [line for line in witness.events() if line.split(" ")[1] in ("eth0", "multinic0", "lo", "")]:
+            return f"others were disturbed: {others}"
+        silent = machine.multinic(*RECONCILE)
+        if silent.status or silent.said:
+            return f"the pass after that was not silent: {silent.said}"
+        return outcome
+
+
+def main() -> None:
+    """Interrupt one scenario at every moment, with and without `multinic rollback --interrupted`."""
+    warm_up()
+    machine = Machine()
+    machine.rows()
+    machine.do(*APPLY)  # port 9 is multinic0 from now on
+    stage = Stage(SCENARIOS[sys.argv[1]])
+    for at in stage.different:
+        for recover in (True, False):
+            outcome = in_child(lambda at=at, recover=recover: stage.judge(at, recover=recover))
+            found = {"at": at, "recover": recover, "moment": stage.moments[at - 1], "outcome": outcome}
+            print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
