@@ -31,10 +31,9 @@ class Context:
     output: str
     verbose: bool
 
-    @property
-    def host(self) -> Host:
-        """The host to work on."""
-        return Host(self.root)
+    def host(self, settings: Settings) -> Host:
+        """Return the host to work on."""
+        return Host(self.root, command_timeout=settings.command_timeout)
 
     def settings(self, *, attended: bool = True) -> Settings:
         """Return the settings of file, environment and options. Raises ConfigError.
@@ -170,7 +169,8 @@ def plan(context: Context, out: str | None, detailed_exitcode: bool, allow_mass_
     from multinic.document import document
     from multinic.view import verdict
 
-    view = reconcile.plan(context.settings(), context.host, allow_mass_delete=allow_mass_delete)
+    settings = context.settings()
+    view = reconcile.plan(settings, context.host(settings), allow_mass_delete=allow_mass_delete)
     if out is not None:
         _save(out, document(view.plan))
     if context.output == "json":
@@ -226,7 +226,7 @@ def apply(context: Context, saved: str | None, yes: bool, allow_mass_delete: boo
     ending.in_order()
     status = reconcile.reconcile(
         settings,
-        context.host,
+        context.host(settings),
         context.log(settings),
         confirm=confirm,
         allow_mass_delete=allow_mass_delete,
@@ -234,7 +234,7 @@ def apply(context: Context, saved: str | None, yes: bool, allow_mass_delete: boo
     if context.output == "json":
         from multinic.report import statefile
 
-        _print_json(statefile.load(context.host))
+        _print_json(statefile.load(Host(context.root)))
     sys.exit(status)
 
 
@@ -283,11 +283,11 @@ def reconcile(context: Context) -> None:
 
     settings = context.settings(attended=False)
     ending.in_order()
-    status = flow.reconcile(settings, context.host, context.log(settings))
+    status = flow.reconcile(settings, context.host(settings), context.log(settings))
     if context.output == "json":
         from multinic.report import statefile
 
-        _print_json(statefile.load(context.host))
+        _print_json(statefile.load(Host(context.root)))
     sys.exit(status)
 
 
@@ -302,7 +302,7 @@ def status(context: Context) -> None:
     """
     from multinic.status import status as document_of
 
-    document = document_of(context.host)
+    document = document_of(Host(context.root))
     if context.output == "json":
         _print_json(document)
     else:
@@ -324,7 +324,8 @@ def render(context: Context, names: tuple[str, ...]) -> None:
     from multinic import reconcile
     from multinic.view import rendered
 
-    view = reconcile.plan(context.settings(), context.host)
+    settings = context.settings()
+    view = reconcile.plan(settings, context.host(settings))
     files = rendered(view, names)
     if context.output == "json":
         _print_json({"version": 1, "backend": view.backend.NAME, "files": files})
@@ -350,9 +351,10 @@ def rollback(context: Context, interrupted: bool) -> None:
     """
     from multinic import recovery
 
-    log = context.log(context.settings())
+    settings = context.settings()
+    log = context.log(settings)
     ending.in_order()
-    if not recovery.rollback(context.host, log, interrupted_only=interrupted):
+    if not recovery.rollback(context.host(settings), log, interrupted_only=interrupted):
         click.echo("there is no change to undo")
 
 

@@ -61,6 +61,7 @@ class Settings:
     backend: str
     max_interfaces: int
     verify_timeout: float
+    command_timeout: float
     log_level: str
     log_format: str
     database: DatabaseSettings
@@ -135,6 +136,8 @@ KEYS = (
     # 1,000: far above what a VM can be given; keeps link names short and tables apart.
     Key("max_interfaces", _integer(1, 1000), 10),
     Key("verify_timeout", _duration, 10.0),
+    # Ten times what the generator of netplan took on the slowest machine seen.
+    Key("command_timeout", _duration, 60.0),
     Key("log_level", _level, "info", ("LOG_LEVEL",)),
     Key("log_format", _choice("text", "json"), "text"),
     Key("database.url", _text, ""),
@@ -174,6 +177,7 @@ def load(
         backend=values["backend"],
         max_interfaces=values["max_interfaces"],
         verify_timeout=values["verify_timeout"],
+        command_timeout=values["command_timeout"],
         log_level=values["log_level"],
         log_format=values["log_format"],
         database=DatabaseSettings(

@@ -43,6 +43,8 @@ class Host:
     root: str = "/"
     prefix: tuple[str, ...] = ()
     probe: Callable[[str], None] = _nothing
+    command_timeout: float = 60.0
+    """How long a command of the host may take, in seconds."""
 
     def path(self, path: str) -> str:
         """Return where the host's absolute `path` is for this process."""
@@ -230,18 +232,19 @@ class Host:
                     except OSError as e:
                         raise _cannot("remove", f"{directory}/{name}", e) from e
 
-    def run(self, *argv: str, timeout: float, changes: bool = True) -> str:
+    def run(self, *argv: str, timeout: float | None = None, changes: bool = True) -> str:
         """Run a command on the host and return its stdout.
 
-        `timeout` is in seconds; at its end the whole process group is killed. `changes` says
-        whether the command changes the host. Raises CommandFailed.
+        After `timeout` seconds (by default `command_timeout`) its whole process group is killed.
+        `changes` says whether the command changes the host. Raises CommandFailed.
         """
         from multinic import command  # a pass that runs no command needs none of it
 
+        limit = self.command_timeout if timeout is None else timeout
         if not changes:
-            return command.run(self.prefix, argv, timeout)
+            return command.run(self.prefix, argv, limit)
         with self.effect(f"run {' '.join(argv)}"):
-            return command.run(self.prefix, argv, timeout)
+            return command.run(self.prefix, argv, limit)
 
 
 def _make_directory(path: str, mode: int) -> None:

@@ -20,10 +20,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import multinic
 from multinic import cli
+from multinic.config import Settings
 from multinic.host import Host
 
 LIMIT = 60.0  # seconds after which a run counts as hanging
@@ -145,9 +146,8 @@ def probed(probe: Moments) -> Iterator[None]:
 
     @dataclass
     class Context(cli.Context):
-        @property
-        def host(self) -> Host:
-            return Host(self.root, probe=probe)
+        def host(self, settings: Settings) -> Host:
+            return replace(super().host(settings), probe=probe)
 
     whole, cli.Context = cli.Context, Context
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 from multinic.backend import Render, Staged
 from multinic.errors import CommandFailed, HostError
 from multinic.host import File, Host
-from multinic.links import Faults, Links, converge, free, rename_pending, restore_mtu
+from multinic.links import Faults, Links, converge, free, kept, rename_pending, restore_mtu
 from multinic.model import DesiredLink
 from multinic.naming import name_of, slot_of
 from multinic.paths import SCRATCH, UNFINISHED
@@ -34,7 +34,6 @@ _UDEV_RULES = "/run/udev/rules.d"
 _GENERATORS = ("/usr/libexec/netplan/generate", "/usr/lib/netplan/generate")
 MARKERS = (*_GENERATORS, "/run/systemd/netif")
 """What must be there for this backend to be usable."""
-_LIMIT = 60.0  # seconds: the generator took 6 s on the slowest machine seen (software emulation)
 
 _FILE = re.compile(r"/etc/netplan/9([0-9]+)-(multinic([0-9]+))\.yaml")
 _BLAMED = re.compile(r"9[0-9]+-(multinic[0-9]+)\.yaml")
@@ -92,15 +91,31 @@ def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
         with _scratch(host) as (root, inside):
             _copy_sources(host, root, candidates)
             try:
-                host.run(_generator(host) or "", "--root-dir", inside, timeout=_LIMIT, changes=False)
+                host.run(_generator(host) or "", "--root-dir", inside, changes=False)
             except CommandFailed as e:
                 refused.update(_blame(e, candidates))
+                continue
+            if unmade := _unmade(root, candidates):
+                refused.update(unmade)
                 continue
             return Staged(_results(host, root, candidates), refused)
 
 
+def _unmade(root: Path, candidates: Sequence[Interface]) -> dict[str, str]:
+    """Return who is without a result, whatever the generator said: networkd would drop its link."""
+    without = [
+        interface
+        for interface in candidates
+        if interface.state is not State.DELETE
+        and Host(str(root)).file(runtime_paths(interface.name)[1]) is None
+    ]
+    return {interface.key: "its generator made nothing of it" for interface in without}
+
+
 def _blame(error: CommandFailed, candidates: Sequence[Interface]) -> dict[str, str]:
     """Return whose file the generator complains of, by the file name in its message."""
+    if error.status is None:  # it never said anything: nobody's file is at fault
+        raise error
     named = _BLAMED.search(error.stderr)
     blamed = [
         i for i in candidates if named and i.name == named[1] and i.files and i.state is not State.DELETE
@@ -182,7 +197,7 @@ def activate(
                 free(links, interface)
     rename_pending(links, interfaces, faults)
     if staged.runtime:
-        host.run("networkctl", "reload", timeout=_LIMIT)
+        host.run("networkctl", "reload")
     for interface in interfaces:
         by_networkd = staged.runtime.keys() & set(runtime_paths(interface.name))
         if interface.state is not State.DELETE and not by_networkd and interface.key not in faults:
@@ -194,9 +209,17 @@ def activate(
 
 
 def reload(host: Host) -> None:
-    """Have udevd and networkd read their files again; networkd reconfigures links whose files changed."""
-    _reload_udev(host)
-    host.run("networkctl", "reload", timeout=_LIMIT)
+    """Have udevd and networkd read their files again; networkd reconfigures links whose files changed.
+
+    One that fails does not keep the other from it. Raises the first HostError.
+    """
+    faults: list[HostError] = []
+    with kept(faults):
+        _reload_udev(host)
+    with kept(faults):
+        host.run("networkctl", "reload")
+    for fault in faults:
+        raise fault
 
 
 def _reload_udev(host: Host) -> None:
@@ -205,7 +228,7 @@ def _reload_udev(host: Host) -> None:
     By itself it does so every 3 s only: a link that came before that kept its name, and one that
     was renamed away had the settings of its removed file put on it once more.
     """
-    host.run("udevadm", "control", "--reload", timeout=_LIMIT)
+    host.run("udevadm", "control", "--reload")
 
 
 def _generator(host: Host) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.host.nspawn import Box
+from tests.mariadb import PrivateMariaDB
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,16 @@ def box() -> Iterator[Box]:
     """One host that the tests of a run share, in whatever state the last one left it."""
     with Box(coverage=coverage_file()) as box:
         yield box
+
+
+@pytest.fixture(scope="session")
+def server(box: Box) -> Iterator[PrivateMariaDB]:
+    """A database server in the cloud around the host."""
+    with PrivateMariaDB() as server:
+        server.start(box.cloud_prefix, address=box.gateway)
+        server.execute("CREATE USER multinic@'%' IDENTIFIED BY 'hush-hush'")
+        server.execute("GRANT SELECT, UPDATE ON *.* TO multinic@'%'")
+        yield server
 
 
 @pytest.fixture

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.host.node import Node, mac_of
 from tests.host.nspawn import Box, eventually
 from tests.mariadb import PrivateMariaDB
-
-
-@pytest.fixture(scope="module")
-def server(box: Box) -> Iterator[PrivateMariaDB]:
-    with PrivateMariaDB() as server:
-        server.start(box.cloud_prefix, address=box.gateway)
-        server.execute("CREATE USER multinic@'%' IDENTIFIED BY 'hush-hush'")
-        server.execute("GRANT SELECT, UPDATE ON *.* TO multinic@'%'")
-        yield server
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def test_everything_but_the_database_has_a_default(tmp_path: Path) -> None:
         backend="auto",
         max_interfaces=10,
         verify_timeout=10.0,
+        command_timeout=60.0,
         log_level="info",
         log_format="text",
         database=DatabaseSettings("", found.database.password, 3.0, 5.0, ignore_deleted_at=False),

@@ -1,0 +1,108 @@
+"""Commands of the host that hang, fail, talk nonsense or are missing: put back, and there is an end.
+
+None of these tests looks at a clock: what hangs here hangs for hours, and the host that it runs on would
+let it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.host.node import Node
+from tests.host.nspawn import Box, eventually
+from tests.mariadb import PrivateMariaDB
+
+GENERATE = "/usr/libexec/netplan/generate"
+UDEVADM = "/usr/bin/udevadm"
+NETWORKCTL = "/usr/bin/networkctl"
+
+# Nothing but SIGKILL ends it, nor its child, which holds whatever it got to write to.
+HANGS = """#!/bin/sh
+trap '' TERM INT HUP PIPE
+echo $$ >> /tmp/hanging
+(trap '' TERM INT HUP PIPE; sh -c 'echo $$ >> /tmp/hanging; exec sleep 86400') &
+echo "one moment please"
+sleep 86400
+"""
+FAILS = "#!/bin/sh\necho 'it is Tuesday' >&2\nexit 1\n"
+TALKS_NONSENSE = "#!/bin/sh\nhead -c 300000 /dev/urandom\nhead -c 300000 /dev/urandom >&2\nexit 0\n"
+FAILS_WITH_NONSENSE = "#!/bin/sh\nhead -c 300000 /dev/urandom >&2\nexit 255\n"
+KILLS_ITSELF = "#!/bin/sh\nkill -SEGV $$\n"
+MISSING = None
+FAULTS = {
+    "hangs": HANGS,
+    "fails": FAILS,
+    "talks nonsense": TALKS_NONSENSE,
+    "fails with nonsense": FAILS_WITH_NONSENSE,
+    "crashes": KILLS_ITSELF,
+    "is missing": MISSING,
+}
+
+
+@contextmanager
+def instead_of(box: Box, program: str, script: str | None) -> Iterator[None]:
+    """Let another program, or none, stand where one of the host's does."""
+    box.run("mv", program, f"{program}.real")
+    try:
+        if script is not None:
+            box.write(program, script, 0o755)
+        yield
+    finally:
+        box.run("mv", f"{program}.real", program)
+
+
+@pytest.fixture
+def node(clean: Box, server: PrivateMariaDB) -> Node:
+    """Two ports that work, and one that is new; one of the two is to change."""
+    node = Node(clean, server)
+    for slot in (0, 1):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    eventually(lambda: all(clean.settled(f"multinic{slot}") for slot in (0, 1)))
+    node.attach(2, link="ens5")
+    node.sql("UPDATE multi_interface SET mtu = 1400, address = '10.5.0.77' WHERE port_id = 'port-1'")
+    settings = clean.read("/etc/multinic/multinic.toml")
+    node.configure(
+        f'command_timeout = "1s"\n{settings}'.replace('verify_timeout = "4s"', 'verify_timeout = "2s"')
+    )
+    clean.remove("/tmp/hanging")
+    return node
+
+
+def state(node: Node):
+    """Return what may not be changed: links, files, and nothing left over."""
+    patterns = ("/etc/netplan/*", "/run/systemd/network/*multinic*", "/run/udev/rules.d/*multinic*")
+    left = node.box.glob(
+        "/run/multinic/scratch*", "/var/lib/multinic/checkpoint.json", "/etc/netplan/.*multinic*"
+    )
+    files = {path: (node.box.read(path), node.box.stat(path).mode) for path in node.box.glob(*patterns)}
+    links = {
+        name: (link["ifindex"], link["mtu"], "UP" in link["flags"], node.box.addresses(name))
+        for name, link in node.box.links().items()
+    }
+    return files, links, left
+
+
+@pytest.mark.parametrize("program", [GENERATE, UDEVADM, NETWORKCTL], ids=lambda path: path.rpartition("/")[2])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_command_that_misbehaves_changes_nothing_for_good(node: Node, program: str, fault: str):
+    before = state(node)
+
+    with node.box.monitor("eth0", "multinic0") as events, instead_of(node.box, program, FAULTS[fault]):
+        done = node.box.multinic("reconcile", check=False)
+
+    assert done.returncode in (0, 1, 4), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.isprintable() or all(line.isprintable() for line in done.stderr.splitlines())
+    assert events == []
+    if done.returncode:
+        assert state(node) == before
+    for process in node.box.read("/tmp/hanging").split() if node.box.exists("/tmp/hanging") else ():
+        assert not node.box.exists(f"/proc/{process}"), "what hung is still there"
+    node.run("apply", "--yes")
+    assert node.box.addresses("multinic1") == ["10.5.0.77/24"]
+    assert node.box.addresses("multinic2") == ["10.5.0.12/24"]
+    assert set(node.flags().values()) == {1}
