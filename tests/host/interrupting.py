@@ -58,7 +58,7 @@ class Machine:
         return self._ip
 
     def rows(self, *numbers: int, **values: Any) -> None:
-        """Let the database speak of these ports and of port 9; `values` overwrite what is said of the first."""
+        """Let the database speak of these ports and of port 9; `values` are what it says of the first."""
         execute(self.database, "DELETE FROM multi_interface")
         for number in (*numbers, 9):
             row = {"address": f"10.5.0.{number + 10}", "mtu": 1400 + number, "cidr": "10.5.0.0/24"}
@@ -131,7 +131,9 @@ class Scenario:
 
 SCENARIOS = {
     "create": Scenario(lambda m: m.rows(), lambda m: m.rows(1, 2)),
-    "update": Scenario(lambda m: m.rows(1, 2), lambda m: m.rows(1, 2, address="10.5.0.77, fd00:5::7/64", mtu=1300)),
+    "update": Scenario(
+        lambda m: m.rows(1, 2), lambda m: m.rows(1, 2, address="10.5.0.77, fd00:5::7/64", mtu=1300)
+    ),
     "delete": Scenario(lambda m: m.rows(1, 2), lambda m: m.rows(2)),
     "renamed by hand": Scenario(
         lambda m: m.rows(1, 2), lambda m: m.rows(1, 2), lambda m: m.by_hand("multinic1", "byhand0", 1300)
@@ -192,7 +194,9 @@ class Stage:
         following = machine.multinic(*RECONCILE)
         if following.status or (last := machine.verdict(self.new, self.new)) != "old":
             return f"the next pass did not converge: {following.said or last}"
-        if others := [line for line in witness.events() if line.split(" ")[1] in ("eth0", "multinic0", "lo", "")]:
+        if others := [
+            line for line in witness.events() if line.split(" ")[1] in ("eth0", "multinic0", "lo", "")
+        ]:
             return f"others were disturbed: {others}"
         silent = machine.multinic(*RECONCILE)
         if silent.status or silent.said:

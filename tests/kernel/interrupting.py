@@ -250,6 +250,7 @@ class Machine:
         names = sorted(name for _, name in socket.if_nameindex())
         return [base / name / key for name in names for key in ("accept_ra", "addr_gen_mode")]
 
+
 @dataclass(frozen=True)
 class Scenario:
     """A change to be interrupted: what is there before, what changes, and the command that carries it out."""
