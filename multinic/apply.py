@@ -156,9 +156,21 @@ def _unfinished(interface: Interface, plan: Plan) -> bool:
 
 
 def _with_slot_mates(failed: set[str], doable: Iterable[Interface]) -> set[str]:
-    """Add who shares a slot with a failed one: who leaves it and who takes it go back together."""
-    names = {interface.name for interface in doable if interface.key in failed}
-    return {interface.key for interface in doable if interface.name in names}
+    """Add who shares a slot or a name with a failed one, and so on: they go back together.
+
+    Who leaves a slot and who takes it are such, and who has taken the name that a failed one had before.
+    """
+    failed, doable = set(failed), tuple(doable)
+    while True:
+        names = {name for interface in doable if interface.key in failed for name in _names(interface)}
+        more = {i.key for i in doable if i.name in names or (i.link and i.target_name in names)} - failed
+        if not more:
+            return failed
+        failed |= more
+
+
+def _names(interface: Interface) -> tuple[str, ...]:
+    return (interface.name, interface.link.name) if interface.link else (interface.name,)
 
 
 def _comes_yet(left: Interface) -> bool:
@@ -265,7 +277,7 @@ def _undone(result: Result) -> Result:
     """Return the result of an interface that is put back, also one that had converged itself."""
     if result.state is State.FAILED:
         return result
-    words = f"put back as it was, for what shares the slot {result.interface.name} failed"
+    words = "put back as it was, for an interface failed with which it shares a slot or a name"
     return replace(result, state=State.FAILED, reason="slot-shared", message=words)
 
 

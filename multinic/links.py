@@ -77,7 +77,9 @@ class Links:
             i: (old, f"{_SCRATCH_NAME}{i}") for i, (old, new) in wanted.items() if new in leaving - {old}
         }
         faults: dict[int, HostError] = {}
-        for renames in (aside, wanted):
+        # Who goes to a name that nobody bears goes before those who want the one that it leaves.
+        first = {i: names for i, names in wanted.items() if i not in aside}
+        for renames in (aside, first, {i: wanted[i] for i in aside}):
             for index, (old, new) in renames.items():
                 if old != new and index not in faults and (error := self._renamed(index, old, new)):
                     faults[index] = error

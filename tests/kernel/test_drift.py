@@ -50,6 +50,15 @@ def test_names_exchanged_between_two_managed_links_are_exchanged_back(converged)
     assert "multinic2" not in {event.link for event in events}
 
 
+def test_a_name_that_another_managed_link_took_is_given_back(converged):
+    node = converged(3)
+    before = node.links()
+    node.ip("link", "set", "multinic0", "name", "byhand0")
+    node.ip("link", "set", "multinic1", "name", "multinic0")
+    node.reconcile()
+    assert node.links() == before
+
+
 def test_names_moved_in_a_circle_through_ten_links_are_put_right(converged):
     node = converged(10)
     before = node.links()
@@ -180,6 +189,21 @@ def test_a_removed_row_frees_its_link_and_its_slot(converged):
     node.namespace.plug("eth5", mac_of(5))
     node.reconcile()
     assert node.link(5) == ("multinic1", True, 1500, ("10.0.0.15/24",))
+
+
+def test_an_unplugged_link_keeps_its_slot_while_the_rows_are_gone_for_a_moment(converged):
+    node = converged(3)
+    node.unplug(2)
+    node.reconcile()
+    node.sql("UPDATE multi_interface SET attached_node_name = 'elsewhere'")
+    node.reconcile(expect=5)
+    node.sql("UPDATE multi_interface SET attached_node_name = 'node1'")
+    node.attach(4, "10.0.0.14")
+    node.namespace.plug("eth4", mac_of(4))
+    node.reconcile()
+    node.namespace.plug("eth2", mac_of(2))
+    node.reconcile()
+    assert (node.link(2)[0], node.link(4)[0]) == ("multinic1", "multinic3")
 
 
 def test_a_row_removed_while_its_link_is_unplugged_frees_the_slot_too(converged):

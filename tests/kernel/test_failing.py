@@ -71,6 +71,23 @@ def test_an_error_of_one_link_stops_no_other(node):
     assert set(node.flags().values()) == {1}
 
 
+def test_links_that_exchange_names_go_back_together_when_one_fails(converged):
+    node = converged(3)
+    for old, new in (("multinic0", "aside"), ("multinic1", "multinic0"), ("aside", "multinic1")):
+        node.ip("link", "set", old, "name", new)
+    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.multinic1.disable_ipv6=1")
+    node.sql("UPDATE multi_interface SET address = 'fd00::1/64', mtu = 1500 WHERE id = 1")
+    before = node.links()
+    said = node.reconcile(expect=4)
+    assert node.links() == before
+    assert "could not put everything back" not in said
+    states = {item["mac"]: item["reason"] for item in node.document("status")["interfaces"]}
+    assert states[mac_of(2)] == "slot-shared"
+    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.multinic1.disable_ipv6=0")
+    node.multinic("apply", "--yes")
+    assert [node.link(n)[0] for n in (1, 2, 3)] == ["multinic0", "multinic1", "multinic2"]
+
+
 def test_a_failing_link_is_told_once_and_not_tried_on_every_pass(node):
     node.provide(2)
     node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth2.disable_ipv6=1")
