@@ -79,7 +79,7 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
 
     unsettled = {result.state for result in report.results} & {State.FAILED, State.BLOCKED}
     if not written or unsettled or view.memory.mass_deletion:  # reads are counted by full passes only
-        view.host.remove(CONVERGED)
+        forget(view.host)
         return
     good = {r.interface.row_id for r in report.results if r.state in (State.CONVERGED, State.UNCHANGED)}
     _, rows = _parted(view.answer)
@@ -101,10 +101,16 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
     # Somebody changed something since it was verified; or a path has line ends or odd bytes in it, which this
     # format does not hold.
     if not view.again().empty or not all(line.isprintable() for line in lines):
-        view.host.remove(CONVERGED)
+        forget(view.host)
         return
     if load(view.host) is None or view.host.read(CONVERGED) != text:
         view.host.write(CONVERGED, text, 0o600)
+
+
+def forget(host: Host) -> None:
+    """Make the next pass a full one."""
+    if host.present(CONVERGED):
+        host.remove(CONVERGED)
 
 
 def _parted(answer: Answer) -> tuple[str, str]:

@@ -61,7 +61,9 @@ def held_slots(
             mac = link.mac
         if slot is not None and mac is not None:
             live.setdefault(mac, slot)
-    return merge({mac: held.slot for mac, held in record.items()}, in_files, live)
+    # A file of which no row speaks any more gives no slot away that a link with a row bears the name of.
+    asked_for = {mac: slot for mac, slot in in_files.items() if mac in spoken}
+    return merge({mac: held.slot for mac, held in record.items()}, asked_for, live, in_files)
 
 
 def mac_in(text: str) -> Mac | None:
@@ -124,7 +126,8 @@ class _Diff:
         return orphans, self._without_taken_names(orphans, wanted)
 
     def _restrained(self, orphans: list[Interface]) -> list[Interface]:
-        orphans = [o for o in orphans if o.files or o.changes or o.state is State.BLOCKED]
+        # What is only remembered is held back like the rest: it keeps its slot while the read is in doubt.
+        orphans = [o for o in orphans if o.files or o.changes or o.held or o.state is State.BLOCKED]
         if self.policy.past.from_memory:
             return []
         managed = len(orphans) + sum(1 for mac in self.spoken if mac in self.held)

@@ -57,6 +57,7 @@ def repair(settings: Settings, host: Host, log: Log) -> None:
     log.node = view.desired.node
     results = _carry_out(view, log, None)
     report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results, from_memory=True)
+    converged.forget(host)  # the next pass with a database shall say that it is back
     statefile.tell(host, report, log)
     statefile.write(host, report)
 
