@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 TIERS  ?= unit db kernel host
 ARGS   ?=
+PASSES ?= 1000
+SEED   ?= 0
 BIN     = $(VENV)/bin
 
 export PYTHON VENV
@@ -22,6 +24,11 @@ test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k
 	@rm -rf build/coverage && mkdir -p build/coverage && chmod 1777 build/coverage # some tests run as another user
 	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" $(ARGS); tests=$$?; \
 	$(BIN)/python scripts/report_coverage.py && exit $$tests
+
+.PHONY: soak
+soak: ## run many passes with everything happening at random: make soak [PASSES=1000] [SEED=7]
+	@scripts/setup.sh run test
+	$(BIN)/python -m tests.soak --passes $(PASSES) --seed $(SEED)
 
 .PHONY: golden
 golden: ## write the golden files anew from what the renderers say now; read the diff before you commit it
