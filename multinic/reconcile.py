@@ -17,7 +17,7 @@ from multinic.errors import Exit, SourceError
 from multinic.host import Host
 from multinic.lock import only_one
 from multinic.log import Log
-from multinic.paths import CHECKPOINT
+from multinic.paths import CHECKPOINT, OWN
 
 if TYPE_CHECKING:
     from multinic.view import View
@@ -76,6 +76,8 @@ def _with_database(
             return known.exit
         from multinic import full
 
+        for directory in OWN:
+            host.tidy(directory)
         return full.run(
             settings, host, log, database, answer, confirm=confirm, allow_mass_delete=allow_mass_delete
         )
