@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
@@ -142,3 +144,28 @@ def in_child(work: Callable[[], Any]) -> Any:
     if "error" in answer:
         raise AssertionError(answer["error"])
     return answer["answer"]
+
+
+def judge_all(todo: Sequence[Any], judge: Callable[[Any, Path], dict[str, Any]], directory: Path) -> NoReturn:
+    """Judge cases, several at a time, each in a child with a directory; print one JSON line a case."""
+    workers = min(os.cpu_count() or 1, 4)
+    children = [_worker(todo[number::workers], judge, directory / str(number)) for number in range(workers)]
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    sys.exit(1 if any(statuses) else 0)
+
+
+def _worker(todo: Sequence[Any], judge: Callable[[Any, Path], dict[str, Any]], directory: Path) -> int:
+    if child := os.fork():
+        return child
+    status = 1
+    try:
+        for number, case in enumerate(todo):
+            place = directory / str(number)
+            found = in_child(lambda case=case, place=place: judge(case, place))
+            shutil.rmtree(place)
+            os.write(1, (json.dumps(found) + "\n").encode())  # at once, so that lines do not mix
+        status = 0
+    except BaseException:  # noqa: BLE001 - nothing may go on as if it were the parent
+        traceback.print_exc()
+    finally:
+        os._exit(status)

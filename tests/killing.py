@@ -91,14 +91,17 @@ def run(
     end: End = WHOLE,
     environment: Mapping[str, str] | None = None,
     note: Callable[[], str] | None = None,
+    prefix: tuple[str, ...] = (),
 ) -> Run:
-    """Run `multinic ARGUMENTS` in a child of this process and return how it ended."""
+    """Run `multinic ARGUMENTS` in a child of this process and return how it ended.
+
+    `note` is asked at every moment for what to add to it; `prefix` is put before the host's commands.
+    """
     said, moments = os.memfd_create("said"), os.memfd_create("moments")
     child = os.fork()
     if not child:
-        _be_the_program(
-            arguments, Moments(moments, end.at, end.signal, end.again, note), said, environment or {}
-        )
+        probe = Moments(moments, end.at, end.signal, end.again, note)
+        _be_the_program(arguments, probe, prefix, said, environment or {})
     try:
         watched = os.pidfd_open(child)
         try:
@@ -119,7 +122,11 @@ def run(
 
 
 def _be_the_program(
-    arguments: Sequence[str], probe: Moments, said: int, environment: Mapping[str, str]
+    arguments: Sequence[str],
+    probe: Moments,
+    prefix: tuple[str, ...],
+    said: int,
+    environment: Mapping[str, str],
 ) -> None:
     status = 70
     try:
@@ -129,7 +136,7 @@ def _be_the_program(
         sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 - a parent may have replaced it
         sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
         os.environ.update(environment)
-        with probed(probe):
+        with probed(probe, prefix):
             cli.main(list(arguments), prog_name="multinic")
     except SystemExit as e:
         status = e.code if isinstance(e.code, int) else 1
@@ -141,13 +148,13 @@ def _be_the_program(
 
 
 @contextmanager
-def probed(probe: Moments) -> Iterator[None]:
+def probed(probe: Moments, prefix: tuple[str, ...] = ()) -> Iterator[None]:
     """Let the command line work on a host that tells `probe` of every effect."""
 
     @dataclass
     class Context(cli.Context):
         def host(self, settings: Settings) -> Host:
-            return replace(super().host(settings), probe=probe)
+            return replace(super().host(settings), probe=probe, prefix=prefix)
 
     whole, cli.Context = cli.Context, Context
     try:

@@ -6,27 +6,52 @@ with what it was told; what counts is where the host is once it is done.
 
 from __future__ import annotations
 
-import json
+import os
+import signal
 
 import pytest
 
-from tests.host.interrupting import SCENARIOS, mac_of
-from tests.host.nspawn import Box
-
-
-@pytest.fixture
-def box_with_ports(clean: Box) -> Box:
-    """A host with five ports plugged in."""
-    clean.remove("/root/multinic.db")
-    for number in (1, 2, 3, 4, 9):
-        clean.plug(f"ens{number}", mac_of(number))
-    return clean
+from tests.host.interrupting import SCENARIOS, interrupt
+from tests.host.node import Node, mac_of
+from tests.host.nspawn import Box, eventually
+from tests.mariadb import PrivateMariaDB
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_killed_at_any_moment_a_change_is_undone_or_done(box_with_ports: Box, scenario: str):
-    command = ("python3", "-m", "tests.host.interrupting", scenario)
-    done = box_with_ports.run(*command, env={"PYTHONPATH": "/srv/checkout"}, timeout=600)
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+def test_killed_at_any_moment_a_change_is_undone_or_done(clean: Box, scenario: str):
+    found = interrupt(clean, scenario)
     assert found
     assert [case for case in found if case["outcome"] not in ("old", "new")] == []
+
+
+def test_a_loss_of_power_in_mid_change_is_made_whole_after_the_boot(clean: Box, server: PrivateMariaDB):
+    node = Node(clean, server)
+    for slot in (0, 1):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    before = {path: clean.read(path) for path in clean.glob("/etc/netplan/*")}
+    node.sql("UPDATE multi_interface SET address = '10.5.0.77' WHERE port_id = 'port-1'")
+    node.attach(2, link="ens5")
+    # networkctl never comes back: everything is written, and the power goes.
+    clean.run("mv", "/usr/bin/networkctl", "/usr/bin/networkctl.real")
+    clean.write("/usr/bin/networkctl", "#!/bin/sh\ntouch /root/asked\nexec sleep 3600\n", 0o755)
+    process = clean.spawn("multinic", "reconcile")
+    try:
+        eventually(lambda: clean.exists("/root/asked"), timeout=60)
+        assert clean.exists("/var/lib/multinic/checkpoint.json")
+    finally:
+        clean.run("mv", "/usr/bin/networkctl.real", "/usr/bin/networkctl")
+        clean.reboot(hard=True)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    done = node.run("rollback", "--interrupted")
+
+    assert "a change was interrupted" in done.stderr
+    assert {path: clean.read(path) for path in clean.glob("/etc/netplan/*")} == before
+    assert not clean.exists("/var/lib/multinic/checkpoint.json")
+    node.run("reconcile")
+    addresses = [clean.addresses(f"multinic{slot}") for slot in (0, 1, 2)]
+    assert addresses == [["10.5.0.10/24"], ["10.5.0.77/24"], ["10.5.0.12/24"]]
+    assert clean.link_of(mac_of(2))["ifname"] == "multinic2"
+    assert node.run("reconcile").stderr == ""

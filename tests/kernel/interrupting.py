@@ -20,7 +20,6 @@ import sqlite3
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +27,17 @@ from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError
 
-from tests.judging import LINK_SCOPE, Witness, altnames_of, files_below, in_child, links_of, named, routes_of
+from tests.judging import (
+    LINK_SCOPE,
+    Witness,
+    altnames_of,
+    files_below,
+    in_child,
+    judge_all,
+    links_of,
+    named,
+    routes_of,
+)
 from tests.killing import WHOLE, End, Run, run, warm_up
 from tests.namespaces import Namespace
 from tests.schemas import CONTROLLER, execute
@@ -472,32 +481,12 @@ def main() -> None:
         directory = Path(made)
         answer = in_child(lambda: asdict(survey(scenario, directory)))
         known = Survey(**answer | {"start": Picture(**answer["start"])})
-        todo = WAYS[way](known)
-        workers = min(os.cpu_count() or 1, 4)
-        children = [
-            _start(todo[number::workers], scenario.command, known, directory / str(number))
-            for number in range(workers)
-        ]
-        statuses = [os.waitpid(child, 0)[1] for child in children]
-        sys.exit(1 if any(statuses) else 0)
 
+        def judged(case: Case, place: Path) -> dict[str, Any]:
+            outcome = judge(scenario.command, case, known, place)
+            return asdict(case) | {"moment": known.moments[case.at - 1], "outcome": outcome}
 
-def _start(todo: list[Case], command: tuple[str, ...], known: Survey, directory: Path) -> int:
-    if child := os.fork():
-        return child
-    status = 1
-    try:
-        for number, case in enumerate(todo):
-            place = directory / str(number)
-            outcome = in_child(lambda case=case, place=place: judge(command, case, known, place))
-            shutil.rmtree(place)
-            found = asdict(case) | {"moment": known.moments[case.at - 1], "outcome": outcome}
-            os.write(1, (json.dumps(found) + "\n").encode())
-        status = 0
-    except BaseException:  # noqa: BLE001 - nothing may go on as if it were the parent
-        traceback.print_exc()
-    finally:
-        os._exit(status)
+        judge_all(WAYS[way](known), judged, directory)
 
 
 if __name__ == "__main__":
