@@ -241,17 +241,23 @@ def converge(links: Links, interface: Interface) -> None:
     if link is None or desired is None:
         return
     name = interface.name
+    gone = [ip_interface(c.old) for c in interface.changes if c.field == "address" and not c.new]
     for change in interface.changes:
         if change.field == "mtu":
             links.mtu(link.index, name, int(change.new))
-        elif change.field == "address" and not change.new:
-            links.remove_address(link.index, name, ip_interface(change.old))
+    for address in gone:
+        links.remove_address(link.index, name, address)
     for found in link.addresses:
         if found.dadfailed and found.address in desired.addresses:  # the kernel tries no second time
             links.remove_address(link.index, name, found.address)
     links.up(link.index, name)
     for address in desired.addresses:  # all of them: a rename with an older kernel loses some
         links.add_address(link.index, name, address)
+    # With its first address a subnet loses those that others added, unless promote_secondaries is set.
+    emptied = {address.network for address in gone}
+    for found in link.addresses:
+        if found.address.network in emptied and found.address not in gone and not found.kernel:
+            links.restore_address(name, found)
 
 
 def restore_mtu(links: Links, interface: Interface) -> None:

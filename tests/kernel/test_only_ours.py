@@ -121,6 +121,22 @@ def test_loopback_and_every_other_link_see_no_event_while_links_come_and_go(node
     assert node.namespace.routes("10.99.0.0/16")
 
 
+def test_an_address_of_somebody_else_stays_when_the_first_of_its_subnet_goes(converged):
+    """The kernel removes the others of a subnet with it, where net.ipv4.conf.*.promote_secondaries is off."""
+    node = converged(2)
+    node.namespace.run("sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=0")
+    node.namespace.run("sysctl", "-qw", "net.ipv4.conf.multinic0.promote_secondaries=0")
+    node.ip(
+        "address", "add", "10.0.0.200/24", "dev", "multinic0", "valid_lft", "9000", "preferred_lft", "9000"
+    )
+    node.sql("UPDATE multi_interface SET address = '10.0.0.99' WHERE id = 1")
+    node.reconcile()
+    assert node.link(1)[3] == ("10.0.0.200/24", "10.0.0.99/24")
+    said = node.namespace.run("ip", "address", "show", "to", "10.0.0.200").stdout
+    assert "forever" not in said  # it is the same one: its time runs out as it did
+    assert node.reconcile() == ""
+
+
 def test_a_managed_link_that_carries_the_default_route_is_not_freed(converged):
     node = converged(3)
     node.ip("route", "add", "default", "dev", "multinic1")
