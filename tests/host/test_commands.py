@@ -27,6 +27,11 @@ echo $$ >> /tmp/hanging
 echo "one moment please"
 sleep 86400
 """
+HANGS_ONCE = """#!/bin/sh
+mkdir /tmp/hung 2>/dev/null || exec "$0.real" "$@"
+echo $$ >> /tmp/hanging
+sleep 86400
+"""
 FAILS = "#!/bin/sh\necho 'it is Tuesday' >&2\nexit 1\n"
 TALKS_NONSENSE = "#!/bin/sh\nhead -c 300000 /dev/urandom\nhead -c 300000 /dev/urandom >&2\nexit 0\n"
 FAILS_WITH_NONSENSE = "#!/bin/sh\nhead -c 300000 /dev/urandom >&2\nexit 255\n"
@@ -68,7 +73,7 @@ def node(clean: Box, server: PrivateMariaDB) -> Node:
     node.configure(
         f'command_timeout = "1s"\n{settings}'.replace('verify_timeout = "4s"', 'verify_timeout = "2s"')
     )
-    clean.remove("/tmp/hanging")
+    clean.remove("/tmp/hanging", "/tmp/hung")
     return node
 
 
@@ -106,3 +111,31 @@ def test_a_command_that_misbehaves_changes_nothing_for_good(node: Node, program:
     assert node.box.addresses("multinic1") == ["10.5.0.77/24"]
     assert node.box.addresses("multinic2") == ["10.5.0.12/24"]
     assert set(node.flags().values()) == {1}
+
+
+@pytest.mark.parametrize("program", [UDEVADM, NETWORKCTL], ids=lambda path: path.rpartition("/")[2])
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+def test_a_service_that_is_ended_while_a_command_hangs_leaves_everything_as_it_was(
+    node: Node, program: str, end: str
+):
+    """SIGTERM: the program puts it back itself. SIGKILL: systemd's ExecStopPost= does."""
+    box = node.box
+    node.configure(box.read("/etc/multinic/multinic.toml").replace('command_timeout = "1s"\n', ""))
+    before = state(node)
+    name = f"multinic-{end.lower()}-{program.rpartition('/')[2]}.service"
+    unit = ["systemd-run", "--quiet", f"--unit={name}", "--property=Type=exec"]
+    after = "--property=ExecStopPost=/usr/local/bin/multinic rollback --interrupted"
+
+    with box.monitor("eth0", "multinic0") as events, instead_of(box, program, HANGS_ONCE):
+        box.run(*unit, after, "/usr/local/bin/multinic", "reconcile")
+        eventually(lambda: box.exists("/tmp/hanging"), timeout=60)
+        assert box.exists("/var/lib/multinic/checkpoint.json")
+        box.run("systemctl", "kill", "--kill-whom=main", f"--signal={end}", name)
+        ended = ("failed", "inactive")
+        state_of = ("systemctl", "show", "--property=ActiveState", "--value", name)
+        eventually(lambda: box.run(*state_of).stdout.strip() in ended, timeout=90)
+
+    assert events == []
+    assert state(node) == before
+    node.run("apply", "--yes")
+    assert box.addresses("multinic1") == ["10.5.0.77/24"]
