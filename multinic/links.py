@@ -288,6 +288,8 @@ def _nearness(route: ObservedRoute | None) -> tuple[bool, int]:
 def _give_back(links: Links, loss: Loss) -> None:
     if loss.rule is not None:
         links.add_rule(loss.rule)
+    if loss.route is not None:
+        links.add_route(loss.link.name if loss.link else "no link", loss.route)
     link = loss.link
     if link is None:
         return
@@ -299,8 +301,6 @@ def _give_back(links: Links, loss: Loss) -> None:
         links.mtu(link.index, link.name, loss.mtu)
     if loss.address is not None:
         links.restore_address(link.name, loss.address)
-    if loss.route is not None:
-        links.add_route(link.name, loss.route)
 
 
 def primaries(link: ObservedLink) -> dict[IPNetwork, IPInterface]:

@@ -18,6 +18,9 @@ from typing import Any
 from multinic.errors import HostError
 
 MAIN_TABLE = 254  # RT_TABLE_MAIN
+UNICAST = frozenset({1})  # RTN_UNICAST
+LASTING = frozenset({1, 2, 6, 7, 8, 9})
+"""Routes that somebody made: RTN_UNICAST, LOCAL, BLACKHOLE, UNREACHABLE, PROHIBIT, THROW."""
 
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")
@@ -79,8 +82,8 @@ class Reader:
             link["addresses"] = addresses.get(link["index"], [])
         return sorted(found, key=lambda link: int(link["index"]))
 
-    def routes(self, table: int = MAIN_TABLE) -> list[Item]:
-        """Return the unicast routes of one routing table, IPv4 first; table 0: of all tables."""
+    def routes(self, table: int = MAIN_TABLE, kinds: frozenset[int] = UNICAST) -> list[Item]:
+        """Return the routes of one routing table, IPv4 first; table 0: of all tables."""
         found: list[Item] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             short = table if table < 256 else 0
@@ -88,7 +91,7 @@ class Reader:
             if table > 255:
                 request += _attribute(15, _U32.pack(table))
             for payload in self._dump(_GET_ROUTE, request):
-                found.extend(route for route in _route(payload) if table in (0, route["table"]))
+                found.extend(route for route in _route(payload, kinds) if table in (0, route["table"]))
         return found
 
     def rules(self) -> list[Item]:
@@ -209,9 +212,9 @@ def _address(payload: bytes) -> Item:
     }
 
 
-def _route(payload: bytes) -> Iterator[Item]:
+def _route(payload: bytes, kinds: frozenset[int]) -> Iterator[Item]:
     family, prefix, _, _, short_table, protocol, _, kind, flags = _ROUTE.unpack_from(payload)
-    if kind != 1 or flags & 0x200:  # only RTN_UNICAST, and no RTM_F_CLONED cache entries
+    if kind not in kinds or flags & 0x200:  # no RTM_F_CLONED cache entries
         return
     found = dict(_attributes(payload, _ROUTE.size))
     hops: list[tuple[int, bytes | None]] = []

@@ -19,7 +19,7 @@ from multinic.model import (
     ip_interface,
     ip_network,
 )
-from multinic.netlink import Reader
+from multinic.netlink import LASTING, Reader
 from multinic.witness import Surroundings
 
 _LOCAL_TABLE = 255  # RT_TABLE_LOCAL: follows from the addresses
@@ -55,7 +55,7 @@ def observe(host: Host, backend: Backend) -> Observed:
 def surroundings() -> Surroundings:
     """Return what a change must not disturb: all links, routes and rules of the host. Raises HostError."""
     with Reader() as kernel:
-        found, routes, rules = kernel.links(), kernel.routes(table=0), kernel.rules()
+        found, routes, rules = kernel.links(), kernel.routes(table=0, kinds=LASTING), kernel.rules()
     return Surroundings(
         links=tuple(link(item) for item in found),
         routes=tuple(route(item) for item in routes if item["table"] != _LOCAL_TABLE),

@@ -32,7 +32,7 @@ class Loss:
     """Something that a link which is no target had before a change and lacks after it."""
 
     link: ObservedLink | None
-    """The link as it was before; None for a rule, which belongs to none."""
+    """The link as it was before; None for what belongs to none: a rule, a route that leads nowhere."""
     what: str
     name: str = ""
     up: bool | None = None
@@ -61,11 +61,11 @@ def _losses(before: Surroundings, after: Surroundings, targets: Collection[int])
         yield from _of_link(link, now[index])
     routes = set(after.routes)
     for route in before.routes:
-        if route.link in watched and route not in routes and route.protocol not in _KEPT_BY_OTHERS:
+        counts = route.link in watched or not route.link  # 0: a route that leads nowhere, on no link
+        if counts and route not in routes and route.protocol not in _KEPT_BY_OTHERS:
             via = f" via {route.via}" if route.via else ""
-            yield Loss(
-                watched[route.link], f"the route to {route.to}{via} (table {route.table})", route=route
-            )
+            words = f"the route to {route.to}{via} (table {route.table})"
+            yield Loss(watched.get(route.link), words, route=route)
     rules = set(after.rules)
     for rule in before.rules:
         if rule not in rules:

@@ -161,6 +161,20 @@ def test_two_passes_at_once_the_second_ends_and_names_the_first(node):
     first.wait()
 
 
+def test_a_run_in_another_process_namespace_is_kept_out_too(node):
+    """As from a container that has the host's /run: the holder cannot be seen, and is there."""
+    node.provide(1)
+    node.slow_down(1)
+    first = node.start("reconcile", env={"MULTINIC_VERIFY_TIMEOUT": "60s"})
+    until(lambda: node.link(1)[0] == "multinic0")
+    apart = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--")
+    done = node.namespace.run(*apart, *node.command("reconcile"), check=False, env=node.environment())
+    first.kill()
+    first.wait()
+    assert done.returncode == 75
+    assert "another run is busy on this host: a process that cannot be seen from here" in done.stderr
+
+
 def test_a_lock_file_left_by_a_killed_run_locks_nobody_out(node):
     node.provide(1)
     lock = node.root / "run/multinic/lock"

@@ -33,6 +33,10 @@ THERE = [
     "-6 route add fd20::/64 via fd08::1 metric 77 pref high",
     "-6 route add fd21::/64 nexthop via fd08::1 nexthop via fd08::2",
     "-6 route add default via fe80::1 dev eth0 table 2004",
+    "route add unreachable 10.27.0.0/24",
+    "route add blackhole 10.28.0.0/26 proto 80 metric 1024",
+    "route add local 0.0.0.0/0 dev lo table 2004 metric 7",
+    "-6 route add unreachable fd22::/64 metric 77",
     "rule add fwmark 0x200/0xf00 table 2004 priority 9",
     "rule add fwmark 0x400/0xf00 table 2004 priority 9",
     "rule add not from 10.9.0.0/24 iif eth0 ipproto tcp dport 443 table 2004 priority 50 protocol 200",
@@ -97,6 +101,15 @@ RULES = ["9", "9", "50", "51", "60", "70"]
     [
         pytest.param([f"route delete {to}" for to in STATIC], id="static routes"),
         pytest.param(["route delete 10.26.0.0/24 nhid 7"], id="a route by an object"),
+        pytest.param(
+            [
+                "route delete unreachable 10.27.0.0/24",
+                "route delete blackhole 10.28.0.0/26",
+                "route delete local 0.0.0.0/0 dev lo table 2004",
+                "-6 route delete unreachable fd22::/64",
+            ],
+            id="routes that lead nowhere",
+        ),
         pytest.param(["-6 route delete fd20::/64", "-6 route delete fd21::/64"], id="IPv6 routes"),
         pytest.param(["route flush table 2004", "-6 route flush table 2004"], id="another table"),
         pytest.param([f"rule delete priority {number}" for number in RULES], id="rules"),

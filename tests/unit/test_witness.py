@@ -7,7 +7,7 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 
-from multinic.model import ObservedAddress, ObservedRule, Rule
+from multinic.model import ObservedAddress, ObservedRoute, ObservedRule, Rule
 from multinic.witness import Surroundings, losses
 from tests.unit.making import link, mac, ready, route
 
@@ -15,7 +15,9 @@ OWN = ready(7, "ens3", "192.0.2.2/24", mtu=1500)
 TARGET = ready(1, "ens5", "10.0.0.5/24")
 DEFAULT = route("0.0.0.0/0", OWN, "192.0.2.1")
 RULE = ObservedRule(Rule(ip_network("10.0.0.0/24"), None, 1001, 100), 2)
-BEFORE = Surroundings((OWN, TARGET), (DEFAULT, route("10.9.0.0/24", TARGET)), (RULE,))
+TO_TARGET = route("10.9.0.0/24", TARGET)
+NOWHERE = ObservedRoute(ip_network("10.7.0.0/16"), None, 0)
+BEFORE = Surroundings((OWN, TARGET), (DEFAULT, TO_TARGET), (RULE,))
 KERNEL = ObservedAddress(ip_interface("fe80::1/64"), kernel=True)
 
 
@@ -56,6 +58,13 @@ KERNEL = ObservedAddress(ip_interface("fe80::1/64"), kernel=True)
 def test_a_loss_is_seen_and_named(after: Surroundings, told: str) -> None:
     (loss,) = losses(BEFORE, after, {TARGET.index})
     assert str(loss) == told
+
+
+def test_a_route_that_leads_nowhere_is_nobodys_and_is_missed() -> None:
+    """A pod network has such: what is in its block and on no pod shall not leave the host."""
+    (loss,) = losses(replace(BEFORE, routes=(*BEFORE.routes, NOWHERE)), BEFORE, {TARGET.index})
+    assert str(loss) == "the host lost the route to 10.7.0.0/16 (table 254)"
+    assert (loss.link, loss.route) == (None, NOWHERE)
 
 
 @pytest.mark.parametrize(
