@@ -63,7 +63,10 @@ class Mac:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route that an interface shall have. `metric` None: the kernel's default."""
+    """A route that an interface shall have. `via` None: what it leads to is on the link itself.
+
+    `metric` None: the kernel's default; `on_link`: the gateway is reached although no address says so.
+    """
 
     to: IPNetwork
     via: IPAddress | None = None
@@ -83,6 +86,37 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """What a row asks of its link beyond addresses and MTU, as its JSON says it (options.py).
+
+    A gateway, a metric or policy routing become routes and rules once the slot is known (routing.py).
+    """
+
+    dhcp4: bool = False
+    dhcp6: bool = False
+    accept_ra: bool = False
+    gateways: tuple[IPAddress, ...] = ()
+    """At most one of each family."""
+    default_route: bool = False
+    metric: int | None = None
+    """Of the default route, whoever brings it; None: chosen by slot, behind the host's own."""
+    routes: tuple[Route, ...] = ()
+    policy_routing: bool = False
+    dns: tuple[IPAddress, ...] = ()
+    search: tuple[str, ...] = ()
+    rp_filter: int | None = None
+    arp_ignore: int | None = None
+    arp_announce: int | None = None
+    link_local: tuple[int, ...] | None = None
+    """The IP versions that get link-local addresses; None: IPv6 where it is used, else none."""
+    ethtool: tuple[tuple[str, bool], ...] = ()
+    """Offloads by the short names of ethtool(8), sorted: whether each shall be on."""
+    txqueuelen: int | None = None
+    """Packets."""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredLink:
     """What the database wants of one link."""
 
@@ -91,8 +125,19 @@ class DesiredLink:
     row_id: int
     addresses: tuple[IPInterface, ...] = ()
     mtu: int | None = None
+    options: Options = Options()
     routes: tuple[Route, ...] = ()
+    """All routes that follow from `options` for the link's slot, every metric filled in."""
     rules: tuple[Rule, ...] = ()
+    """The policy-routing rules that follow from `options` for the link's slot."""
+
+    @property
+    def link_local(self) -> tuple[int, ...]:
+        """The IP versions of which the link has link-local addresses."""
+        if self.options.link_local is not None:
+            return self.options.link_local
+        uses_ipv6 = any(address.version == 6 for address in self.addresses)
+        return (6,) if uses_ipv6 or self.options.dhcp6 or self.options.accept_ra else ()
 
 
 @dataclass(frozen=True, slots=True)
