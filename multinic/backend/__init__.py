@@ -38,6 +38,12 @@ class Backend(Protocol):
     def unusable(self, host: Host) -> str:
         """Return why this backend cannot be used on the host; "" if it can."""
 
+    def lacks(self, host: Host) -> Mapping[str, str]:
+        """Return the options that cannot be had here: name → why, as a clause ("it has no DHCP client")."""
+
+    def tuning(self, link: DesiredLink) -> Mapping[str, str]:
+        """Return the fields of tuning.py that this backend leaves to us, beyond what `options` ask for."""
+
     def files(self, name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
         """Return the files of one interface: path on the host → text."""
 

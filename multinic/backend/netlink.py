@@ -22,6 +22,21 @@ def unusable(host: Host) -> str:  # noqa: ARG001
     return ""
 
 
+def lacks(host: Host) -> Mapping[str, str]:  # noqa: ARG001
+    """Return what needs a service that runs all the time."""
+    no_client = "netlink alone has no DHCP client"
+    return {
+        "dhcp4": no_client,
+        "dhcp6": no_client,
+        "dns": "netlink alone does not speak to the host's resolver",
+    }
+
+
+def tuning(link: DesiredLink) -> Mapping[str, str]:  # noqa: ARG001
+    """Return nothing yet: see `quiet`."""
+    return {}
+
+
 def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:  # noqa: ARG001
     """Return no files."""
     return {}

@@ -48,6 +48,16 @@ def unusable(host: Host) -> str:
     return ""
 
 
+def lacks(host: Host) -> Mapping[str, str]:  # noqa: ARG001
+    """Return nothing: netplan and networkd have it all."""
+    return {}
+
+
+def tuning(link: DesiredLink) -> Mapping[str, str]:  # noqa: ARG001
+    """Return nothing: networkd sees to advertisements and link-local addresses itself."""
+    return {}
+
+
 def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
     """Return the one file of an interface."""
     return {_path(name): render("netplan.yaml.j2", {"name": name, "link": link})}
