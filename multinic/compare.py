@@ -22,8 +22,8 @@ class Policy:
 
     backend: str
     max_interfaces: int
-    mode: int
-    """Permission bits of managed files."""
+    mode: Callable[[str], int]
+    """The permission bits of a managed file, by its path."""
     files: Callable[[str, DesiredLink], Files]
     """Render the files of one interface: name and desired link → path → text."""
     slot_of_file: Callable[[str], int | None]
@@ -113,11 +113,12 @@ def _file_changes(name: str, wish: DesiredLink, observed: Observed, policy: Poli
     slot, rendered = slot_of(name), policy.files(name, wish)
     for path, text in sorted(observed.files.items()):
         if policy.slot_of_file(path) == slot and path not in rendered:
-            yield FileChange(path, text, None, policy.mode, observed.modes.get(path))
+            yield FileChange(path, text, None, policy.mode(path), observed.modes.get(path))
     for path, text in sorted(rendered.items()):
         old, old_mode = observed.files.get(path), observed.modes.get(path)
-        if old != text or old_mode != policy.mode:
-            yield FileChange(path, old, text, policy.mode, old_mode)
+        mode = policy.mode(path)
+        if old != text or old_mode != mode:
+            yield FileChange(path, old, text, mode, old_mode)
 
 
 def _mtu_problem(wish: DesiredLink, link: ObservedLink) -> str:

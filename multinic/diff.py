@@ -206,7 +206,7 @@ class _Diff:
     def _orphan(self, orphan: _Orphan) -> Interface:
         name, link, observed = name_of(orphan.slot), orphan.link, self.observed
         files = tuple(
-            FileChange(path, text, None, self.policy.mode, observed.modes.get(path))
+            FileChange(path, text, None, self.policy.mode(path), observed.modes.get(path))
             for path, text in sorted(observed.files.items())
             if orphan.has_files and self.policy.slot_of_file(path) == orphan.slot
         )

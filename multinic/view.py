@@ -83,7 +83,7 @@ class Rendering:
 
 
 def _policy(settings: Settings, chosen: Backend, rendering: Rendering, past: Past) -> Policy:
-    return Policy(chosen.NAME, settings.max_interfaces, chosen.MODE, rendering, chosen.slot_of_file, past)
+    return Policy(chosen.NAME, settings.max_interfaces, chosen.mode, rendering, chosen.slot_of_file, past)
 
 
 def look(

@@ -32,8 +32,9 @@ class Backend(Protocol):
     """What every backend module offers."""
 
     NAME: str
-    MODE: int
-    """Permission bits of its files."""
+
+    def mode(self, path: str) -> int:
+        """Return the permission bits of one of its files."""
 
     def unusable(self, host: Host) -> str:
         """Return why this backend cannot be used on the host; "" if it can."""

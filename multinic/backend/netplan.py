@@ -25,7 +25,7 @@ from multinic.paths import SCRATCH, UNFINISHED
 from multinic.plan import Interface, State
 
 NAME = "netplan"
-MODE = 0o600  # netplan warns about anything more open, on every call
+_MODE = 0o600  # netplan warns about anything more open, on every call
 
 _ETC = "/etc/netplan"
 _SOURCES = ("/usr/lib/netplan", _ETC, "/run/netplan")  # where the generator looks for YAML
@@ -46,6 +46,11 @@ def unusable(host: Host) -> str:
     if not host.present(MARKERS[-1]):
         return "systemd-networkd is not running"
     return ""
+
+
+def mode(path: str) -> int:  # noqa: ARG001
+    """Return 0600."""
+    return _MODE
 
 
 def lacks(host: Host) -> Mapping[str, str]:  # noqa: ARG001
@@ -167,7 +172,7 @@ def _copy_sources(host: Host, root: Path, candidates: Sequence[Interface]) -> No
         target = root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-        target.chmod(MODE)
+        target.chmod(_MODE)
 
 
 def _results(host: Host, root: Path, candidates: Sequence[Interface]) -> dict[str, File | None]:

@@ -130,4 +130,4 @@ def policy(max_interfaces: int = 10) -> Policy:
         return {path(slot): text(name, wanted)}
 
     past = Past(allow_mass_delete=True)
-    return Policy("netplan", max_interfaces, 0o600, render, netplan.slot_of_file, past)
+    return Policy("netplan", max_interfaces, netplan.mode, render, netplan.slot_of_file, past)
