@@ -184,7 +184,7 @@ def test_every_state_is_in_the_reference():
 
 def test_every_reason_is_in_the_reference():
     found = set()
-    for name in ("apply", "diff", "recovery", "safety", "source/rows"):
+    for name in ("apply", "diff", "recovery", "safety", "source/columns", "source/rows"):
         for node in ast.walk(ast.parse((ROOT / f"multinic/{name}.py").read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.keyword)

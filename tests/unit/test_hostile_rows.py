@@ -128,7 +128,7 @@ def leaves(value: Any) -> Iterator[Any]:
     elif isinstance(value, tuple):
         for item in value:
             yield from leaves(item)
-    elif value is not None:
+    elif value is not None and value != "":
         yield value
         if hasattr(value, "network"):
             yield from (value.ip, value.network, value.with_prefixlen, value.with_netmask, value.ip.exploded)
