@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
 
 from hypothesis import strategies as st
 
-from multinic.model import DesiredLink, Held, Route, Rule
+from multinic.model import MAIN_TABLE, DesiredLink, Held, Options, Route, Rule
 from tests.unit.making import mac
 
 macs = st.integers(0, 500).map(mac)
@@ -39,3 +39,49 @@ held = st.builds(
     mtu_before=st.none() | st.integers(0, 65535),
     applied=st.none() | desired_links,
 )
+
+_hops = [
+    st.integers(10 << 24 | 1, 11 << 24).map(IPv4Address),
+    st.integers(0xFD << 120 | 1, 0xFE << 120).map(IPv6Address),
+]
+_positive = st.integers(1, 2**32 - 1)
+
+
+@st.composite
+def _option_routes(draw: st.DrawFn) -> Route:
+    """Return a route that `options` can ask for: never a default route."""
+    version = draw(st.sampled_from([0, 1]))
+    inside = draw(_hops[version])
+    to = ip_network(f"{inside}/{draw(st.integers(9, inside.max_prefixlen))}", strict=False)
+    via = draw(st.none() | _hops[version])
+    table = draw(st.just(MAIN_TABLE) | _positive.filter(lambda table: table not in (253, 254, 255)))
+    return Route(to, via, draw(st.none() | _positive), table, via is not None and draw(st.booleans()))
+
+
+options = st.builds(
+    Options,
+    dhcp4=st.booleans(),
+    dhcp6=st.booleans(),
+    accept_ra=st.booleans(),
+    gateways=st.lists(st.one_of(_hops), max_size=2, unique_by=lambda address: address.version).map(tuple),
+    default_route=st.booleans(),
+    metric=st.none() | _positive,
+    routes=st.lists(
+        _option_routes(), max_size=3, unique_by=lambda route: (route.to, route.table, route.metric)
+    ).map(tuple),
+    policy_routing=st.booleans(),
+    dns=st.lists(st.one_of(_hops), max_size=8, unique=True).map(tuple),
+    search=st.lists(
+        st.from_regex(r"[a-z0-9]{1,9}(\.[a-z0-9]{1,9})?", fullmatch=True), max_size=16, unique=True
+    ).map(tuple),
+    rp_filter=st.none() | st.integers(0, 2),
+    arp_ignore=st.none() | st.sampled_from([0, 1, 2, 3, 8]),
+    arp_announce=st.none() | st.integers(0, 2),
+    link_local=st.none() | st.sampled_from([(), (4,), (6,), (4, 6)]),
+    ethtool=st.dictionaries(st.sampled_from(["gro", "gso", "lro", "rx", "tso", "tx"]), st.booleans()).map(
+        lambda found: tuple(sorted(found.items()))
+    ),
+    txqueuelen=st.none() | st.integers(0, 1_000_000),
+    description=st.text(max_size=60).map(lambda text: "".join(filter(str.isprintable, text)).strip()),
+)
+"""Everything that `options` can ask for, also what contradicts itself."""
