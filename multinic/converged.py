@@ -74,7 +74,6 @@ def still(known: Known, settings: Settings, host: Host, answer: Answer) -> bool:
 
 def remember(view: View, report: Report, *, written: bool, without_subnets: bool) -> None:
     """Remember the inputs of a pass that left nothing to do; forget them after any other."""
-    from multinic.backend import markers
     from multinic.plan import State
 
     unsettled = {result.state for result in report.results} & {State.FAILED, State.BLOCKED}
@@ -85,7 +84,7 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
     _, rows = _parted(view.answer)
     flags = _flags((flag.row_id, flag.row_id in good) for flag in view.desired.flags)
     macs = {str(mac) for mac in view.memory.links} | {i.mac_text for i in view.plan.interfaces if i.mac}
-    paths = _paths(view, markers())
+    paths = _paths(view)
     with Reader() as kernel:
         links = _relevant(kernel.links(), frozenset(macs))
     lines = [
@@ -149,10 +148,14 @@ def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[
     ]
 
 
-def _paths(view: View, markers: Iterable[str]) -> tuple[str, ...]:
+def _paths(view: View) -> tuple[str, ...]:
     """Return every path whose content, or whose listing, went into the plan."""
+    from multinic.backend.detect import detect  # all that the choice of the backend came from, too
+
+    detected = detect(view.host)
     watched = {RECORD, TEMPLATES, *view.backend.watched(view.host), *view.observed.foreign}
-    watched.update(f"{_PRESENCE}{path}" for path in markers)
+    watched.update(detected.contents)
+    watched.update(f"{_PRESENCE}{path}" for path in detected.presence)
     for interface in view.plan.interfaces:
         watched.update(change.path for change in interface.files)
     watched.update(path for _, files in view.memory.rendered.values() for path in files)

@@ -6,14 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
+from multinic.backend.detect import detect
+from multinic.config import BACKENDS
 from multinic.errors import ConfigError
 from multinic.host import File, Host
 from multinic.links import Faults, Links
 from multinic.model import DesiredLink
 from multinic.plan import Interface
 from multinic.text import shown
+
+NAMES = tuple(name for name in BACKENDS if name != "auto")
+"""All backends; the module of each has its name."""
 
 Render = Callable[[str, Mapping[str, Any]], str]
 
@@ -75,23 +81,15 @@ class Backend(Protocol):
         """Have files that were put back read again."""
 
 
-def markers() -> tuple[str, ...]:
-    """Return the paths whose presence decides which backend `choose` takes."""
-    from multinic.backend import netplan
-
-    return netplan.MARKERS
-
-
 def named(name: str) -> Backend:
     """Return the backend called `name`, usable or not. Raises ConfigError where there is none."""
-    from multinic.backend import netlink, netplan
-
-    known: dict[str, Backend] = {"netplan": netplan, "netlink": netlink}
-    if name not in known:
+    if name not in NAMES:
         raise ConfigError(
-            f"this version of multinic has no backend {shown(name)}", f"it has {', '.join(known)}"
+            f"this version of multinic has no backend {shown(name)}", f"it has {', '.join(NAMES)}"
         )
-    return known[name]
+    # Only the one that is used is imported: this is part of every pass that has something to do.
+    found: Backend = import_module(f"multinic.backend.{name}")
+    return found
 
 
 def choose(name: str, host: Host) -> tuple[Backend, str]:
@@ -99,14 +97,19 @@ def choose(name: str, host: Host) -> tuple[Backend, str]:
 
     Raises ConfigError when it cannot be used here.
     """
-    from multinic.backend import netlink, netplan  # they import this module's types
-
     if name != "auto":
         chosen = named(name)
         if problem := chosen.unusable(host):
             raise ConfigError(f"backend {name} cannot be used here: {problem}", "choose another, or auto")
         return chosen, "configured"
-    problem = netplan.unusable(host)
+    found = detect(host)
+    problem = named(found.name).unusable(host) if found.name in NAMES else "multinic does not know it yet"
     if not problem:
-        return netplan, "netplan is installed and systemd-networkd is running"
-    return netlink, f"no other backend can be used: {problem}"
+        return named(found.name), found.why
+    return named("netlink"), f"no other backend can be used: {found.why}, but {problem}"
+
+
+if TYPE_CHECKING:
+    from multinic.backend import netlink, netplan
+
+    _ALL: tuple[Backend, ...] = (netlink, netplan)  # each has what the protocol asks for

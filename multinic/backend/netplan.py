@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from multinic.backend import Render, Staged
+from multinic.backend.detect import NETPLAN_GENERATORS, NETPLAN_SOURCES, NETWORKD, running
 from multinic.errors import CommandFailed, HostError
 from multinic.host import File, Host
 from multinic.links import Faults, Links, converge, free, kept, rename_pending, restore_mtu
@@ -28,12 +29,10 @@ NAME = "netplan"
 _MODE = 0o600  # netplan warns about anything more open, on every call
 
 _ETC = "/etc/netplan"
-_SOURCES = ("/usr/lib/netplan", _ETC, "/run/netplan")  # where the generator looks for YAML
+_SOURCES = NETPLAN_SOURCES  # where the generator looks for YAML
 _RUNTIME = "/run/systemd/network"
 _UDEV_RULES = "/run/udev/rules.d"
-_GENERATORS = ("/usr/libexec/netplan/generate", "/usr/lib/netplan/generate")
-MARKERS = (*_GENERATORS, "/run/systemd/netif")
-"""What must be there for this backend to be usable."""
+_GENERATORS = NETPLAN_GENERATORS
 
 _FILE = re.compile(r"/etc/netplan/9([0-9]+)-(multinic([0-9]+))\.yaml")
 _BLAMED = re.compile(r"9[0-9]+-(multinic[0-9]+)\.yaml")
@@ -43,7 +42,7 @@ def unusable(host: Host) -> str:
     """Return why netplan cannot be used on the host; "" if it can."""
     if _generator(host) is None:
         return "netplan is not installed"
-    if not host.present(MARKERS[-1]):
+    if not running(host, NETWORKD):
         return "systemd-networkd is not running"
     return ""
 

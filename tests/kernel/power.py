@@ -168,9 +168,10 @@ class Host(Machine):
         super().__init__(directory)
         for number in ports:
             self.plug(number)
-        for path in ("usr/libexec/netplan", "run/systemd/netif", "etc/netplan"):
+        for path in ("usr/libexec/netplan", "run/systemd/units", "etc/netplan"):
             (self.root / path).mkdir(parents=True)
         (self.root / "usr/libexec/netplan/generate").touch()
+        (self.root / "run/systemd/units/invocation:systemd-networkd.service").symlink_to("0" * 32)
 
     def multinic(self, *arguments: str, end: End = WHOLE, note: Callable[[], str] | None = None) -> Run:
         """Run the program in this namespace, with the stand-in's commands."""
