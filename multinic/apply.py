@@ -245,7 +245,7 @@ def _put_back(site: Site, saved: Sequence[checkpoint.Saved]) -> bool:
                 site.host,
                 links,
                 saved,
-                reload=lambda: site.backend.reload(site.host),
+                reload=lambda names: site.backend.reload(site.host, names),
                 observe=surroundings,
             )
     except HostError as e:

@@ -116,7 +116,7 @@ def restore(
     links: Links,
     saved: Sequence[Saved],
     *,
-    reload: Callable[[], None],
+    reload: Callable[[Sequence[str]], None],
     observe: Callable[[], Surroundings],
 ) -> None:
     """Put interfaces back: files, names, then, once the backend has read the files, the rest.
@@ -130,7 +130,7 @@ def restore(
                 host.restore(path, file)
     faults += _names_back(links, saved, observe().links)
     with kept(faults):
-        reload()
+        reload(_names(saved))
     end = time.monotonic() + _SETTLE
     while True:
         around = observe()
@@ -151,6 +151,12 @@ def restore(
         time.sleep(0.05)
     for error in faults + errors:
         raise error
+
+
+def _names(saved: Iterable[Saved]) -> list[str]:
+    """Return what interfaces and their links were called before the change, and after it."""
+    before = [interface.link.name for interface in saved if interface.link]
+    return sorted({*before, *(interface.name for interface in saved if interface.name)})
 
 
 def _names_back(

@@ -70,7 +70,11 @@ def _restore(host: Host, saved: checkpoint.Checkpoint) -> None:
         host.tidy(directory)
     with Links(host) as links:
         checkpoint.restore(
-            host, links, saved.interfaces, reload=lambda: chosen.reload(host), observe=surroundings
+            host,
+            links,
+            saved.interfaces,
+            reload=lambda names: chosen.reload(host, names),
+            observe=surroundings,
         )
     _remember(host, saved)
 

@@ -77,8 +77,11 @@ class Backend(Protocol):
         What goes wrong with one interface is kept in `faults`. Raises HostError for what concerns all.
         """
 
-    def reload(self, host: Host) -> None:
-        """Have files that were put back read again."""
+    def reload(self, host: Host, names: Sequence[str]) -> None:
+        """Have files that were put back read again, or be forgotten where there is none any more.
+
+        `names` are those that the interfaces and their links had before the change and after it.
+        """
 
 
 def named(name: str) -> Backend:

@@ -101,5 +101,5 @@ def quiet(host: Host, interface: Interface) -> None:
         host.sysctl(f"{base}/{key}", value)
 
 
-def reload(host: Host) -> None:
+def reload(host: Host, names: Sequence[str]) -> None:
     """Nothing reads files."""

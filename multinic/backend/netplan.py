@@ -222,7 +222,7 @@ def activate(
                 restore_mtu(links, interface)
 
 
-def reload(host: Host) -> None:
+def reload(host: Host, names: Sequence[str]) -> None:  # noqa: ARG001
     """Have udevd and networkd read their files again; networkd reconfigures links whose files changed.
 
     One that fails does not keep the other from it. Raises the first HostError.
