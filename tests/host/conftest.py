@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.host.kinds import KINDS
 from tests.host.nspawn import Box
 from tests.mariadb import PrivateMariaDB
 
 
 @pytest.fixture(scope="session")
-def box() -> Iterator[Box]:
-    """One host that the tests of a run share, in whatever state the last one left it."""
-    with Box(coverage=coverage_file()) as box:
-        yield box
+def boxes() -> Iterator[Callable[[str], Box]]:
+    """The hosts that the tests of a run share, one of each kind, booted when a test first asks for it.
+
+    A host is in whatever state the last test left it.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def booted(kind: str) -> Box:
+            return stack.enter_context(Box(KINDS[kind], coverage=coverage_file()))
+
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def box(boxes: Callable[[str], Box]) -> Box:
+    """The shared host with netplan, of the newest kind."""
+    return boxes("netplan")
 
 
 @pytest.fixture(scope="session")

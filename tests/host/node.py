@@ -1,8 +1,9 @@
-"""A node as an operator sees it: a booted host, its database in the cloud, ports that are attached."""
+"""A node as an operator sees it: a booted host, its database, ports that are attached."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,15 @@ from tests.host.nspawn import Box
 from tests.mariadb import PrivateMariaDB
 from tests.schemas import CONTROLLER, execute
 
-COMMANDS = ("/usr/libexec/netplan/generate", "/usr/bin/networkctl", "/usr/bin/udevadm", "/usr/sbin/netplan")
-"""What the program may run on such a host."""
+_COMMANDS = (
+    "/usr/libexec/netplan/generate",
+    "/usr/lib/netplan/generate",
+    "/usr/bin/networkctl",
+    "/usr/bin/nmcli",
+    "/usr/bin/udevadm",
+    "/usr/sbin/netplan",
+)
+"""What the program may run on one host or another."""
 _LOG = "/tmp/commands"
 _SHIM = """#!/bin/sh
 echo "$0" "$@" >> {log}
@@ -24,17 +32,30 @@ exec {program}.real "$@"
 class Node:
     """One host with its rows."""
 
-    def __init__(self, box: Box, server: PrivateMariaDB) -> None:
+    def __init__(self, box: Box, server: PrivateMariaDB | None = None, *, backend: str = "auto") -> None:
+        """Take a clean host; without a `server` its rows are in an SQLite file on it."""
         self.box = box
-        self.server = server
-        self.database = server.fresh_database()
-        self.connection = server.connect(database=self.database, autocommit=True)
+        self._server = server
+        self.connection: Any
+        if server:
+            self.database = server.fresh_database()
+            self.connection = server.connect(database=self.database, autocommit=True)
+            url = f"mysql://multinic@{box.gateway}:{server.port}/{self.database}"
+            url += '"\npassword_file = "/etc/multinic/password'
+            box.write("/etc/multinic/password", "hush-hush\n", 0o600)
+        else:
+            box.remove("/srv/shared/*")
+            self.connection = sqlite3.connect(box.shared / "multinic.db", isolation_level=None)
+            self.connection.row_factory = sqlite3.Row
+            url = "sqlite:////srv/shared/multinic.db"
         CONTROLLER.create(self.connection)
-        url = f"mysql://multinic@{box.gateway}:{server.port}/{self.database}"
-        self.configure(
-            f'verify_timeout = "4s"\n[database]\nurl = "{url}"\npassword_file = "/etc/multinic/password"\n'
-        )
-        box.write("/etc/multinic/password", "hush-hush\n", 0o600)
+        self.configure(f'backend = "{backend}"\nverify_timeout = "4s"\n[database]\nurl = "{url}"\n')
+
+    @property
+    def server(self) -> PrivateMariaDB:
+        """The database server."""
+        assert self._server, "this node's rows are in a file"
+        return self._server
 
     def configure(self, text: str) -> None:
         """Write the program's configuration."""
@@ -79,21 +100,28 @@ class Node:
     def stats(self) -> dict[str, Any]:
         """Return what would give away any change of a file that the program may write."""
         patterns = ("/etc/netplan/*", "/run/systemd/network/*", "/run/udev/rules.d/*")
+        patterns += ("/etc/systemd/network/*.*", "/etc/NetworkManager/system-connections/*")
         own = ("/var/lib/multinic/*", "/run/multinic/*", "/etc/multinic/*")
         return {path: self.box.stat(path) for path in self.box.glob(*patterns, *own)}
+
+    def programs(self) -> list[str]:
+        """Return the commands that the program may run, of those that this host has."""
+        found = self.box.run("find", *_COMMANDS, "-maxdepth", "0", "-type", "f", check=False)
+        return sorted(found.stdout.split())
 
     @contextmanager
     def commands(self) -> Iterator[list[str]]:
         """Collect the commands that are run during the block; the list is filled as it is left."""
         self.box.remove(_LOG)
-        for program in COMMANDS:
+        programs = self.programs()
+        for program in programs:
             self.box.run("mv", program, f"{program}.real")
             self.box.write(program, _SHIM.format(log=_LOG, program=program), 0o755)
         called: list[str] = []
         try:
             yield called
         finally:
-            for program in COMMANDS:
+            for program in programs:
                 self.box.run("mv", f"{program}.real", program)
         if self.box.exists(_LOG):
             called.extend(self.box.read(_LOG).splitlines())

@@ -1,6 +1,6 @@
-"""A booted host for tests: systemd, udev, netplan and systemd-networkd in a throw-away container.
+"""A booted host for tests: systemd, udev and what manages its links, in a throw-away container.
 
-    with Box() as box:
+    with Box() as box:  # with netplan; Box(NETWORKD) and the like: kinds.py
         box.plug("eth1", "52:54:00:00:00:07")
         box.run("netplan", "--version").stdout
 
@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tests.host.image import build_image, image_path
+from tests.host.image import PACKAGES, build_image, image_path
+from tests.host.kinds import ADDRESS, GATEWAY, MANAGEMENT_MAC, NETPLAN, Kind
 from tests.namespaces import Event, monitor
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,8 @@ SLOTS = range(64)
 DEFAULT_RULES = (0, 32766, 32767)
 LEFT_BEHIND = (
     "/etc/netplan/*",
+    "/etc/NetworkManager/system-connections/*multinic*",
+    "/run/NetworkManager/system-connections/*multinic*",
     "/run/systemd/network/*multinic*",
     "/run/udev/rules.d/*multinic*",
     "/etc/systemd/network/*multinic*.link*",
@@ -59,21 +62,6 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
 }
 
-MANAGEMENT_MAC = "52:54:00:99:00:02"
-MANAGEMENT_FILE = "/etc/netplan/50-cloud-init.yaml"
-# Without router advertisements: networkd 252 waits twelve seconds for one before it calls a link configured.
-MANAGEMENT_NETPLAN = """\
-network:
-  version: 2
-  ethernets:
-    eth0:
-      accept-ra: false
-      addresses: [10.99.0.2/24]
-      routes:
-      - to: default
-        via: 10.99.0.1
-"""
-
 # netplan (0.106 and later) matches the MAC of a renamed link by PermanentMACAddress=, which no veth has. With
 # that match emptied, Name= is left of it. Only links without a permanent MAC need this; the product must not.
 # In a .link file nothing would be left, so there the drop-in names the MAC (Box.let_udev_know). With it, udev
@@ -84,7 +72,18 @@ VETH_DROP_IN = "[Match]\nPermanentMACAddress=\n"
 PROGRAM = """\
 #!/bin/sh
 export PYTHONPATH=/srv/checkout PYTHONPYCACHEPREFIX=/var/cache/pycache PYTHONSAFEPATH=1
-exec python3 {options}-m multinic "$@"
+exec {python} {options}-m multinic "$@"
+"""
+# A host whose own Python is too old runs that of another image, with the loader and libraries of that one.
+LENDER = "trixie"
+LENT = "/srv/python"
+LENT_PYTHON = "/usr/local/bin/lent-python3"
+LEND = f"""\
+#!/bin/sh
+for libraries in {LENT}/usr/lib/*-linux-gnu; do
+    set -- --library-path "$libraries" --argv0 {LENT}/usr/bin/python3 {LENT}/usr/bin/python3 "$@"
+done
+exec {LENT}/lib64/ld-linux-*.so.2 "$@"
 """
 COVERAGE_RC = "/etc/multinic-coverage.ini"
 COVERAGE = """\
@@ -128,7 +127,7 @@ def available() -> str | None:
     """Say why no host can be booted on this machine, or None if one can."""
     if os.geteuid() != 0:
         return "only root can boot a host"
-    needed = TOOLS if image_path().exists() else (*TOOLS, "mmdebstrap")
+    needed = TOOLS if all(image_path(suite).exists() for suite in PACKAGES) else (*TOOLS, "mmdebstrap")
     if lacking := [tool for tool in needed if not shutil.which(tool)]:
         return f"{', '.join(lacking)} not found (Debian, Ubuntu: mmdebstrap systemd-container iproute2)"
     probe = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "sh", "-c", PROBE]
@@ -211,13 +210,13 @@ class Stat:
 class Box:
     """A host of its own: booted on entry to the `with` block, gone after it; `reboot()` keeps its files."""
 
-    gateway = "10.99.0.1"
-    address = "10.99.0.2"
+    gateway = GATEWAY
+    address = ADDRESS
 
     def __init__(
         self,
+        kind: Kind = NETPLAN,
         *,
-        suite: str = "trixie",
         hostname: str = "node1",
         coverage: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -227,7 +226,7 @@ class Box:
         leaves its measurements beside that file, where `coverage combine` finds them.
         """
         ident = uuid4().hex[:8]
-        self.suite = suite
+        self.kind = kind
         self.hostname = hostname
         self.host = f"host-{ident}"
         self.cloud = f"cloud-{ident}"
@@ -270,9 +269,11 @@ class Box:
         self._start()
 
     def _enter(self) -> None:
-        image = build_image(self.suite)
+        image = build_image(self.kind.suite)
         self.directory = Path(tempfile.mkdtemp(prefix="multinic-box-"))
         self._exits.callback(self.directory.rmdir)
+        self.shared = Path(self._exits.enter_context(tempfile.TemporaryDirectory(prefix="multinic-shared-")))
+        """A directory of this machine that the host has as /srv/shared."""
         self._console = self._exits.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed by _exits
         self._keep(image)
         self._furnish()
@@ -306,23 +307,29 @@ class Box:
 
     def _furnish(self) -> None:
         """Write what a cloud, and an installed package, would have put on the host."""
-        program, settings = PROGRAM.format(options=""), ""
+        chroot = ["nsenter", f"--target={self._keeper}", "--mount", "chroot", f"{self.directory}/root"]
+        if self.kind.without:
+            run(*chroot, "dpkg", "--purge", "--force-depends", *self.kind.without, env=ENVIRONMENT)
+        run(*chroot, "systemctl", "--quiet", "enable", self.kind.service, env=ENVIRONMENT)
+        options, settings = "", ""
         if self.coverage:
-            program = PROGRAM.format(options=f"-m coverage run --rcfile={COVERAGE_RC} ")
+            options = f"-m coverage run --rcfile={COVERAGE_RC} "
             settings = COVERAGE.format(name=self.coverage.name)
         files = {
             "etc/hostname": (0o644, f"{self.hostname}\n"),
             "etc/hosts": (0o644, f"127.0.0.1 localhost\n127.0.1.1 {self.hostname}\n"),
             "etc/machine-id": (0o444, f"{uuid4().hex}\n"),
-            MANAGEMENT_FILE.lstrip("/"): (0o600, MANAGEMENT_NETPLAN),
-            COVERAGE_RC.lstrip("/"): (0o644, settings),
-            "usr/local/bin/multinic": (0o755, program),
+            COVERAGE_RC: (0o644, settings),
+            "usr/local/bin/multinic": (0o755, PROGRAM.format(python=self.python, options=options)),
+            **self.kind.files,
         }
+        if self._borrows:
+            files[LENT_PYTHON] = (0o755, LEND)
         for slot in SLOTS:
             drop_in = f"etc/systemd/network/10-netplan-multinic{slot}.network.d/veth.conf"
             files[drop_in] = (0o644, VETH_DROP_IN)
         for name, (mode, text) in files.items():
-            path = self.tree / name
+            path = self.tree / name.lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             path.write_text(text)
@@ -343,6 +350,9 @@ class Box:
         options += ["--resolv-conf=off", "--timezone=off", "--link-journal=no"]
         options += [f"--machine={self._machine}", f"--hostname={self.hostname}"]
         options += [f"--directory={self.directory}/root", f"--bind-ro={CHECKOUT}:/srv/checkout"]
+        options += [f"--bind={self.shared}:/srv/shared"]
+        if self._borrows:
+            options += [f"--bind-ro={build_image(LENDER)}:{LENT}"]
         if self.coverage:
             self.coverage.parent.mkdir(parents=True, exist_ok=True)
             options += [f"--bind={self.coverage.parent}:/srv/coverage"]
@@ -356,7 +366,12 @@ class Box:
         )
         self.leader = eventually(self._find_leader, timeout=BOOT_TIMEOUT, what="a first process")
         eventually(self._booted, timeout=BOOT_TIMEOUT, what="a running system")
-        eventually(lambda: self.settled("eth0"), timeout=BOOT_TIMEOUT, what="the address of eth0")
+        address = [f"{self.address}/24"]
+        eventually(
+            lambda: self.settled("eth0") and self.addresses("eth0") == address,
+            timeout=BOOT_TIMEOUT,
+            what="the address of eth0",
+        )
         self._management_at_boot = self._management()
 
     def _find_leader(self) -> int:
@@ -401,6 +416,16 @@ class Box:
         """Return what the host printed while it booted, and systemd-nspawn about it."""
         size = os.fstat(self._console.fileno()).st_size
         return os.pread(self._console.fileno(), size, 0).decode(errors="replace")
+
+    @property
+    def _borrows(self) -> bool:
+        """Whether the host's own Python is older than the program allows."""
+        return self.kind.suite == "bullseye"
+
+    @property
+    def python(self) -> str:
+        """The interpreter that runs the program on the host."""
+        return LENT_PYTHON if self._borrows else "python3"
 
     # Commands and files on the host
 
@@ -480,9 +505,13 @@ class Box:
         self.remove(*units, *LEFT_BEHIND)
         if units:
             self.run("systemctl", "daemon-reload")
-        self.write(MANAGEMENT_FILE, MANAGEMENT_NETPLAN, 0o600)
+        for path, (mode, text) in self.kind.files.items():
+            self.write(path, text, mode)
         self.run("udevadm", "control", "--reload")
-        self.run("networkctl", "reload")
+        if self.kind.service == "NetworkManager":
+            self.run("nmcli", "connection", "reload")
+        else:
+            self.run("networkctl", "reload")
         if self._management() != self._management_at_boot:
             self.reboot()
 
@@ -506,11 +535,15 @@ class Box:
         return [f"{one['local']}/{one['prefixlen']}" for one in found if one["scope"] != "link"]
 
     def settled(self, name: str) -> bool:
-        """Return whether networkd has configured a link and no address of it is still tentative."""
-        addresses = self.links().get(name, {}).get("addr_info", ())
-        state = self.run("networkctl", "--json=short", "status", name, check=False).stdout
-        configured = bool(state) and json.loads(state).get("AdministrativeState") == "configured"
-        return configured and not any(address.get("tentative") for address in addresses)
+        """Return whether the service has configured a link and no address of it is still tentative."""
+        link = self.links().get(name, {})
+        if self.kind.service == "NetworkManager":
+            state = self.run("nmcli", "-g", "GENERAL.STATE", "device", "show", name, check=False).stdout
+            configured = state.startswith("100 ")
+        else:  # networkctl says it as JSON, but not that of every Debian
+            state = self.run("cat", f"/run/systemd/netif/links/{link.get('ifindex')}", check=False).stdout
+            configured = "ADMIN_STATE=configured" in state.splitlines()
+        return configured and not any(address.get("tentative") for address in link.get("addr_info", ()))
 
     def link_of(self, mac: str) -> dict[str, Any] | None:
         """Return the link with this MAC, whatever its name is now."""
@@ -525,7 +558,8 @@ class Box:
     def let_udev_know(self, slot: int, mac: str) -> None:
         """Make the .link file that the program writes for a slot match a veth, as it would a real NIC."""
         match = f"[Match]\nPermanentMACAddress=\nMACAddress={mac}\n"
-        self.write(f"/etc/systemd/network/10-netplan-multinic{slot}.link.d/veth.conf", match)
+        for prefix in ("10-netplan-", "10-"):
+            self.write(f"/etc/systemd/network/{prefix}multinic{slot}.link.d/veth.conf", match)
 
     def unplug(self, mac: str) -> None:
         """Take the NICs with this MAC out."""

@@ -7,11 +7,13 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.host.node import Node
 from tests.host.nspawn import MANAGEMENT_MAC, Box, CommandFailed, eventually, run
 
 MAC = "52:54:00:00:00:01"
@@ -32,6 +34,38 @@ def test_the_host_is_booted_and_reaches_the_cloud(box: Box):
     assert box.stat("/etc/netplan/50-cloud-init.yaml").mode == 0o600
     box.run("ping", "-c1", "-W2", box.gateway)
     box.in_cloud("ping", "-c1", "-W2", box.address)
+
+
+@pytest.mark.parametrize(
+    ("kind", "netplan", "service"),
+    [
+        ("bullseye", "0.101", "systemd-networkd"),
+        ("bookworm", "0.106", "systemd-networkd"),
+        ("netplan", "1.1", "systemd-networkd"),
+        ("networkd", "", "systemd-networkd"),
+        ("networkmanager", "", "NetworkManager"),
+    ],
+)
+def test_every_kind_of_host_has_what_it_should_and_runs_the_program(
+    boxes: Callable[[str], Box], kind: str, netplan: str, service: str
+):
+    box = boxes(kind)
+    box.clean()
+    version = box.run("dpkg-query", "--show", "--showformat=${Version}", "netplan.io", check=False).stdout
+    assert version.startswith(netplan) if netplan else not version
+    manages = box.run("systemctl", "is-active", "systemd-networkd", "NetworkManager", check=False).stdout
+    assert manages.split() == [
+        "active" if service == name else "inactive" for name in ("systemd-networkd", "NetworkManager")
+    ]
+    assert box.addresses("eth0") == [f"{box.address}/24"]
+    box.run("ping", "-c1", "-W2", box.gateway)
+    assert box.multinic("--version").stdout.startswith("multinic")
+    node = Node(box, backend="netlink")
+    node.attach(0, link="ens3")
+    with box.monitor("eth0") as events:
+        node.run("reconcile")
+    assert events == []
+    assert box.addresses("multinic0") == ["10.5.0.10/24"]
 
 
 def test_a_command_that_fails_says_what_it_printed(box: Box):
@@ -190,11 +224,12 @@ def test_two_hosts_live_side_by_side_and_the_second_leaves_nothing(box: Box):
 
 def test_a_host_ends_with_the_process_that_started_it():
     done = run(sys.executable, "-c", KILLED, check=False)
-    leader, *names, directory = done.stdout.split()
+    leader, *names, shared, directory = done.stdout.split()
     eventually(lambda: not Path("/proc", leader).exists())
     assert not list(Path(directory).iterdir())
     # All that such an end leaves behind is names.
     Path(directory).rmdir()
+    Path(shared).rmdir()
     for name in names:
         run("ip", "netns", "delete", name)
 
@@ -204,7 +239,7 @@ import os
 from tests.host.nspawn import Box
 
 with Box() as box:
-    print(box.leader, box.host, box.cloud, box.directory, flush=True)
+    print(box.leader, box.host, box.cloud, box.shared, box.directory, flush=True)
     os.kill(os.getpid(), 9)
 """
 

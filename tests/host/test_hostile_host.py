@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import terminal
-from tests.host.node import COMMANDS, Node, mac_of
+from tests.host.node import Node, mac_of
 from tests.host.nspawn import CHECKOUT, Box, eventually
 from tests.mariadb import PrivateMariaDB
 from tests.secrets import SECRET, found
@@ -222,13 +222,14 @@ def test_no_command_learns_the_password(node: Node, way: str, outcome: str) -> N
     node.box.write("/etc/multinic/credentials/multinic-password", SECRET, 0o600)
     node.attach(0, link="ens3")
     node.box.remove("/tmp/seen")
-    for program in COMMANDS:
+    programs = node.programs()
+    for program in programs:
         node.box.run("mv", program, f"{program}.real")
         node.box.write(program, RECORD.format(outcome=outcome), 0o755)
     try:
         done = node.box.multinic("-v", "reconcile", check=False, env=environment)
     finally:
-        for program in COMMANDS:
+        for program in programs:
             node.box.run("mv", f"{program}.real", program)
     assert done.returncode == (0 if "exec" in outcome else 1), done.stderr
     seen = node.box.read("/tmp/seen")
