@@ -1,6 +1,6 @@
 """What a row asks of its link in `options`: JSON to a value, and back.
 
-Here every key is looked at by itself; whether all of them go together is known with the link (demands.py).
+Here every key is looked at by itself; contradictions.py knows what goes together on a link.
 """
 
 from __future__ import annotations
@@ -110,6 +110,8 @@ _ROUTE: dict[str, Read] = {
     "table": _table,
     "on_link": boolean,
 }
+ROUTE_KEYS = tuple(_ROUTE)
+"""The names of what a route has."""
 
 
 def _route(path: str, value: Any) -> Route:

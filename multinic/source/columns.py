@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from multinic.model import MTU_MAX, MTU_MIN, IPAddress, IPInterface, IPNetwork, Mac
+from multinic.text import shown
 
 ADDRESSES_MAX = 64  # per interface; far above any port of Neutron, far below what netlink minds
 TEXT_MAX = 4096  # characters of a column: 64 addresses of IPv6 fit
@@ -15,11 +16,14 @@ PORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
 class BadColumn(ValueError):
-    """One column of a row cannot be carried out."""
+    """One column of a row cannot be carried out. `seen`: what is there, for a message, if not all of it."""
 
-    def __init__(self, column: str, value: object, problem: str, reason: str = "bad-value") -> None:
+    def __init__(
+        self, column: str, value: object, problem: str, reason: str = "bad-value", *, seen: str = ""
+    ) -> None:
         super().__init__(problem)
         self.column, self.value, self.problem, self.reason = column, value, problem, reason
+        self.seen = seen or shown(value)
 
 
 def as_text(value: Any) -> str:

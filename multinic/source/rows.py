@@ -11,6 +11,7 @@ from multinic.model import Desired, DesiredLink, InvalidRow, IPAddress, Mac, Row
 from multinic.source import columns
 from multinic.source.columns import BadColumn, as_flag, as_text
 from multinic.source.database import Answer
+from multinic.source.merge import with_options
 from multinic.text import shown
 
 Row = Mapping[str, Any]
@@ -103,7 +104,8 @@ def parse(row: Row, subnet: Row) -> DesiredLink | InvalidRow:
         mtu = columns.mtu(row.get("mtu"))
         if mtu is not None and mtu < 1280 and any(address.version == 6 for address in addresses):
             raise BadColumn("mtu", row.get("mtu"), "is below 1280, the least that IPv6 works with (RFC 8200)")
-        return DesiredLink(mac, columns.port_id(row["port_id"]), columns.row_id(row["id"]), addresses, mtu)
+        link = DesiredLink(mac, columns.port_id(row["port_id"]), columns.row_id(row["id"]), addresses, mtu)
+        return with_options(link, row, subnet)
     except BadColumn as e:
         return _invalid(row, mac, e)
 
@@ -117,7 +119,7 @@ def _invalid(row: Row, mac: Mac | None, problem: BadColumn) -> InvalidRow:
         mac_text=str(mac) if mac else shown(row["macaddress"]),
         port_id=port_id if columns.PORT_ID.fullmatch(port_id) else "",
         reason=problem.reason,
-        message=f"row {shown(row['id'])}: {problem.column} {shown(problem.value)} {problem.problem}",
+        message=f"row {shown(row['id'])}: {problem.column} {problem.seen} {problem.problem}",
     )
 
 

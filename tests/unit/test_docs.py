@@ -14,17 +14,19 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from multinic import config, document
+from multinic import config, document, options
 from multinic.apply import Result
 from multinic.cli import main
 from multinic.diff import diff
 from multinic.errors import Exit
 from multinic.host import Host
 from multinic.log import Log
+from multinic.model import DesiredLink
 from multinic.plan import State
 from multinic.report import Report, statefile
+from multinic.source.rows import parse
 from multinic.status import status
-from tests.unit.making import desired, link, observed, policy, want
+from tests.unit.making import desired, link, observed, policy, row, want
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
@@ -184,7 +186,7 @@ def test_every_state_is_in_the_reference():
 
 def test_every_reason_is_in_the_reference():
     found = set()
-    for name in ("apply", "diff", "recovery", "safety", "source/columns", "source/rows"):
+    for name in ("apply", "diff", "recovery", "safety", "source/columns", "source/merge", "source/rows"):
         for node in ast.walk(ast.parse((ROOT / f"multinic/{name}.py").read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.keyword)
@@ -196,6 +198,21 @@ def test_every_reason_is_in_the_reference():
                 found.update(re.findall(r"^[a-z]+(?:-[a-z]+)+$", node.value))
     table = section("States and reasons").partition("| Reason |")[2]
     assert found - {words for cells in rows(table) for words in code(cells[0])} == set()
+
+
+# Options
+
+
+def test_every_option_is_in_the_reference_and_no_other():
+    of_link, of_route = section("Options").partition("A route is an object")[::2]
+    assert [key for cells in rows(of_link) for key in re.findall(r"`(\w+)`", cells[0])] == list(options.KEYS)
+    assert [key for cells in rows(of_route) for key in code(cells[0])] == list(options.ROUTE_KEYS)
+
+
+def test_the_options_in_the_reference_can_be_carried_out():
+    found = parse(row(address="10.10.1.11/24", options=json.dumps(example("options"))), {})
+    assert isinstance(found, DesiredLink)
+    assert options.document(found.options) == example("options")
 
 
 # Settings

@@ -1,0 +1,79 @@
+"""What goes together in one row: options with each other, with the addresses and with the MTU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from multinic.model import DesiredLink, IPAddress
+from multinic.parsing import OptionError
+
+IPV6_MTU_MIN = 1280  # RFC 8200, section 5
+
+Contradiction = tuple[str, object, str]
+"""Path, value and problem, as OptionError takes them."""
+
+
+def check(link: DesiredLink) -> None:
+    """Raise OptionError for the first option of a link that something else of the link contradicts."""
+    for path, value, problem in _contradictions(link):
+        raise OptionError(path, value, problem)
+
+
+def dynamic(link: DesiredLink, version: int) -> bool:
+    """Return whether the network may give the link addresses of an IP version that no row tells."""
+    options = link.options
+    return options.dhcp4 if version == 4 else options.dhcp6 or options.accept_ra
+
+
+def _contradictions(link: DesiredLink) -> Iterator[Contradiction]:
+    options = link.options
+    for name, used in (("dhcp6", options.dhcp6), ("accept_ra", options.accept_ra)):
+        if used and 6 not in link.link_local:
+            yield name, True, "needs an IPv6 link-local address, and `link_local` leaves it out"
+    for number, gateway in enumerate(options.gateways):
+        path = "gateway" if len(options.gateways) == 1 else f"gateway[{number}]"
+        yield from _unreachable(link, path, gateway)
+    if options.default_route and not (options.gateways or options.dhcp4 or options.accept_ra):
+        yield "default_route", True, "needs a `gateway`, `dhcp4` or `accept_ra` to lead to"
+    if options.metric is not None and not options.default_route:
+        yield "metric", options.metric, "is of the default route: it needs `default_route`"
+    for number, route in enumerate(options.routes):
+        if route.via is not None:
+            yield from _unreachable(link, f"routes[{number}].via", route.via, on_link=route.on_link)
+    if options.policy_routing and not link.addresses:
+        yield "policy_routing", "auto", "needs an address in the row: its rules are for packets from there"
+    yield from _below_ipv6(link)
+
+
+def _unreachable(
+    link: DesiredLink, path: str, hop: IPAddress, *, on_link: bool = False
+) -> Iterator[Contradiction]:
+    """Yield why packets cannot be sent to `hop` on this link."""
+    of_family = [address for address in link.addresses if address.version == hop.version]
+    if any(address.ip == hop for address in of_family):
+        yield path, str(hop), "is an address of this link itself"
+    elif hop.version == 6 and hop.is_link_local:
+        if not of_family and 6 not in link.link_local:
+            yield path, str(hop), 'needs an IPv6 address on the link, or "ipv6" in `link_local`'
+    elif (
+        not on_link
+        and not dynamic(link, hop.version)
+        and not any(hop in address.network for address in of_family)
+    ):
+        yield path, str(hop), "is outside every subnet of this link"
+
+
+def _below_ipv6(link: DesiredLink) -> Iterator[Contradiction]:
+    if link.mtu is None or link.mtu >= IPV6_MTU_MIN:
+        return
+    options = link.options
+    using: dict[str, tuple[object, bool]] = {
+        "dhcp6": (True, options.dhcp6),
+        "accept_ra": (True, options.accept_ra),
+        "link_local": (["ipv6"], 6 in (options.link_local or ())),
+        "gateway": ([], any(gateway.version == 6 for gateway in options.gateways)),
+        "routes": ([], any(route.to.version == 6 for route in options.routes)),
+    }
+    for path, (value, used) in using.items():
+        if used:
+            yield path, value, f"needs IPv6, and an mtu of {link.mtu} is below its {IPV6_MTU_MIN} (RFC 8200)"
