@@ -27,6 +27,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
         kernel | host | all)
             need ip iproute2
             need ethtool ethtool
+            need ping iputils-ping
             need sysctl procps
             need unshare util-linux
             need nsenter util-linux ;;
@@ -34,7 +35,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
         host | all)
             need mmdebstrap mmdebstrap
-            need ping iputils-ping
+            need dnsmasq dnsmasq-base
             need systemd-nspawn systemd-container
             # Ubuntu does not have the keys of the Debian that is booted.
             [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring" ;;

@@ -29,7 +29,8 @@ HOLD = "mount -t sysfs multinic-tests /sys 2>/dev/null; echo ready; exec cat"
 
 def missing() -> str | None:
     """Say why no network namespace can be made here; tried for real, inside one."""
-    needed = {"ip": "iproute2", "sysctl": "procps", "unshare": "util-linux", "nsenter": "util-linux"}
+    needed = {"ip": "iproute2", "ping": "iputils-ping", "sysctl": "procps"}
+    needed |= dict.fromkeys(("unshare", "nsenter"), "util-linux")
     for program, package in needed.items():
         if not shutil.which(program, path=SBIN):
             return f"{program} not found (Debian, Ubuntu: {package})"
@@ -65,13 +66,14 @@ class Namespace:
         self._plugged = 0
         self.run("ip", "link", "set", "lo", "up")
 
-    @classmethod
-    def _beside(cls, other: Namespace) -> Namespace:
-        """Make another in the user namespace of the first, so that links can go from one to the other."""
-        made = cls.__new__(cls)
-        made._stack, made._user, made._cloud, made._plugged = ExitStack(), other._user, None, 0
-        made._holder = made._hold([*other.prefix, "unshare", "--net", "--mount", "sh", "-c", HOLD])
-        return made
+    def beside(self) -> Namespace:
+        """Make another in the same user namespace, so that links can go from one to the other; this one
+        closes it.
+        """
+        made = Namespace.__new__(Namespace)
+        made._stack, made._user, made._cloud, made._plugged = ExitStack(), self._user, None, 0
+        made._holder = made._hold([*self.prefix, "unshare", "--net", "--mount", "sh", "-c", HOLD])
+        return self._stack.enter_context(made)
 
     def _hold(self, command: Sequence[str]) -> subprocess.Popen[str]:
         holder = subprocess.Popen(
@@ -111,7 +113,7 @@ class Namespace:
     def cloud(self) -> Namespace:
         """The namespace on the other side, made when it is first needed."""
         if self._cloud is None:
-            self._cloud = self._stack.enter_context(Namespace._beside(self))
+            self._cloud = self.beside()
         return self._cloud
 
     def run(

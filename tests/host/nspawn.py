@@ -37,7 +37,7 @@ from tests.host.kinds import ADDRESS, GATEWAY, MANAGEMENT_MAC, NETPLAN, Kind
 from tests.namespaces import Event, monitor
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-TOOLS = ("ip", "mount", "nsenter", "systemd-nspawn", "unshare")
+TOOLS = ("dnsmasq", "ip", "mount", "nsenter", "systemd-nspawn", "unshare")
 BOOT_TIMEOUT = 120  # seconds; it takes less than one on an idle machine
 SLOTS = range(64)
 DEFAULT_RULES = (0, 32766, 32767)
@@ -129,7 +129,8 @@ def available() -> str | None:
         return "only root can boot a host"
     needed = TOOLS if all(image_path(suite).exists() for suite in PACKAGES) else (*TOOLS, "mmdebstrap")
     if lacking := [tool for tool in needed if not shutil.which(tool)]:
-        return f"{', '.join(lacking)} not found (Debian, Ubuntu: mmdebstrap systemd-container iproute2)"
+        packages = "mmdebstrap systemd-container iproute2 dnsmasq-base"
+        return f"{', '.join(lacking)} not found (Debian, Ubuntu: {packages})"
     probe = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "sh", "-c", PROBE]
     done = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
