@@ -1,7 +1,7 @@
 """The tables that nodes meet in the field, in their variants, for MariaDB and SQLite alike.
 
 `BASE` is the one table that the first agent documented; `CONTROLLER` is what the public controller creates.
-Each is seen with and without the later columns `address` and `mtu`.
+Each is seen with and without the later columns `address`, `mtu` and `options`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CREATE TABLE multi_subnet (
     status VARCHAR(50) DEFAULT 'active',
     created_at TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP,
     modified_at TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP,
-    deleted_at TIMESTAMP NULL
+    deleted_at TIMESTAMP NULL{more}
 )"""
 
 NODE = """
@@ -67,18 +67,22 @@ class Schema:
     """The controller's tables, not the base table alone."""
     address: bool = True
     mtu: bool = True
+    options: bool = True
 
     def __str__(self) -> str:
         words = ["controller" if self.controller else "base"]
-        return "+".join(words + ["address"] * self.address + ["mtu"] * self.mtu)
+        return "+".join(words + ["address"] * self.address + ["mtu"] * self.mtu + ["options"] * self.options)
 
     @property
     def statements(self) -> list[str]:
         """The CREATE TABLE statements, in MariaDB's words."""
         columns = ["\n    address VARCHAR(255)"] * self.address + ["\n    mtu INT"] * self.mtu
+        options = ["\n    options TEXT"] * self.options
+        columns += options
         columns += [CONTROLLER_COLUMNS] * self.controller  # last: it ends with the keys
         interface = INTERFACE.format(more="".join(f",{column}" for column in columns))
-        return [SUBNET, NODE, interface] if self.controller else [interface]
+        subnet = SUBNET.format(more="".join(f",{column}" for column in options))
+        return [subnet, NODE, interface] if self.controller else [interface]
 
     def create(self, connection: Any) -> None:
         """Create the tables in the database of a PyMySQL or sqlite3 connection."""
@@ -117,7 +121,9 @@ class Schema:
 BASE = Schema()
 CONTROLLER = Schema(controller=True)
 VARIANTS = [
-    replace(schema, address=extra, mtu=extra) for schema in (BASE, CONTROLLER) for extra in (False, True)
+    replace(schema, address=extra, mtu=extra, options=extra)
+    for schema in (BASE, CONTROLLER)
+    for extra in (False, True)
 ]
 """For `@pytest.mark.parametrize("schema", VARIANTS, ids=str)`."""
 
