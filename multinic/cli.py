@@ -378,6 +378,19 @@ def init(context: Context) -> None:
         _tell(line)
 
 
+@db.command("options-schema")
+def options_schema() -> None:
+    """Print the JSON Schema of the column `options`. Needs no database.
+
+    \b
+    Example:
+        multinic db options-schema > options.schema.json
+    """
+    from importlib.resources import files
+
+    click.echo(files("multinic").joinpath("options.schema.json").read_text(encoding="utf-8"), nl=False)
+
+
 @main.command()
 @click.option("--keep", is_flag=True, help="Open a shell in the demo's namespace at the end.")
 def demo(keep: bool) -> None:

@@ -152,7 +152,7 @@ def _description(path: str, value: Any) -> str:
     text = value.strip() if isinstance(value, str) and value.isprintable() else ""
     if not text:
         raise OptionError(path, value, "is not a text of printable characters")
-    if len(text.encode()) > DESCRIPTION_MAX:
+    if len(value.encode()) > DESCRIPTION_MAX:
         raise OptionError(path, value, f"is longer than {DESCRIPTION_MAX} bytes in UTF-8")
     return text
 
