@@ -378,6 +378,21 @@ def init(context: Context) -> None:
         _tell(line)
 
 
+@db.command()
+@click.pass_obj
+def migrate(context: Context) -> None:
+    """Add our optional columns to the tables of an existing database. Alters and drops nothing else.
+
+    \b
+    Example:
+        multinic db migrate
+    """
+    from multinic.source import schema
+
+    for line in schema.migrate(context.settings().database):
+        _tell(line)
+
+
 @db.command("options-schema")
 def options_schema() -> None:
     """Print the JSON Schema of the column `options`. Needs no database.

@@ -25,6 +25,10 @@ ANSWER_MAX = 16 * 1024 * 1024
 """Bytes of an answer: 1,000 rows of the longest addresses are a third of it."""
 
 
+NEEDED = frozenset({"id", "port_id", "macaddress", "netplan_success"})
+"""Columns of multi_interface that every controller's table has."""
+
+
 class MissingTable(Exception):
     """A statement named a table that the database lacks."""
 
@@ -101,7 +105,7 @@ class Database:
         rows = tuple(tuple(row) for row in answer)
         columns = tuple(name.lower() for name in found)
         self.columns = frozenset(columns[: columns.index("_subnet")])
-        if missing := {"id", "port_id", "macaddress", "netplan_success"} - self.columns:
+        if missing := NEEDED - self.columns:
             raise SourceRejected(
                 f"{self.where}: table multi_interface has no column {', '.join(sorted(missing))}",
                 "this is not the table of the MultiNIC controller; correct the database name in database.url",

@@ -1,18 +1,20 @@
-"""Tables for a database that has none: `multinic db init`.
+"""Tables for a database that has none (`multinic db init`), columns for one that has (`multinic db migrate`).
 
-They are those of the MultiNIC controller, with the columns `address` and `mtu` of its later
-versions, and an index for the one statement that every host sends.
+The tables are those of the MultiNIC controller, with the columns `address` and `mtu` of its later
+versions, our `options`, and an index for the one statement that every host sends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from multinic import source
 from multinic.config import DatabaseSettings
-from multinic.errors import ConfigError, NoSuchDatabase
-from multinic.source.database import Database, MissingTable
+from multinic.errors import ConfigError, NoSuchDatabase, SourceError, SourceRejected
+from multinic.source.database import NEEDED, Database, MissingTable
 
-# {id}: a key that counts up by itself, spelled as the product wants it.
+# {id}: a key that counts up by itself, {json}: the type for JSON, both spelled as the product wants them.
 _TABLES = {
     "multi_subnet": """\
 CREATE TABLE multi_subnet (
@@ -20,6 +22,7 @@ CREATE TABLE multi_subnet (
     subnet_id VARCHAR(36) NOT NULL UNIQUE,
     subnet_name VARCHAR(255),
     cidr VARCHAR(255) NOT NULL,
+    options {json},
     network_id VARCHAR(36),
     status VARCHAR(50) DEFAULT 'active',
     created_at TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP,
@@ -44,6 +47,7 @@ CREATE TABLE multi_interface (
     macaddress VARCHAR(17) NOT NULL,
     address VARCHAR(255),
     mtu INT,
+    options {json},
     attached_node_id VARCHAR(36),
     attached_node_name VARCHAR(255),
     cr_namespace VARCHAR(255),
@@ -56,7 +60,17 @@ CREATE TABLE multi_interface (
 )""",
 }
 _INDEX = "CREATE INDEX multi_interface_node ON multi_interface (attached_node_name)"
-_ID = {"mysql": "INT AUTO_INCREMENT PRIMARY KEY", "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT"}
+_TYPES = {
+    "mysql": {"id": "INT AUTO_INCREMENT PRIMARY KEY", "json": "JSON"},
+    "sqlite": {"id": "INTEGER PRIMARY KEY AUTOINCREMENT", "json": "TEXT"},
+}
+
+# What an older table may lack, in the words of _TABLES.
+_OPTIONAL = {
+    "multi_interface": {"address": "VARCHAR(255)", "mtu": "INT", "options": "{json}"},
+    "multi_subnet": {"options": "{json}"},
+}
+_ALTER_TIMEOUT = 60.0  # seconds: an older server writes the whole table anew
 
 
 def init(settings: DatabaseSettings) -> Iterator[str]:
@@ -66,10 +80,62 @@ def init(settings: DatabaseSettings) -> Iterator[str]:
             if _exists(database, table):
                 yield f"{database.where}: table {table} exists already; left as it is"
                 continue
-            database.execute(statement.format(id=_ID[database.product]), ())
+            database.execute(statement.format(**_TYPES[database.product]), ())
             if table == "multi_interface":
                 database.execute(_INDEX, ())
             yield f"{database.where}: table {table} created"
+
+
+def migrate(settings: DatabaseSettings) -> Iterator[str]:
+    """Add the optional columns that are missing and yield a line about each. Alters and drops nothing else.
+
+    Raises SourceError and ConfigError; what was added before that stays.
+    """
+    with source.connect(replace(settings, read_timeout=_ALTER_TIMEOUT)) as database:
+        if database.product == "mysql":
+            # While a change of a table waits for a transaction, every host's SELECT waits behind it.
+            limit = max(1, round(settings.read_timeout))
+            database.execute(f"SET SESSION lock_wait_timeout = {limit}", ())
+        for table, optional in _OPTIONAL.items():
+            try:
+                present = _columns(database, table)
+            except MissingTable:
+                if table == "multi_interface":
+                    raise SourceRejected(
+                        f"{database.where}: there is no table multi_interface",
+                        "create the tables with `multinic db init`, or correct the name in database.url",
+                    ) from None
+                yield f"{database.where}: there is no table {table}; it is not needed"
+                continue
+            if table == "multi_interface" and (missing := NEEDED - present):
+                raise SourceRejected(
+                    f"{database.where}: table multi_interface has no column {', '.join(sorted(missing))}",
+                    "this is not the table of the MultiNIC controller; correct the name in database.url",
+                )
+            for column, kind in optional.items():
+                spelled = kind.format(**_TYPES[database.product])
+                added = column not in present and _add(database, table, column, spelled)
+                words = f"added ({spelled})" if added else "exists already; left as it is"
+                yield f"{database.where}: column {table}.{column} {words}"
+
+
+def _add(database: Database, table: str, column: str, kind: str) -> bool:
+    """Add a column; return False when somebody else has just done so. Raises SourceError."""
+    statement = f"ALTER TABLE {table} ADD COLUMN {column} {kind}"
+    try:
+        database.execute(statement, ())
+    except SourceRejected as e:
+        raise SourceRejected(
+            str(e),
+            f"run this as a user who may ALTER the table (docs/reference.md), or have it done: {statement}",
+        ) from None
+    except SourceError as e:
+        if column in _columns(database, table):
+            return False
+        raise type(e)(
+            str(e), f"{table}.{column} was not added; try again when nobody uses the table"
+        ) from None
+    return True
 
 
 def _connect(settings: DatabaseSettings) -> Database:
@@ -94,7 +160,13 @@ def _connect(settings: DatabaseSettings) -> Database:
 
 def _exists(database: Database, table: str) -> bool:
     try:
-        database.execute(f"SELECT 1 FROM {table} WHERE 1 = 0", ())  # noqa: S608 - one of the names above
+        _columns(database, table)
     except MissingTable:
         return False
     return True
+
+
+def _columns(database: Database, table: str) -> frozenset[str]:
+    """Return the names of a table's columns, in lower case. Raises MissingTable and SourceError."""
+    names, _, _ = database.execute(f"SELECT * FROM {table} WHERE 1 = 0", ())  # noqa: S608 - one of the above
+    return frozenset(name.lower() for name in names)
