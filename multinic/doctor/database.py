@@ -65,16 +65,18 @@ def schema(seen: Seen) -> Iterator[Finding]:
         return
     with source.deadline(seen.settings.database):
         seen.answer = seen.database.ask(node_name(seen.settings))
-    columns = seen.database.columns
-    lacking = [name for name in _OPTIONAL if name not in columns]
+    columns, of_subnet = seen.database.columns, seen.answer.columns[len(seen.database.columns) + 1 :]
+    lacking = [f"multi_interface.{name}" for name in _OPTIONAL if name not in columns]
+    if seen.database.subnets and "options" not in of_subnet:
+        lacking.append("multi_subnet.options")
     if not seen.database.subnets:
         words = "there is no table multi_subnet: addresses need a prefix length of their own"
         yield Finding("schema", Level.NOTE, words)
     if lacking:
-        words = f"multi_interface has no column {', '.join(lacking)}: what they tell counts as empty"
-        yield Finding("schema", Level.NOTE, words, "add those that you need (docs/reference.md)")
+        words = f"there is no column {', '.join(lacking)}: it counts as empty"
+        yield Finding("schema", Level.NOTE, words, "`multinic db migrate` adds address, mtu and options")
     else:
-        yield Finding("schema", Level.OK, "multi_interface has all columns that multinic knows")
+        yield Finding("schema", Level.OK, "the tables have all columns that multinic knows")
 
 
 def privileges(seen: Seen) -> Iterator[Finding]:
