@@ -103,6 +103,10 @@ NETWORKMANAGER = Kind(
     f"{_KEYFILES}/management.nmconnection",
     _KEYFILE,
     without=_NETPLAN_PACKAGES,
-    more=(("/etc/NetworkManager/conf.d/10-cloud.conf", _NETWORKMANAGER),),
+    more=(
+        ("/etc/NetworkManager/conf.d/10-cloud.conf", _NETWORKMANAGER),
+        # It is NetworkManager's own rule by which it leaves veth links alone: here they are the NICs.
+        ("/etc/udev/rules.d/85-nm-unmanaged.rules", "# nothing is unmanaged\n"),
+    ),
 )
 KINDS = {kind.name: kind for kind in (NETPLAN, BOOKWORM, BULLSEYE, NETWORKD, NETWORKMANAGER)}

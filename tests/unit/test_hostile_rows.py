@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from ipaddress import ip_interface
 from typing import Any
+from uuid import UUID, uuid5
 
 import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from multinic.backend import netplan
+from multinic.backend import netplan, networkmanager
 from multinic.config import BACKENDS
 from multinic.errors import ConfigError
 from multinic.model import DesiredLink, InvalidRow, Mac
@@ -44,7 +45,6 @@ class _Strict(yaml.SafeLoader):
 
 
 def read_netplan(text: str) -> Any:
-    assert text.startswith("# Managed by multinic.")
     return yaml.load(text, _Strict)
 
 
@@ -62,16 +62,68 @@ def meant_netplan(name: str, link: DesiredLink) -> Any:
         wanted["mtu"] = link.mtu
     if link.addresses:
         wanted["addresses"] = [str(address) for address in link.addresses]
-    return {"network": {"version": 2, "ethernets": {name: wanted}}}
+    path = f"/etc/netplan/9{name.removeprefix('multinic')}-{name}.yaml"
+    return {path: {"network": {"version": 2, "ethernets": {name: wanted}}}}
+
+
+def read_ini(text: str) -> dict[str, dict[str, str]]:
+    """Return what any reader of such files makes of it: no line is continued, no value is quoted."""
+    found: dict[str, dict[str, str]] = {}
+    section: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("["):
+            assert line.removeprefix("[").removesuffix("]") not in found
+            section = found.setdefault(line.removeprefix("[").removesuffix("]"), {})
+        elif line and not line.startswith("#"):
+            key, equals, value = line.partition("=")
+            assert equals
+            assert re.fullmatch(r"[A-Za-z0-9_-]+", key)
+            assert key not in section
+            assert "\\" not in value
+            section[key] = value
+    return found
+
+
+def meant_networkmanager(name: str, link: DesiredLink) -> Any:
+    keyfile: dict[str, dict[str, str]] = {
+        "connection": {
+            "id": name,
+            "uuid": str(uuid5(UUID("6d1e1b02-8b0c-5f3e-9d0a-5a1c6f0e7c11"), f"{name} {link.mac}")),
+            "type": "ethernet",
+            "interface-name": name,
+            "autoconnect-priority": "100",
+        }
+    }
+    if link.mtu is not None:
+        keyfile["ethernet"] = {"mtu": str(link.mtu)}
+    for version in (4, 6):
+        keyfile[f"ipv{version}"] = {"method": "disabled"}
+        addresses = [address for address in link.addresses if address.version == version]
+        if addresses:
+            keyfile[f"ipv{version}"] = {
+                "method": "manual",
+                **({"addr-gen-mode": "eui64"} if version == 6 else {}),
+                **{f"address{number}": str(address) for number, address in enumerate(addresses, 1)},
+                "ignore-auto-dns": "true",
+                "ignore-auto-routes": "true",
+                "never-default": "true",
+            }
+    return {
+        f"/etc/NetworkManager/system-connections/{name}.nmconnection": keyfile,
+        f"/etc/systemd/network/70-{name}.link": {
+            "Match": {"MACAddress": str(link.mac), "Type": "ether"},
+            "Link": {"Name": name},
+        },
+    }
 
 
 Files = Callable[[str, DesiredLink, Renderer], Mapping[str, str]]
 BACKEND_FILES: dict[str, tuple[Files, Callable[[str], Any], Callable[[str, DesiredLink], Any]]] = {
     "netplan": (netplan.files, read_netplan, meant_netplan),
-    # For wicked a shell that sources the files, and has only the expected variables; for NetworkManager its
-    # keyfile reader.
+    "networkmanager": (networkmanager.files, read_ini, meant_networkmanager),
+    # For wicked a shell that sources the files, and has only the expected variables.
 }
-"""backend: (its files, what a reader makes of one, what that must be)"""
+"""backend: (its files, what a reader makes of one, what that must be by path)"""
 
 
 def test_every_backend_that_writes_files_is_read_back() -> None:
@@ -89,11 +141,13 @@ def test_a_file_means_exactly_the_parsed_values(
     files, read, meant = BACKEND_FILES[backend]
     link = parse(*columns)
     if isinstance(link, DesiredLink):
-        for path, text in files(name_of(slot), link, RENDER).items():
+        written = files(name_of(slot), link, RENDER)
+        for path, text in written.items():
             assert SAFE.fullmatch(path)
             assert text.isascii()
             assert all(line.isprintable() for line in text.split("\n"))
-            assert read(text) == meant(name_of(slot), link)
+            assert text.startswith("# Managed by multinic.")
+        assert {path: read(text) for path, text in written.items()} == meant(name_of(slot), link)
 
 
 @settings(max_examples=250, deadline=None)

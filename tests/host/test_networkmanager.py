@@ -1,0 +1,344 @@
+"""What is special to NetworkManager, on a booted host that it manages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from ipaddress import ip_interface
+
+import pytest
+
+from multinic.backend import networkmanager
+from multinic.naming import name_of
+from multinic.render import Renderer
+from tests.host.node import Node, mac_of
+from tests.host.nspawn import Box, eventually
+from tests.host.test_hostile_rows import LIMITS
+from tests.unit import hostile
+from tests.unit.test_hostile_rows import read_ini
+
+KEYFILES = "/etc/NetworkManager/system-connections"
+NO_AUTO_DEFAULT = "/etc/NetworkManager/conf.d/10-cloud.conf"
+
+
+@pytest.fixture
+def node(boxes: Callable[[str], Box]) -> Node:
+    box = boxes("networkmanager")
+    box.clean()
+    return Node(box)
+
+
+def all_up(node: Node, *slots: int) -> None:
+    for slot in slots:
+        eventually(lambda name=f"multinic{slot}": node.box.settled(name), what=f"multinic{slot}")
+
+
+def profiles(node: Node) -> dict[str, str]:
+    """Return the connections that NetworkManager knows, and the link on which each is active."""
+    found = node.box.run("nmcli", "--terse", "--fields", "NAME,DEVICE", "connection", "show").stdout
+    return dict(line.split(":") for line in found.splitlines() if not line.startswith("lo:"))
+
+
+def test_all_connections_are_loaded_once_and_only_they_are_activated(node: Node):
+    for slot in range(3):
+        node.attach(slot, link=f"ens{slot + 3}")
+    assert [item["state"] for item in node.plan().values()] == ["create"] * 3
+
+    with node.box.monitor("eth0") as events, node.commands() as commands:
+        node.run("reconcile")
+
+    assert events == []
+    changing = [line for line in commands if "--offline" not in line and "status" not in line]
+    paths = " ".join(f"{KEYFILES}/multinic{slot}.nmconnection" for slot in range(3))
+    assert changing[:2] == ["/usr/bin/udevadm control --reload", f"/usr/bin/nmcli connection load {paths}"]
+    # NetworkManager itself may have begun with those that were loaded.
+    assert len(changing) == 5
+    assert all("connection up uuid" in line or "device reapply multinic" in line for line in changing[2:])
+    all_up(node, 0, 1, 2)
+    for slot in range(3):
+        name = f"multinic{slot}"
+        assert node.box.addresses(name) == [f"10.5.0.{slot + 10}/24"]
+        assert node.box.links()[name]["mtu"] == 1450
+        assert node.box.stat(f"{KEYFILES}/{name}.nmconnection").mode == 0o600
+        assert profiles(node)[name] == name
+
+
+def test_a_change_is_applied_without_taking_the_link_down(node: Node):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    all_up(node, 0, 1)
+    node.box.run("ip", "address", "add", "10.5.0.99/32", "dev", "multinic0")  # keepalived, say
+    node.sql("UPDATE multi_interface SET mtu = 1400, address = '10.5.0.10, fd00:5::10/64' WHERE id = 1")
+
+    with node.box.monitor() as events, node.commands() as commands:
+        node.run("reconcile")
+
+    assert {event.link for event in events} <= {"multinic0"}
+    assert "/usr/bin/nmcli --wait 0 device reapply multinic0" in commands
+    assert not any("connection up" in line for line in commands)
+    gone = [event for event in events if "DEL" in str(event) and "10.5.0.10/" in str(event)]
+    assert gone == []
+    assert sorted(node.box.addresses("multinic0")) == ["10.5.0.10/24", "10.5.0.99/32", "fd00:5::10/64"]
+    assert node.box.links()["multinic0"]["mtu"] == 1400
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+
+
+def test_removal_leaves_no_trace(node: Node):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}", address=f"10.5.0.{slot + 10}, fd00:5::{slot + 10}/64")
+    node.run("reconcile")
+    all_up(node, 0, 1)
+    node.detach(0)
+
+    with node.box.monitor("eth0", "multinic1") as events:
+        node.run("reconcile")
+
+    assert events == []
+    link = node.box.links()["ens3"]
+    assert (link["address"], link["mtu"], "UP" in link["flags"]) == (mac_of(0), 1500, False)
+    assert link["addr_info"] == []
+    assert profiles(node) == {"management": "eth0", "multinic1": "multinic1"}
+    assert node.box.glob(f"{KEYFILES}/*multinic0*", "/etc/systemd/network/70-multinic0.link") == []
+    assert node.box.glob("/run/NetworkManager/system-connections/*multinic*") == []
+
+
+def test_a_reboot_keeps_everything_without_a_run_of_ours(node: Node):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    all_up(node, 0, 1)
+
+    node.box.reboot()
+
+    all_up(node, 0, 1)
+    for slot in range(2):
+        link = node.box.links()[f"multinic{slot}"]
+        assert (link["address"], link["mtu"]) == (mac_of(slot), 1450)
+        assert node.box.addresses(f"multinic{slot}") == [f"10.5.0.{slot + 10}/24"]
+    assert all(item["state"] == "unchanged" for item in node.plan().values())
+
+
+def test_a_link_that_networkmanager_took_for_itself_is_taken_over(node: Node):
+    node.box.remove(NO_AUTO_DEFAULT)
+    node.box.run("nmcli", "general", "reload")
+    try:
+        node.box.plug("ens3", mac_of(0))
+        eventually(lambda: profiles(node).get("Wired connection 1") == "ens3", timeout=30)
+        node.attach(0)
+        node.run("reconcile")
+        all_up(node, 0)
+        assert profiles(node)["multinic0"] == "multinic0"
+        assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+
+        node.detach(0)
+        node.run("apply", "--yes", "--allow-mass-delete")
+        link = node.box.links()["ens3"]
+        assert ("UP" in link["flags"], node.box.addresses("ens3")) == (False, [])
+        assert node.plan() == {}
+    finally:
+        node.box.run("nmcli", "connection", "delete", "Wired connection 1", check=False)
+
+
+def _drop_address(box: Box) -> None:
+    box.run("ip", "address", "delete", "10.5.0.10/24", "dev", "multinic0")
+
+
+def _set_mtu(box: Box) -> None:
+    box.run("ip", "link", "set", "multinic0", "mtu", "1300")
+
+
+def _set_down(box: Box) -> None:
+    box.run("ip", "link", "set", "multinic0", "down")
+
+
+def _rename(box: Box) -> None:
+    box.run("ip", "link", "set", "multinic0", "down")
+    box.run("ip", "link", "set", "multinic0", "name", "byhand0")
+
+
+def _disconnect(box: Box) -> None:
+    box.run("nmcli", "device", "disconnect", "multinic0")
+
+
+def _delete_connection(box: Box) -> None:
+    box.run("nmcli", "connection", "delete", "multinic0")
+
+
+def _modify_connection(box: Box) -> None:
+    box.run("nmcli", "connection", "modify", "multinic0", "802-3-ethernet.mtu", "1300")
+    box.run("nmcli", "connection", "up", "multinic0")
+
+
+def _open_file(box: Box) -> None:
+    box.run("chmod", "0644", f"{KEYFILES}/multinic0.nmconnection")
+    box.run("nmcli", "connection", "reload")
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        _drop_address,
+        _set_mtu,
+        _set_down,
+        _rename,
+        _disconnect,
+        _delete_connection,
+        _modify_connection,
+        _open_file,
+    ],
+)
+def test_what_drifted_by_hand_is_repaired(node: Node, drift):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    all_up(node, 0, 1)
+    text = node.box.read(f"{KEYFILES}/multinic0.nmconnection")
+    drift(node.box)
+    planned = node.plan()
+    assert (planned["multinic0"]["state"], planned["multinic0"]["reason"]) == ("update", "drift")
+    assert planned["multinic1"]["state"] == "unchanged"
+
+    with node.box.monitor("eth0", "multinic1") as events:
+        node.run("reconcile")
+
+    assert events == []
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    link = node.box.links()["multinic0"]
+    assert (link["address"], link["mtu"], "UP" in link["flags"]) == (mac_of(0), 1450, True)
+    assert node.box.read(f"{KEYFILES}/multinic0.nmconnection") == text
+    eventually(lambda: profiles(node).get("multinic0") == "multinic0", what="an active connection")
+    all_up(node, 0)
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+
+
+def test_a_link_whose_row_is_known_comes_up_by_itself_when_it_is_plugged_in(node: Node):
+    mac = node.attach(4)
+    assert node.plan()["multinic0"]["reason"] == "not-plugged-in"
+    node.run("reconcile")
+
+    node.box.plug("ens3", mac)
+
+    eventually(lambda: node.box.addresses("multinic0") == ["10.5.0.14/24"], timeout=30)
+    all_up(node, 0)
+    node.run("reconcile")
+    assert node.flags() == {"port-4": 1}
+
+
+def test_a_row_removed_while_its_link_is_unplugged_leaves_no_file_and_no_connection(node: Node):
+    mac = node.attach(0, link="ens3")
+    node.run("reconcile")
+    node.box.unplug(mac)
+    node.detach(0)
+    node.run("apply", "--yes", "--allow-mass-delete")  # the last row of a node: the deletion fuse
+    assert node.box.glob(f"{KEYFILES}/*multinic*", "/etc/systemd/network/70-*") == []
+    assert profiles(node) == {"management": "eth0"}
+    node.box.plug("ens3", mac)
+    eventually(lambda: "ens3" in node.box.links())
+    assert node.plan() == {}
+
+
+def test_one_port_may_take_the_place_of_another_in_one_pass(node: Node):
+    settings = node.box.read("/etc/multinic/multinic.toml")
+    node.configure(f"max_interfaces = 1\n{settings}")
+    node.attach(0, link="ens3")
+    node.run("reconcile")
+    all_up(node, 0)
+    node.detach(0)
+    node.attach(5, link="ens8")
+
+    node.run("reconcile")
+
+    assert node.box.link_of(mac_of(5))["ifname"] == "multinic0"
+    assert node.box.addresses("multinic0") == ["10.5.0.15/24"]
+    assert node.box.link_of(mac_of(0))["ifname"] == "ens3"
+    assert node.box.addresses("ens3") == []
+    all_up(node, 0)
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+
+
+def test_a_keyfile_that_networkmanager_refuses_is_found_before_anything_is_written(node: Node):
+    for slot in range(3):
+        node.attach(slot, link=f"ens{slot + 3}")
+    good = node.run("render", "multinic0").stdout.split("<==\n", 1)[1].split("\n==>")[0]
+    good = good.replace("multinic0", "{{ name }}").replace("10.5.0.10", "10.5.0.12")
+    good = good.replace("uuid=", "uuid={{ uuid }}\n# ")
+    bad = "{% if name == 'multinic0' %}ipv4\n{% elif name == 'multinic1' %}[ethernet]\nmtu=many\n{% endif %}"
+    node.box.write("/etc/multinic/templates/networkmanager/keyfile.j2", f"{good}\n{bad}")
+
+    done = node.run("reconcile", expect=4)
+
+    assert "multinic0: failed: networkmanager refuses its file: " in done.stderr
+    assert "multinic1: failed: networkmanager refuses its file: it makes nothing of mtu=many" in done.stderr
+    assert node.box.glob(f"{KEYFILES}/multinic*") == [f"{KEYFILES}/multinic2.nmconnection"]
+    assert node.box.link_of(mac_of(1))["ifname"] == "ens4"
+    assert node.flags() == {"port-0": 0, "port-1": 0, "port-2": 1}
+    assert node.box.glob("/run/multinic/*multinic-tmp") == []
+
+
+def test_a_failed_update_of_a_working_link_keeps_it_working(node: Node):
+    node.attach(0, link="ens3")
+    node.run("reconcile")
+    all_up(node, 0)
+    text = node.box.read(f"{KEYFILES}/multinic0.nmconnection")
+    template = text.replace("mtu=1450", "mtu=1440")  # a template that does not do what it should
+    node.box.write("/etc/multinic/templates/networkmanager/keyfile.j2", template)
+    node.sql("UPDATE multi_interface SET mtu = 1400")
+
+    done = node.run("reconcile", expect=4)
+
+    assert "mtu 1440 → 1400" in done.stderr
+    assert node.box.read(f"{KEYFILES}/multinic0.nmconnection") == text
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert node.box.links()["multinic0"]["mtu"] == 1450
+    assert node.box.run("nmcli", "-g", "802-3-ethernet.mtu", "con", "show", "multinic0").stdout == "1450\n"
+    assert profiles(node)["multinic0"] == "multinic0"
+
+
+def test_rollback_takes_the_last_change_back(node: Node):
+    node.attach(0, link="ens3")
+    # NetworkManager sets every link up that it may manage, to learn whether it has a carrier.
+    eventually(lambda: "UP" in node.box.links()["ens3"]["flags"])
+    node.run("reconcile")
+    all_up(node, 0)
+    node.run("rollback")
+    link = node.box.link_of(mac_of(0))
+    assert (link["ifname"], link["mtu"], "UP" in link["flags"]) == ("ens3", 1500, True)
+    assert node.box.addresses("ens3") == []
+    assert profiles(node) == {"management": "eth0"}
+
+
+READ_ALL = """\
+import json, subprocess, sys
+command = ["nmcli", "--offline", "connection", "modify", "connection.zone", ""]
+done = [subprocess.run(command, input=text, capture_output=True, text=True) for text in json.load(sys.stdin)]
+print(json.dumps([[one.stdout, one.stderr] for one in done]))
+"""
+
+
+def test_networkmanager_reads_exactly_the_parsed_values(boxes: Callable[[str], Box]):
+    """Its own reader on what comes of hostile rows, and what it writes again of that."""
+    render = Renderer("/nonexistent")
+    texts = [
+        text
+        for slot, link in enumerate([*LIMITS, *hostile.corpus(100)])
+        for path, text in networkmanager.files(name_of(slot), link, render).items()
+        if path.endswith(".nmconnection")
+    ]
+    said = json.loads(boxes("networkmanager").run("python3", "-c", READ_ALL, input=json.dumps(texts)).stdout)
+    assert len(said) == len(texts)
+    for text, (out, err) in zip(texts, said, strict=True):
+        understood = _canonical(read_ini(out))
+        assert (err, understood.pop("proxy")) == ("", {})
+        assert understood == {"ethernet": {}, **_canonical(read_ini(text))}
+
+
+def _canonical(sections: dict[str, dict[str, str]]) -> dict[str, dict[str, object]]:
+    """Return a keyfile with its addresses as values: there are several ways to write one."""
+    return {
+        section: {
+            key: ip_interface(value) if key.startswith("address") else value for key, value in found.items()
+        }
+        for section, found in sections.items()
+    }
