@@ -312,6 +312,29 @@ def status(context: Context) -> None:
 
 
 @main.command()
+@click.pass_obj
+def doctor(context: Context) -> None:
+    """Look for what is wrong, and say what to do: database, backend, other owners of the links, files, timer.
+
+    Changes nothing. Ends with 4 when something must be corrected.
+
+    \b
+    Example:
+        multinic doctor
+    """
+    from multinic import doctor as examination
+
+    document = examination.examine(lambda: context.settings(attended=False), context.root)
+    if context.output == "json":
+        _print_json(document)
+    else:
+        from multinic import show
+
+        show.findings(document)
+    sys.exit(document["exit"])
+
+
+@main.command()
 @click.argument("names", nargs=-1, metavar="[INTERFACE]...")
 @click.pass_obj
 def render(context: Context, names: tuple[str, ...]) -> None:

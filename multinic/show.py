@@ -131,3 +131,22 @@ def status(document: Mapping[str, Any]) -> None:
         out.print(table)
     else:
         out.print(Text("no managed interfaces"))
+
+
+_LEVELS = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "bold red"}
+
+
+def findings(document: Mapping[str, Any]) -> None:
+    """Print what `multinic doctor` found, each with what to do about it."""
+    out = console()
+    table = _table("level", "check", "finding")
+    table.columns[2].no_wrap = False
+    for item in document["findings"]:
+        words = Text(printable(item["message"]))
+        if item["hint"]:
+            words.append(f"\n→ {printable(item['hint'])}", style="dim")
+        table.add_row(Text(item["level"], style=_LEVELS[item["level"]]), Text(item["check"]), words)
+    out.print(table)
+    counts = document["summary"]
+    told = ", ".join(f"{counts[level]} {level}" for level in reversed(_LEVELS) if level in counts)
+    out.print(Text(f"\n{told}"))

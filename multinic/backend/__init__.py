@@ -112,6 +112,16 @@ def choose(name: str, host: Host) -> tuple[Backend, str]:
     return named("netlink"), f"no other backend can be used: {found.why}, but {problem}"
 
 
+def leftovers(host: Host, chosen: Backend) -> dict[str, list[str]]:
+    """Return the managed files that only other backends than this one read: backend → paths."""
+    found: dict[str, list[str]] = {}
+    for name in NAMES:
+        paths = [path for path in named(name).managed(host) if chosen.slot_of_file(path) is None]
+        if name != chosen.NAME and paths:
+            found[name] = paths
+    return found
+
+
 if TYPE_CHECKING:
     from multinic.backend import netlink, netplan, networkmanager
 

@@ -112,6 +112,15 @@ def parse_url(url: str) -> Target:
     )
 
 
+def each_host(url: str) -> list[tuple[str, str]]:
+    """Return every host of a URL as it is written there, with the URL of it alone. Raises ConfigError."""
+    target = parse_url(url)
+    match = _URL.fullmatch(url)
+    start, end = match.span("hosts") if match else (0, 0)
+    written = (f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name, port in target.hosts)
+    return [(host, url[:start] + host + url[end:]) for host in written]
+
+
 def _query(text: str) -> dict[str, str]:
     if not text:
         return {}

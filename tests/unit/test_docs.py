@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from multinic import config, document, options
+from multinic import config, doctor, document, options
 from multinic.apply import Result
 from multinic.cli import main
 from multinic.diff import diff
@@ -268,10 +268,15 @@ def documents(root: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     host = Host(str(root))
     patch.setattr("multinic.status.current_links", lambda: (link(1, "multinic0", "10.10.1.11/24"),))
     statefile.write(host, Report("0.1.0", plan.node, plan.backend, 1.0, done))
-    return {"plan": document.document(plan), "state": statefile.load(host), "status": status(host)}
+    return {
+        "plan": document.document(plan),
+        "state": statefile.load(host),
+        "status": status(host),
+        "doctor": doctor.examine(lambda: config.load(None, {}, {}, str(root)), str(root)),
+    }
 
 
-@pytest.mark.parametrize("name", ["plan", "state", "status"])
+@pytest.mark.parametrize("name", ["plan", "state", "status", "doctor"])
 def test_the_documented_json_has_exactly_the_fields_of_the_real_one(name, tmp_path, monkeypatch):
     real = fields(documents(tmp_path, monkeypatch)[name])
     assert fields(example(name)) == real
