@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
@@ -105,9 +106,58 @@ _ZONES = st.sampled_from(["eth0", *(text for text in INJECTIONS if not set(text)
 _HARM["address"] |= st.builds("{}%{}/{}".format, _V6, _ZONES, st.integers(1, 128))
 
 
+# Documents for `options` that nothing in the row contradicts, and texts in all places that hold one.
+_NAMES = st.from_regex(r"[A-Za-z0-9]{1,9}(\.[A-Za-z0-9]{1,9}){0,2}", fullmatch=True)
+_LINES = st.sampled_from(
+    ["uplink", "Speicher für Müller & Söhne", "null", "yes", "1e3", "{{ x }}", "$(id) `id` '\""]
+)
+_TEXTS: dict[str, st.SearchStrategy[str]] = {
+    "gateway": st.just("fe80::1"),
+    "to": st.builds("10.{}.0.0/16".format, st.integers(0, 255)),
+    "via": _V4.map(str),
+    "server": _V4.map(str) | _V6.map(str),
+    "domain": _NAMES,
+    "description": _LINES | st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30),
+    "family": st.sampled_from(["ipv4", "ipv6"]),
+    "policy_routing": st.just("off"),
+    "key": st.sampled_from(["dhcp4", "rp_filter", "txqueuelen", "metric"]),
+}
+
+
 @st.composite
-def rows(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the columns of multi_interface and of multi_subnet; two of them at most are not good."""
+def option_texts(draw: st.DrawFn) -> Any:
+    """Return an `options` column in which at most one text is not good."""
+    bad = draw(st.sampled_from(["", *_TEXTS, "document"]))
+    if bad == "document":
+        return draw(with_something(st.just('{"dhcp4": true}')) | texts | others)
+    text = {
+        name: draw(with_something(good).map(_decoded) if name == bad else good)
+        for name, good in _TEXTS.items()
+    }
+    found = {
+        "dns": {"addresses": [text["server"]], "search": [text["domain"], "example.org"]},
+        "routes": [{"to": text["to"], "via": text["via"], "on_link": True, "table": 7}],
+        "gateway": text["gateway"],
+        "link_local": ["ipv6", text["family"]],
+        "description": text["description"],
+        "policy_routing": text["policy_routing"],
+        "ethtool": {"tx": False},
+        text["key"]: None,
+    }
+    kept = draw(st.sets(st.sampled_from(sorted(found, key=str)), min_size=1))
+    return json.dumps({key: found[key] for key in kept})
+
+
+def _decoded(text: str | bytes) -> str:
+    return text if isinstance(text, str) else text.decode("utf-8", "replace")
+
+
+@st.composite
+def rows(draw: st.DrawFn, *, options: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the columns of multi_interface and of multi_subnet; two of them at most are not good.
+
+    `options`: have options too, in one of the tables or in both.
+    """
     bad = draw(st.sampled_from([*_GOOD, "", *_GOOD])), draw(st.sampled_from(["", "", *_GOOD]))
     columns = {name: draw(_HARM[name] if name in bad else good) for name, good in _GOOD.items()}
     if draw(st.booleans()):
@@ -116,10 +166,14 @@ def rows(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     own = row(draw(st.integers(1, 800)), netplan_success=draw(others | texts), **columns)
     if draw(st.integers(0, 19)) == 19:  # 0 is what is drawn most
         own["id"] = draw(others)
-    return own, {"cidr": cidr} if draw(st.integers(0, 9)) < 9 else {}
+    subnet = {"cidr": cidr} if draw(st.integers(0, 9)) < 9 else {}
+    for columns in (own, subnet) if options else ():
+        if draw(st.booleans()):
+            columns["options"] = draw(option_texts())
+    return own, subnet
 
 
-def corpus(count: int) -> list[DesiredLink]:
+def corpus(count: int, *, options: bool = False) -> list[DesiredLink]:
     """Return what comes through of hostile rows, always the same, no two of one MAC address."""
     found: dict[str, DesiredLink] = {}
 
@@ -138,5 +192,5 @@ def corpus(count: int) -> list[DesiredLink]:
     for number in range(50):
         if len(found) >= count:
             return list(found.values())[:count]
-        seed(number)(generate(given(rows())(collect)))()
+        seed(number)(generate(given(rows(options=options))(collect)))()
     raise AssertionError("too few rows come through for this to mean anything")

@@ -6,6 +6,7 @@ backend gets a reader of its files here and there; the rest counts for every bac
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -184,12 +185,17 @@ def test_a_file_means_exactly_the_parsed_values(
 
 
 @settings(max_examples=250, deadline=None)
-@given(hostile.rows())
+@given(hostile.rows(options=True))
 def test_the_parsed_values_are_those_of_the_row(columns: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """By a reading of the row that is much simpler than the program's."""
-    found, _ = columns
+    found, subnet = columns
     link = parse(*columns)
     if isinstance(link, DesiredLink):
+        wished = json.loads(said(subnet.get("options")).strip() or "null") or {}
+        wished |= json.loads(said(found.get("options")).strip() or "null") or {}
+        assert link.options.description == (wished.get("description") or "").strip()
+        search = (wished.get("dns") or {}).get("search") or []
+        assert link.options.search == tuple(dict.fromkeys(name.lower().rstrip(".") for name in search))
         assert str(link.mac).replace(":", "") == re.sub(r"[\s:-]", "", said(found["macaddress"])).lower()
         assert link.port_id == said(found["port_id"]).strip()
         assert link.row_id == found["id"]
@@ -206,10 +212,14 @@ def said(value: Any) -> str:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Return everything that a template can print of a value, down to what is no longer made of parts."""
+    """Return everything that a template can print of a value, down to what is no longer made of parts.
+
+    But for the description: that is for people, any text in one line, and a template must quote it.
+    """
     if is_dataclass(value):
         for field in fields(value):
-            yield from leaves(getattr(value, field.name))
+            if field.name != "description":
+                yield from leaves(getattr(value, field.name))
         if isinstance(value, Mac):
             yield value
     elif isinstance(value, tuple):
@@ -222,7 +232,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 @settings(max_examples=250, deadline=None)
-@given(columns=hostile.rows(), slot=st.integers(0, 9999))
+@given(columns=hostile.rows(options=True), slot=st.integers(0, 9999))
 def test_no_value_can_break_out_of_a_template_that_quotes_nothing(
     columns: tuple[dict[str, Any], dict[str, Any]], slot: int
 ) -> None:
@@ -232,17 +242,19 @@ def test_no_value_can_break_out_of_a_template_that_quotes_nothing(
         for value in (name_of(slot), *leaves(link)):
             assert SAFE.fullmatch(str(value)), value
             assert not str(value).startswith("-")
+        assert link.options.description.isprintable()
+        assert len(link.options.description.encode()) <= 255
 
 
 def test_a_shell_that_reads_values_without_quotes_sees_words_and_runs_nothing() -> None:
-    words = [str(value) for link in hostile.corpus(100) for value in leaves(link)]
+    words = [str(value) for link in hostile.corpus(100, options=True) for value in leaves(link)]
     script = f"A={' A='.join(words)}\nset -- {' '.join(words)}\nprintf '%s\\n' \"$@\""
     done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True, check=True, cwd="/")
     assert (done.stdout.splitlines(), done.stderr) == (words, "")
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(hostile.rows(), max_size=4))
+@given(st.lists(hostile.rows(options=True), max_size=4))
 def test_no_row_stops_the_others_and_every_word_about_it_can_be_printed(
     columns: list[tuple[dict[str, Any], dict[str, Any]]],
 ) -> None:
