@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 
 from multinic import checkpoint, reach, witness
 from multinic.backend import Backend, Staged
+from multinic.configure import drop_stale, give_back, tune
 from multinic.ending import uninterrupted
 from multinic.errors import HostError
 from multinic.host import Host
-from multinic.links import Faults, Links, give_back
+from multinic.links import Faults, Links
 from multinic.log import Log
-from multinic.model import ObservedAddress, ObservedLink, ObservedRoute
+from multinic.model import ObservedAddress, ObservedLink, Rule
 from multinic.observe import surroundings
 from multinic.plan import Interface, Plan, State
+from multinic.saved import Checkpoint, Saved
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ def apply(site: Site, plan: Plan) -> tuple[Result, ...]:
 
 def _carry_out(site: Site, doable: tuple[Interface, ...], staged: Staged) -> list[Result]:
     around = surroundings()
-    reached = reach.before(around.routes, site.database)
-    with _all_or_nothing(site, doable, around.routes, staged) as taken, Links(site.host) as links:
+    targets = {interface.link.index for interface in doable if interface.link}
+    reached = reach.before(around, targets, site.database)
+    with _all_or_nothing(site, doable, around, staged) as taken, Links(site.host) as links:
         faults = _change(site, links, doable, staged)
         after = _verify(doable, site.look, site.timeout, faults)
         failed = _with_slot_mates({i.key for i in doable if _unfinished(i, after)}, doable)
@@ -81,17 +84,17 @@ def _carry_out(site: Site, doable: tuple[Interface, ...], staged: Staged) -> lis
 
 @contextmanager
 def _all_or_nothing(
-    site: Site, doable: tuple[Interface, ...], routes: Iterable[ObservedRoute], staged: Staged
-) -> Iterator[checkpoint.Checkpoint]:
+    site: Site, doable: tuple[Interface, ...], around: witness.Surroundings, staged: Staged
+) -> Iterator[Checkpoint]:
     """Save how the interfaces are; put them back so if the block raises anything, a signal included."""
-    saved: tuple[checkpoint.Saved, ...] = ()
+    saved: tuple[Saved, ...] = ()
     finished = False
     try:
         taken = checkpoint.take(
             site.host,
             site.backend.NAME,
             doable,
-            routes,
+            around,
             lambda name: [path for path in staged.runtime if f"-{name}." in path],
         )
         saved = taken.interfaces
@@ -106,7 +109,7 @@ def _all_or_nothing(
         raise
 
 
-def _abandon(site: Site, saved: Sequence[checkpoint.Saved]) -> None:
+def _abandon(site: Site, saved: Sequence[Saved]) -> None:
     """Put everything back and finish; what could not be put back is left to `multinic rollback`."""
     finish = checkpoint.discard if _put_back(site, saved) else checkpoint.commit
     try:
@@ -130,6 +133,11 @@ def _change(site: Site, links: Links, interfaces: tuple[Interface, ...], staged:
                     site.host.write(change.path, change.new, change.mode)
     try:
         site.backend.activate(site.host, links, interfaces, staged, faults)
+        for interface in interfaces:
+            if interface.link is not None and interface.key not in faults:
+                with faults.of(interface):
+                    drop_stale(links, interface)  # services leave what their files no longer speak of
+                    tune(site.host, links, interface.link, interface.target_name, interface.changes)
     except HostError as e:
         for interface in interfaces:
             faults.setdefault(interface.key, e)
@@ -182,6 +190,8 @@ def _comes_yet(left: Interface) -> bool:
     if _taken(left):
         return False
     link = left.link if left.link is not None and left.link.carrier else None
+    if link is not None and left.reason == "no-lease":
+        return True
     return left.pending or any(found.tentative for found in _wanted_on(link, left))
 
 
@@ -207,24 +217,28 @@ def _harm(
     What others lost is given back first; only where that does not help is our change the price.
     """
     targets = {interface.link.index for interface in doable if interface.link}
-    if lost := witness.losses(around, surroundings(), targets):
+    rules = {found.rule for interface in doable for found in interface.stale_rules}
+    rules |= {rule for interface in doable if interface.desired for rule in interface.desired.rules}
+    if lost := witness.losses(around, surroundings(), targets, rules):
         words = "; ".join(map(str, lost))
         site.log.warning(f"while links were changed, {words}; it is given back", reason="witness")
         try:
             give_back(links, lost)
         except HostError as e:
             words = f"{words} ({e})"
-        if still := _lost_again(around, targets):
+        if still := _lost_again(around, targets, rules):
             return "witness", f"{'; '.join(map(str, still))} and could not get it back; {_UNDONE}"
     if missing := reach.lost(reached):
         return "connectivity", f"{missing} could not be reached any more; {_UNDONE}"
     return None
 
 
-def _lost_again(around: witness.Surroundings, targets: Collection[int]) -> tuple[witness.Loss, ...]:
+def _lost_again(
+    around: witness.Surroundings, targets: Collection[int], rules: Collection[Rule]
+) -> tuple[witness.Loss, ...]:
     """Return what is lost in spite of having been given back, also a moment later."""
     end = time.monotonic() + _RELAPSE
-    while not (still := witness.losses(around, surroundings(), targets)) and time.monotonic() < end:
+    while not (still := witness.losses(around, surroundings(), targets, rules)) and time.monotonic() < end:
         time.sleep(0.05)
     return still
 
@@ -235,7 +249,7 @@ _RELAPSE = 1.0  # seconds: so soon does what takes something away from a link do
 _UNDONE = "everything was put back as it was"
 
 
-def _put_back(site: Site, saved: Sequence[checkpoint.Saved]) -> bool:
+def _put_back(site: Site, saved: Sequence[Saved]) -> bool:
     """Restore; an error in here is told and the first error stays the one that is reported."""
     if not saved:
         return True

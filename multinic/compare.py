@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from multinic import safety
+from multinic import routing, safety, tuning
 from multinic.model import Desired, DesiredLink, Held, IPInterface, Observed, ObservedLink
 from multinic.naming import slot_of
+from multinic.options import asked
 from multinic.plan import Change, FileChange, Interface, State
 from multinic.restraint import Past, same_wish
 
@@ -30,6 +31,12 @@ class Policy:
     """The slot that a managed file belongs to, by its path."""
     past: Past = field(default_factory=Past)
     """What earlier passes and the operator have to say."""
+    table_base: int = 1000
+    """The routing table of slot 0."""
+    lacks: Files = field(default_factory=dict)
+    """The options that the backend cannot have here: name → why."""
+    tuning: Callable[[DesiredLink], Files] = lambda _: {}
+    """Return the fields of tuning.py that the backend leaves to us."""
 
 
 def compare(interface: Interface, desired: Desired, observed: Observed, policy: Policy) -> Interface:
@@ -37,6 +44,10 @@ def compare(interface: Interface, desired: Desired, observed: Observed, policy: 
     wish, link = interface.desired, interface.link
     if wish is None:
         return interface
+    if objection := _objection(interface, wish, observed, policy):
+        reason, words = objection
+        message = f"row {wish.row_id}: {words}"
+        return replace(interface, state=State.INVALID, reason=reason, message=message)
     files = tuple(_file_changes(interface.name, wish, observed, policy))
     if link is None:
         return replace(
@@ -48,13 +59,19 @@ def compare(interface: Interface, desired: Desired, observed: Observed, policy: 
         )
     if problem := _mtu_problem(wish, link):
         return replace(interface, state=State.INVALID, reason="mtu-out-of-range", message=problem)
+    applied = interface.held.applied if interface.held else None
+    interface = _with_stale(interface, observed, policy)
     changes = tuple(_link_changes(interface, wish, link, observed, policy))
-    managed = slot_of(link.name) is not None or bool(interface.held and interface.held.applied)
-    rule = safety.vital if managed else safety.in_use
-    if (changes or files) and (block := rule(link, observed, desired.database_address)):
-        return blocked(interface, block)
-    if not changes and not files:
-        return interface
+    managed = slot_of(link.name) is not None or applied is not None
+    if changes or files:
+        if managed:
+            block = safety.vital(link, observed, desired.database_address, applied, wish)
+        else:
+            block = safety.in_use(link, observed, desired.database_address)
+        if block:
+            return blocked(interface, block)
+    else:
+        return _with_lease(interface, wish, link)
     if not managed:
         return replace(
             interface,
@@ -87,6 +104,67 @@ def _link_changes(
     for address in wish.addresses:
         if address not in present:
             yield Change("address", "", str(address))
+    before = interface.held.tuning_before if interface.held else {}
+    of_backend = policy.tuning(wish)
+    fields = tuning.wanted(wish, of_backend)
+    yield from tuning.changes(fields, of_backend, observed.tuning.get(link.index, {}), before)
+    yield from stale_changes(interface)
+    for route in routing.missing_routes(link, wish, observed):
+        yield Change("route", "", routing.route_words(route))
+    for rule in routing.missing_rules(wish, observed):
+        yield Change("rule", "", routing.rule_words(rule))
+
+
+def stale_changes(interface: Interface) -> Iterator[Change]:
+    """Yield what is to go of routes and rules."""
+    for route in interface.stale_routes:
+        yield Change("route", routing.route_words(route), "")
+    for rule in interface.stale_rules:
+        yield Change("rule", routing.rule_words(rule.rule), "")
+
+
+def _with_stale(interface: Interface, observed: Observed, policy: Policy) -> Interface:
+    wish, link, slot = interface.desired, interface.link, slot_of(interface.name) or 0
+    applied, table = interface.held.applied if interface.held else None, policy.table_base + slot
+    return replace(
+        interface,
+        stale_routes=routing.stale_routes(link, wish, applied, table, observed) if link else (),
+        stale_rules=routing.stale_rules(slot, wish, applied, table, observed),
+    )
+
+
+def _objection(
+    interface: Interface, wish: DesiredLink, observed: Observed, policy: Policy
+) -> tuple[str, str] | None:
+    """Return why the options of a row cannot be had on this host: reason code and sentence."""
+    names = (*asked(wish.options), *(["link_local.ipv4"] if 4 in wish.link_local else []))
+    for name in names:
+        if why := policy.lacks.get(name):
+            return "unsupported-option", f"options.{name} cannot be had with backend {policy.backend}: {why}"
+    slot, slots = slot_of(interface.name) or 0, policy.max_interfaces
+    path, why = routing.table_problem(wish, slot, policy.table_base, slots, interface.link, observed)
+    if path:
+        return "table-in-use", f"{path}: {why}"
+    fields = tuning.wanted(wish, {})
+    if field := tuning.overruled(fields, observed.tuning_of_all):
+        value = observed.tuning_of_all[field]
+        words = f"options.{field} {fields[field]} has no effect here: net.ipv4.conf.all.{field} is {value}"
+        return "overruled", f"{words}, and the kernel takes the larger of the two"
+    return None
+
+
+def _with_lease(interface: Interface, wish: DesiredLink, link: ObservedLink) -> Interface:
+    """Return `interface` as it is, or waiting for a DHCP server that has not answered yet."""
+    for version, is_asked in ((4, wish.options.dhcp4), (6, wish.options.dhcp6)):
+        given = (
+            found.address
+            for found in link.addresses
+            if found.address.version == version and not found.kernel and found.scope < safety.LINK_SCOPE
+        )
+        if is_asked and not set(given) - set(wish.addresses):
+            words = f"no DHCP server has given {interface.name} an IPv{version} address yet"
+            return replace(interface, state=State.WAITING, reason="no-lease", message=words)
+    return interface
 
 
 def _mtu_without_wish(held: Held | None) -> int | None:

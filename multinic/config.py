@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from multinic.errors import ConfigError
 
 DEFAULT_PATH = "/etc/multinic/multinic.toml"
-BACKENDS = ("auto", "netplan", "wicked", "networkmanager", "netlink")
+BACKENDS = ("auto", "netplan", "networkmanager", "netlink")
 CREDENTIAL = "multinic-password"  # the name in systemd's LoadCredential=
 
 _SIZE_MAX = 1024 * 1024  # bytes of a settings or password file; both are a few lines
@@ -60,6 +60,7 @@ class Settings:
     node: str
     backend: str
     max_interfaces: int
+    routing_table_base: int
     verify_timeout: float
     command_timeout: float
     log_level: str
@@ -135,6 +136,8 @@ KEYS = (
     Key("backend", _choice(*BACKENDS), "auto"),
     # 1,000: far above what a VM can be given; keeps link names short and tables apart.
     Key("max_interfaces", _integer(1, 1000), 10),
+    # Above the 8-bit tables, in which the kernel's own and those of /etc/iproute2/rt_tables are.
+    Key("routing_table_base", _integer(256, 999_998_000), 1000),
     Key("verify_timeout", _duration, 10.0),
     # Ten times what the generator of netplan took on the slowest machine seen.
     Key("command_timeout", _duration, 60.0),
@@ -176,6 +179,7 @@ def load(
         node=values["node"],
         backend=values["backend"],
         max_interfaces=values["max_interfaces"],
+        routing_table_base=values["routing_table_base"],
         verify_timeout=values["verify_timeout"],
         command_timeout=values["command_timeout"],
         log_level=values["log_level"],

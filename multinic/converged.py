@@ -13,14 +13,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multinic import __version__
 from multinic.config import Settings
 from multinic.errors import Exit, TooLarge
 from multinic.host import Host
-from multinic.netlink import Reader
+from multinic.netlink import MAIN_TABLE, Reader
 from multinic.paths import CONVERGED, RECORD, TEMPLATES
 from multinic.source.database import Answer
 
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from multinic.report import Report
     from multinic.view import View
 
-_FORMAT = "multinic-converged-1"
+_FORMAT = "multinic-converged-2"
 # Columns that say what we reported, or when; they are compared apart or not at all.
 _REPORTED = ("netplan_success", "modified_at")
 _TRUSTED = 300.0  # seconds: then a full pass gives a sign of life, and finds what might have been missed
 _PRESENCE = "?"  # before a path of which only matters whether it is there
 _LINK_SCOPE = 253  # RT_SCOPE_LINK: such addresses come and go by themselves
+_LOCAL_TABLE = 255  # RT_TABLE_LOCAL: follows from addresses
+_BY_THEMSELVES = (2, 9, 16)  # RTPROT_KERNEL, RA, DHCP
 
 
 class Known(NamedTuple):
@@ -45,6 +47,8 @@ class Known(NamedTuple):
     flags: str
     """What `netplan_success` of each row must read, as text."""
     macs: frozenset[str]
+    more: str
+    """What else of the kernel went in, as JSON: routing tables, and fields of links; "" for nothing."""
     paths: tuple[str, ...]
 
 
@@ -54,10 +58,11 @@ def load(host: Host) -> Known | None:
         age = time.time() - os.lstat(host.path(CONVERGED)).st_mtime
         if not -1 < age < _TRUSTED:  # from the future: the clock was wrong
             return None
-        form, digest, status, subnets, flags, macs, *paths = (host.read(CONVERGED) or "").splitlines()
+        form, digest, status, subnets, flags, macs, more, *paths = (host.read(CONVERGED) or "").splitlines()
         if form != _FORMAT:
             return None
-        return Known(digest, Exit(int(status)), subnets == "no", flags, frozenset(macs.split()), tuple(paths))
+        known = frozenset(macs.split())
+        return Known(digest, Exit(int(status)), subnets == "no", flags, known, more, tuple(paths))
     except (OSError, ValueError, TooLarge):
         return None
 
@@ -67,9 +72,8 @@ def still(known: Known, settings: Settings, host: Host, answer: Answer) -> bool:
     flags, rows = _parted(answer)
     if flags != known.flags:
         return False
-    with Reader() as kernel:
-        links = kernel.links()
-    return known.digest == _digest(settings, host, rows, _relevant(links, known.macs), known.paths)
+    kernel = _kernel(known.macs, known.more)
+    return known.digest == _digest(settings, host, rows, kernel, known.paths)
 
 
 def remember(view: View, report: Report, *, written: bool, without_subnets: bool) -> None:
@@ -85,15 +89,15 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
     flags = _flags((flag.row_id, flag.row_id in good) for flag in view.desired.flags)
     macs = {str(mac) for mac in view.memory.links} | {i.mac_text for i in view.plan.interfaces if i.mac}
     paths = _paths(view)
-    with Reader() as kernel:
-        links = _relevant(kernel.links(), frozenset(macs))
+    more = _more(view)
     lines = [
         _FORMAT,
-        _digest(view.settings, view.host, rows, links, paths),
+        _digest(view.settings, view.host, rows, _kernel(frozenset(macs), more), paths),
         str(int(report.exit)),
         "no" if without_subnets else "yes",
         flags,
         " ".join(sorted(macs)),
+        more,
         *paths,
     ]
     text = "\n".join(lines) + "\n"
@@ -132,6 +136,57 @@ def _flag(value: Any) -> str:
     return str(int(value)) if value in (0, 1) else repr(value)
 
 
+def _more(view: View) -> str:
+    """Return what the kernel must be asked besides its links, for hosts with routes or properties in use."""
+    import json
+
+    fields = {str(mac): sorted(names) for mac, names in sorted(view.asked.fields.items())}
+    wishes = [interface.desired for interface in view.plan.interfaces if interface.desired]
+    wishes += [held.applied for held in view.memory.links.values() if held.applied]
+    tables = {route.table for wish in wishes for route in wish.routes}
+    tables |= {rule.table for wish in wishes for rule in wish.rules}
+    if not (fields or view.asked.routing):
+        return ""
+    return json.dumps([view.asked.routing, sorted(tables), fields], sort_keys=True)
+
+
+def _kernel(macs: frozenset[str], more: str) -> list[Any]:
+    """Return what a plan looks at in the kernel, without what changes by itself."""
+    with Reader() as kernel:
+        links = kernel.links()
+        seen = _relevant(links, macs)
+        if not more:
+            return seen
+        import json
+
+        from multinic import properties
+
+        routing, tables, fields = json.loads(more)
+        ours = {link["index"]: link for link in links if _matters(link, macs)}
+        if routing:
+            seen.append(_routes(kernel.routes(table=0), ours, tables))
+            seen.append([rule["raw"] for rule in kernel.rules() if rule["table"] in tables])
+    for link in ours.values():
+        names = {name for mac in (link["mac"], link["permanent_mac"]) for name in fields.get(mac, ())}
+        seen.append([link["name"], sorted(properties.read(link["name"], names).items())])
+    return seen
+
+
+def _routes(found: Iterable[Mapping[str, Any]], ours: Container[int], tables: Container[int]) -> list[Any]:
+    """Return the routes of our links, and of the tables that we use, but for what follows from addresses."""
+    return [
+        [route[key] for key in ("to", "prefix", "via", "link", "table", "metric", "protocol")]
+        for route in found
+        if (route["link"] in ours or (route["table"] in tables and route["table"] != MAIN_TABLE))
+        and route["table"] != _LOCAL_TABLE
+        and route["protocol"] not in _BY_THEMSELVES
+    ]
+
+
+def _matters(link: Mapping[str, Any], macs: frozenset[str]) -> bool:
+    return link["name"].startswith("multinic") or link["mac"] in macs or link["permanent_mac"] in macs
+
+
 def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[Any]:
     """Return of all links those that a plan of these MACs looks at, without what changes by itself."""
     return [
@@ -144,7 +199,7 @@ def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[
             ],
         ]
         for link in links
-        if link["name"].startswith("multinic") or link["mac"] in macs or link["permanent_mac"] in macs
+        if _matters(link, macs)
     ]
 
 

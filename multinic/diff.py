@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
-from multinic import safety
-from multinic.compare import Policy, blocked, compare
+from multinic import routing, safety, tuning
+from multinic.compare import Policy, blocked, compare, stale_changes
 from multinic.model import (
     Desired,
     DesiredLink,
@@ -17,6 +17,7 @@ from multinic.model import (
     Observed,
     ObservedLink,
     Record,
+    Rule,
 )
 from multinic.naming import assign, merge, name_of, slot_of
 from multinic.plan import Change, FileChange, Interface, Plan, State
@@ -107,9 +108,10 @@ class _Diff:
         rendered = {
             path for i in wanted if i.desired and i.name for path in self.policy.files(i.name, i.desired)
         }
-        for orphan in orphans:  # a file that its slot's next owner takes over is not removed
+        rules = {rule for interface in wanted if interface.desired for rule in interface.desired.rules}
+        for orphan in orphans:  # what its slot's next owner takes over is not removed
             files = tuple(change for change in orphan.files if change.path not in written | rendered)
-            yield replace(orphan, files=files)
+            yield _without_rules(replace(orphan, files=files), rules)
         yield from wanted
         for row in self.desired.invalid:
             yield self._invalid(row)
@@ -231,9 +233,15 @@ class _Diff:
                 message=f"not removed while {row.message.split(':')[0]} cannot be attributed to a link",
                 files=(),
             )
+        applied, table = orphan.held.applied if orphan.held else None, self.policy.table_base + orphan.slot
+        interface = replace(
+            interface,
+            stale_routes=routing.stale_routes(link, None, applied, table, observed) if link else (),
+            stale_rules=routing.stale_rules(orphan.slot, None, applied, table, observed),
+        )
         if link is None:
-            return interface
-        if block := safety.vital(link, observed, self.desired.database_address):
+            return replace(interface, changes=tuple(stale_changes(interface)))
+        if block := safety.vital(link, observed, self.desired.database_address, applied):
             return replace(
                 interface,
                 state=State.BLOCKED,
@@ -241,10 +249,11 @@ class _Diff:
                 message=f"not removed: {block.message}",
                 files=(),
             )
-        return replace(interface, changes=tuple(self._freeing(link, orphan.held)))
+        return replace(interface, changes=tuple(self._freeing(interface, link, orphan.held)))
 
-    def _freeing(self, link: ObservedLink, held: Held | None) -> Iterator[Change]:
+    def _freeing(self, interface: Interface, link: ObservedLink, held: Held | None) -> Iterator[Change]:
         """Yield what gives a link back as it was before us."""
+        yield from stale_changes(interface)
         if slot_of(link.name) is not None:
             name = safety.free_name(link, held.name_before if held else "", self.names_in_use)
             self.names_in_use.add(name)
@@ -258,8 +267,12 @@ class _Diff:
             yield Change("state", "up", "down")
         if held and held.mtu_before and held.mtu_before != link.mtu:
             yield Change("mtu", str(link.mtu), str(held.mtu_before))
+        present = self.observed.tuning.get(link.index, {})
+        yield from tuning.changes({}, {}, present, held.tuning_before if held else {})
 
     def _wanted(self, desired: DesiredLink, slot: int | None) -> Interface:
+        if slot is not None:
+            desired = routing.resolved(desired, slot, self.policy.table_base)
         interface = Interface(
             name="" if slot is None else name_of(slot),
             mac=desired.mac,
@@ -297,6 +310,16 @@ class _Diff:
             message=row.message,
             held=self.record.get(mac) if mac else None,
         )
+
+
+def _without_rules(orphan: Interface, rules: Collection[Rule]) -> Interface:
+    taken = tuple(found for found in orphan.stale_rules if found.rule in rules)
+    if not taken:
+        return orphan
+    words = {routing.rule_words(found.rule) for found in taken}
+    changes = (c for c in orphan.changes if c.field != "rule" or c.old not in words)
+    left = tuple(found for found in orphan.stale_rules if found not in taken)
+    return replace(orphan, changes=tuple(changes), stale_rules=left)
 
 
 def _name_taken(interface: Interface, link: ObservedLink) -> safety.Block:

@@ -11,6 +11,7 @@ from multinic import __version__, converged, record, source
 from multinic.apply import HARM, Result, Site, apply
 from multinic.config import Settings
 from multinic.errors import Exit, MultinicError, Refused, SourceBusy, SourceError, SourceRejected
+from multinic.fields import FIELDS
 from multinic.host import Host
 from multinic.log import Log
 from multinic.model import Desired, Held, Mac
@@ -120,10 +121,18 @@ def _held(interface: Interface, held: Held | None, result: Result | None) -> Hel
     link = interface.link
     unknown = before.mtu_before is None and link is not None and slot_of(link.name) is None
     if link is not None and (interface.state is State.CREATE or unknown):
-        before = replace(before, name_before=link.name, mtu_before=link.mtu)
+        before = replace(before, name_before=link.name, mtu_before=link.mtu, tuning_before={})
     before = replace(before, slot=slot, port_id=interface.port_id)
-    if result is not None and result.state in (State.CONVERGED, State.UNCHANGED):
-        return replace(before, applied=interface.desired, failure=None)
+    if interface.pending:
+        first_set = {c.field: c.old for c in interface.changes if c.field in FIELDS}
+        before = replace(before, tuning_before={**first_set, **before.tuning_before})
+    configured = result is not None and (
+        result.state in (State.CONVERGED, State.UNCHANGED) or result.reason == "no-lease"
+    )
+    if configured:
+        set_back = {c.field for c in interface.changes if before.tuning_before.get(c.field) == c.new}
+        left = {field: value for field, value in before.tuning_before.items() if field not in set_back}
+        return replace(before, applied=interface.desired, failure=None, tuning_before=left)
     return _with_failure(before, interface, result)
 
 

@@ -6,17 +6,23 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_interface
 from typing import Any
 
 from multinic.errors import HostError
 from multinic.host import Host
-from multinic.model import IPInterface, IPNetwork, ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
+from multinic.model import (
+    IPInterface,
+    ObservedAddress,
+    ObservedRoute,
+    ObservedRule,
+    Route,
+    Rule,
+)
 from multinic.netlink import route_to_add
 from multinic.plan import Interface
-from multinic.witness import Loss
+from multinic.routing import ROUTE_PROTOCOL, route_words, rule_words
 
 
 class Faults(dict[str, HostError]):
@@ -43,7 +49,11 @@ def kept(faults: list[HostError]) -> Iterator[None]:
 _HEADER = struct.Struct("=IHHII")  # of linux/netlink.h
 _ACKNOWLEDGED = struct.Struct("=i")
 _NEW_ADDRESS, _NEW_ROUTE, _NEW_RULE = 20, 24, 32
+_DELETE_ROUTE, _DELETE_RULE = 25, 33
 _ADD = 0x605  # NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL | NLM_F_CREATE
+_DELETE = 0x005  # NLM_F_REQUEST | NLM_F_ACK
+_ON_LINK = 4  # RTNH_F_ONLINK
+_NEAR = 253  # RT_SCOPE_LINK
 _SCRATCH_NAME = "mnic-tmp"  # + the link's index: at most 15 characters, and no slot's name
 
 
@@ -130,6 +140,54 @@ class Links:
         """Set the MTU of a link."""
         self._set(f"set the MTU of {name} to {mtu}", index, mtu=mtu)
 
+    def txqueuelen(self, index: int, name: str, packets: int) -> None:
+        """Set the length of the transmit queue of a link."""
+        self._set(f"set the transmit queue of {name} to {packets}", index, txqlen=packets)
+
+    def alias(self, index: int, name: str, text: str) -> None:
+        """Set the alias of a link, the description that `ip link` shows; "" for none."""
+        self._set(f"describe {name}", index, ifalias=text)
+
+    def make_route(self, index: int, name: str, route: Route) -> None:
+        """Add a route of ours; one that is there already is fine."""
+        arguments: dict[str, Any] = {"dst": str(route.to), "oif": index, "table": route.table}
+        arguments |= {"proto": ROUTE_PROTOCOL, "family": _FAMILY[route.to.version]}
+        if route.metric:
+            arguments["priority"] = route.metric
+        if route.via is not None:
+            arguments["gateway"] = str(route.via)
+        elif route.to.version == 4:
+            arguments["scope"] = _NEAR
+        if route.on_link:
+            arguments["flags"] = _ON_LINK
+        what = f"add the route {route_words(route)} on {name}"
+        self._do(what, lambda: self._ip.route("add", **arguments), fine=(errno.EEXIST,))
+
+    def make_rule(self, rule: Rule) -> None:
+        """Add a policy-routing rule of ours; one that is there already is fine."""
+        arguments: dict[str, Any] = {
+            "table": rule.table,
+            "priority": rule.priority,
+            "protocol": ROUTE_PROTOCOL,
+        }
+        for key, network in (("src", rule.source), ("dst", rule.destination)):
+            if network is not None:
+                arguments |= {key: str(network.network_address), f"{key}_len": network.prefixlen}
+                arguments["family"] = _FAMILY[network.version]
+        what = f"add the rule {rule_words(rule)}"
+        self._do(what, lambda: self._ip.rule("add", **arguments), fine=(errno.EEXIST,))
+
+    def remove_route(self, name: str, route: ObservedRoute) -> None:
+        """Remove exactly the route that was observed; an absent one is fine."""
+        what = f"remove the route {route_words(route)} from {name}"
+        payload = route_to_add(route.raw)
+        self._do(what, lambda: self._request(_DELETE_ROUTE, _DELETE, payload), fine=_GONE)
+
+    def remove_rule(self, rule: ObservedRule) -> None:
+        """Remove exactly the rule that was observed; an absent one is fine."""
+        what = f"remove the rule {rule_words(rule.rule)}"
+        self._do(what, lambda: self._request(_DELETE_RULE, _DELETE, rule.raw), fine=_GONE)
+
     def add_address(self, index: int, name: str, address: IPInterface) -> None:
         """Add an address; one that is there already is fine."""
         arguments: dict[str, Any] = {"address": str(address.ip), "prefixlen": address.network.prefixlen}
@@ -182,10 +240,13 @@ class Links:
             self._do(what, lambda: self._add(_NEW_ROUTE, by_hops), fine=(errno.EEXIST,))
 
     def _add(self, kind: int, payload: bytes) -> None:
+        self._request(kind, _ADD, payload)
+
+    def _request(self, kind: int, flags: int, payload: bytes) -> None:
         """Send the kernel a request in its own words, and raise what it objects."""
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
             kernel.settimeout(5)
-            kernel.send(_HEADER.pack(_HEADER.size + len(payload), kind, _ADD, 1, 0) + payload)
+            kernel.send(_HEADER.pack(_HEADER.size + len(payload), kind, flags, 1, 0) + payload)
             code = -_ACKNOWLEDGED.unpack_from(kernel.recv(1 << 16), _HEADER.size)[0]
         if code:
             raise self._error(code, os.strerror(code))
@@ -205,144 +266,9 @@ class Links:
                 raise HostError(f"cannot {what}: {e.strerror or e}") from e
 
 
+_GONE = (errno.ESRCH, errno.ENOENT, errno.ENODEV)
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _HINTS = {errno.EPERM: "run as root", errno.ENODEV: "the link was unplugged meanwhile"}
-
-
-def rename_pending(links: Links, interfaces: Iterable[Interface], faults: Faults) -> None:
-    """Give all links of a plan their new names, the removed ones first."""
-    renamed = {
-        interface.link.index: (interface, interface.link.name)
-        for interface in interfaces
-        if interface.link is not None and interface.target_name != interface.link.name
-    }
-    wanted = {index: (old, interface.target_name) for index, (interface, old) in renamed.items()}
-    for index, error in links.rename_all(wanted).items():
-        faults.setdefault(renamed[index][0].key, error)
-
-
-def free(links: Links, interface: Interface) -> None:
-    """Take our configuration off a link that is to be removed; its name is changed elsewhere."""
-    link = interface.link
-    if link is None:
-        return
-    for change in interface.changes:
-        if change.field == "address":
-            links.remove_address(link.index, link.name, ip_interface(change.old))
-    for change in interface.changes:
-        if change.field == "state":
-            links.down(link.index, link.name)
-        elif change.field == "mtu":
-            links.mtu(link.index, link.name, int(change.new))
-
-
-def converge(links: Links, interface: Interface) -> None:
-    """Make a link as it is desired, by netlink alone; the link has its new name already."""
-    link, desired = interface.link, interface.desired
-    if link is None or desired is None:
-        return
-    name = interface.name
-    gone = [ip_interface(c.old) for c in interface.changes if c.field == "address" and not c.new]
-    for change in interface.changes:
-        if change.field == "mtu":
-            links.mtu(link.index, name, int(change.new))
-    for address in gone:
-        links.remove_address(link.index, name, address)
-    for found in link.addresses:
-        if found.dadfailed and found.address in desired.addresses:  # the kernel tries no second time
-            links.remove_address(link.index, name, found.address)
-    links.up(link.index, name)
-    for address in desired.addresses:  # all of them: a rename with an older kernel loses some
-        links.add_address(link.index, name, address)
-    # With its first address a subnet loses those that others added, unless promote_secondaries is set.
-    emptied = {address.network for address in gone}
-    for found in link.addresses:
-        if found.address.network in emptied and found.address not in gone and not found.kernel:
-            links.restore_address(name, found)
-
-
-def restore_mtu(links: Links, interface: Interface) -> None:
-    """Set the MTU that a plan asks for, and nothing else."""
-    for change in interface.changes:
-        if change.field == "mtu" and interface.link is not None:
-            links.mtu(interface.link.index, interface.name, int(change.new))
-
-
-def give_back(links: Links, losses: Iterable[Loss]) -> None:
-    """Give links that were no target of a change what they lost by it.
-
-    What cannot be given back does not keep the rest. Raises the first HostError at the end.
-    """
-    faults: list[HostError] = []
-    # Links and addresses first, then routes to what is near, by which gateways are reached.
-    for loss in sorted(losses, key=lambda loss: (loss.route is not None, *_nearness(loss.route))):
-        with kept(faults):
-            _give_back(links, loss)
-    for fault in faults:
-        raise fault
-
-
-def _nearness(route: ObservedRoute | None) -> tuple[bool, int]:
-    return route is not None and route.via is not None, -route.to.prefixlen if route else 0
-
-
-def _give_back(links: Links, loss: Loss) -> None:
-    if loss.rule is not None:
-        links.add_rule(loss.rule)
-    if loss.route is not None:
-        links.add_route(loss.link.name if loss.link else "no link", loss.route)
-    link = loss.link
-    if link is None:
-        return
-    if loss.name:
-        links.rename(link.index, link.name, loss.name)
-    if loss.up:
-        links.up(link.index, link.name)
-    if loss.mtu:
-        links.mtu(link.index, link.name, loss.mtu)
-    if loss.address is not None:
-        links.restore_address(link.name, loss.address)
-
-
-def primaries(link: ObservedLink) -> dict[IPNetwork, IPInterface]:
-    """Return the first IPv4 address of each subnet on a link: the kernel sends from it."""
-    found: dict[IPNetwork, IPInterface] = {}
-    for address in (item.address for item in link.addresses if item.address.version == 4):
-        found.setdefault(address.network, address)
-    return found
-
-
-def put_back(links: Links, before: ObservedLink, now: ObservedLink, routes: Iterable[ObservedRoute]) -> None:
-    """Make a link as it was observed before; it has its old name already.
-
-    Where another address came first in a subnet, all of that subnet are removed and added again in
-    their order. The kernel may take more away than it was told to: look again afterwards.
-    """
-    index, name = before.index, before.name
-    old = {found.address for found in before.addresses if not found.kernel}
-    first, first_now = primaries(before), primaries(now)
-    present = set()
-    for found in now.addresses:
-        network = found.address.network
-        in_order = network not in first or first[network] == first_now.get(network)
-        if found.kernel or (found.address in old and in_order):
-            present.add(found.address)
-        else:
-            links.remove_address(index, name, found.address)
-    if now.mtu != before.mtu:
-        links.mtu(index, name, before.mtu)
-    if not before.up:
-        if now.up:
-            links.down(index, name)
-    elif not now.up:
-        links.up(index, name)
-    for altname in before.altnames:
-        if altname not in now.altnames:
-            links.add_altname(index, name, altname)
-    for found in before.addresses:
-        if not found.kernel and (found.address not in present or not now.up):
-            links.restore_address(name, found)
-    for route in sorted(routes, key=_nearness):
-        links.add_route(name, route)
 
 
 def _name(text: str) -> str | bytes:

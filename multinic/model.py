@@ -209,6 +209,8 @@ class ObservedLink:
     master: int = 0
     parent: int = 0
     altnames: tuple[str, ...] = ()
+    txqueuelen: int = 0
+    alias: str = ""
     addresses: tuple[ObservedAddress, ...] = ()
 
 
@@ -250,6 +252,10 @@ class Observed:
     """Permission bits of the managed files."""
     foreign: Mapping[str, str] = field(default_factory=dict)
     """Network configuration of others: path → text, comments removed."""
+    tuning: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """Fields of tuning.py that somebody asks for: index of a link → field → text."""
+    tuning_of_all: Mapping[str, str] = field(default_factory=dict)
+    """The same kernel variables of all links together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +287,8 @@ class Held:
     """The last configuration that converged: what on the link is ours to take away."""
     failure: Failure | None = None
     """How the last attempts to configure it failed; None after one that did not."""
+    tuning_before: Mapping[str, str] = field(default_factory=dict)
+    """What fields of tuning.py were before we set them."""
 
 
 Record = Mapping[Mac, Held]

@@ -192,6 +192,8 @@ def _link(payload: bytes) -> Item:
         # A link number that counts in another namespace (the far end of a veth) is no parent here.
         "parent": 0 if 37 in found else _number(found, 5),
         "altnames": altnames,
+        "txqueuelen": _number(found, 13),
+        "alias": _text(found.get(20, b"")),
     }
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from multinic import properties
 from multinic.backend import Backend
+from multinic.configure import fields_of
+from multinic.fields import LARGER_OF_ALL
 from multinic.host import Host
 from multinic.model import (
+    MAIN_TABLE,
     Mac,
     Observed,
     ObservedAddress,
@@ -26,10 +32,23 @@ _LOCAL_TABLE = 255  # RT_TABLE_LOCAL: follows from the addresses
 _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
 
 
-def observe(host: Host, backend: Backend) -> Observed:
+@dataclass(frozen=True)
+class Asked:
+    """What is looked at only where somebody asks for it: most hosts need none of it."""
+
+    routing: bool = False
+    """Routes of all tables, and rules."""
+    fields: Mapping[Mac, Collection[str]] = field(default_factory=dict)
+    """Fields of tuning.py, by the MAC address of their link."""
+
+
+def observe(host: Host, backend: Backend, asked: Asked) -> Observed:
     """Return links and routes of the kernel, and managed and foreign files. Raises HostError."""
     with Reader() as kernel:
-        found, routes = kernel.links(), kernel.routes()
+        found = kernel.links()
+        routes = kernel.routes(0 if asked.routing else MAIN_TABLE)
+        rules = kernel.rules() if asked.routing else []
+    links = tuple(link(item) for item in found)
     files: dict[str, str] = {}
     modes: dict[str, int] = {}
     for path in backend.managed(host):
@@ -44,12 +63,35 @@ def observe(host: Host, backend: Backend) -> Observed:
         if (text := host.read(path, follow=True))
     }
     return Observed(
-        links=tuple(link(item) for item in found),
-        routes=tuple(route(item) for item in routes),
+        links=links,
+        routes=tuple(route(item) for item in routes if item["table"] != _LOCAL_TABLE),
+        rules=tuple(rule(item) for item in rules),
         files=files,
         modes=modes,
         foreign=foreign,
+        tuning=tuning(links, asked.fields),
+        tuning_of_all=_of_all() if asked.fields else {},
     )
+
+
+def tuning(
+    links: Collection[ObservedLink], fields: Mapping[Mac, Collection[str]]
+) -> dict[int, dict[str, str]]:
+    """Return the fields of tuning.py that are asked for, by the index of the link. Raises HostError."""
+    return {
+        found.index: fields_of(found, wanted)
+        for found in links
+        if (
+            wanted := {
+                name for mac in (found.mac, found.permanent_mac) if mac for name in fields.get(mac, ())
+            }
+        )
+    }
+
+
+def _of_all() -> dict[str, str]:
+    found = {name: properties.read_sysctl("all", name) for name in LARGER_OF_ALL}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def surroundings() -> Surroundings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from multinic.model import DesiredLink, Held, Mac, ObservedLink
+from multinic.model import DesiredLink, Held, Mac, ObservedLink, ObservedRoute, ObservedRule
 
 
 class State(str, Enum):
@@ -75,6 +75,10 @@ class Interface:
     link: ObservedLink | None = None
     desired: DesiredLink | None = None
     held: Held | None = None
+    stale_routes: tuple[ObservedRoute, ...] = ()
+    """Routes of ours that are to go; `changes` tells them in words."""
+    stale_rules: tuple[ObservedRule, ...] = ()
+    """Rules of ours that are to go."""
 
     @property
     def pending(self) -> bool:

@@ -10,10 +10,12 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from multinic.model import MAIN_TABLE, IPAddress, ObservedRoute
+from multinic.model import MAIN_TABLE, IPAddress
+from multinic.naming import slot_of
+from multinic.witness import Surroundings
 
 _ECHO_WAIT = 0.4  # seconds for one answer: a gateway is one hop away
 _ECHO_TRIES = 2
@@ -42,15 +44,23 @@ class Reached:
     """Whether the database can be connected to; None where it is a file or a local socket."""
 
 
-def before(routes: Iterable[ObservedRoute], database: Callable[[], bool] | None) -> Reached:
+def before(around: Surroundings, targets: Collection[int], database: Callable[[], bool] | None) -> Reached:
     """Ask everybody; the database has just been read, so it need not be asked.
 
-    The gateways of other tables are not the host's: they serve a link that may be removed.
+    Gateways of other tables, and those behind the `targets` of a change (by index), are not the host's: what
+    they serve may be removed. Nor is one of ours that another default route comes before.
     """
+    routes = [r for r in around.routes if r.via is not None and not r.to.prefixlen and r.table == MAIN_TABLE]
+    ours = {link.index for link in around.links if slot_of(link.name) is not None}
+    best = {
+        version: min((r.metric for r in routes if r.to.version == version), default=0) for version in (4, 6)
+    }
     gateways = {
         Gateway(r.via, r.link)
         for r in routes
-        if r.via is not None and r.to.prefixlen == 0 and r.table == MAIN_TABLE
+        if r.via is not None
+        and r.link not in targets
+        and (r.link not in ours or r.metric == best[r.to.version])
     }
     answering = (gateway for gateway in sorted(gateways, key=str) if answers(gateway))
     return Reached(tuple(answering), database)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
+from multinic import options
+from multinic.fields import FIELDS
 from multinic.host import Host
 from multinic.model import DesiredLink, Failure, Held, IPNetwork, Mac, Record, Route, Rule
 from multinic.naming import name_of, slot_of
@@ -76,6 +78,7 @@ def link_document(link: DesiredLink) -> dict[str, Any]:
         "row_id": link.row_id,
         "addresses": [str(address) for address in link.addresses],
         "mtu": link.mtu,
+        "options": options.document(link.options),
         "routes": [
             [str(r.to), str(r.via) if r.via else None, r.metric, r.table, r.on_link] for r in link.routes
         ],
@@ -93,6 +96,7 @@ def link_from(document: Mapping[str, Any]) -> DesiredLink:
         row_id=int(document["row_id"]),
         addresses=tuple(ip_interface(address) for address in document["addresses"]),
         mtu=None if document["mtu"] is None else int(document["mtu"]),
+        options=options.parse(document.get("options", {})),
         routes=tuple(
             Route(ip_network(to), ip_address(via) if via else None, metric, table, on_link)
             for to, via, metric, table, on_link in document["routes"]
@@ -119,6 +123,7 @@ def held_document(held: Held) -> dict[str, Any]:
         "port_id": held.port_id,
         "name_before": held.name_before,
         "mtu_before": held.mtu_before,
+        "tuning_before": dict(held.tuning_before),
         "applied": link_document(held.applied) if held.applied else None,
         "failure": _failure_document(held.failure) if held.failure else None,
     }
@@ -137,9 +142,15 @@ def held_from(item: Mapping[str, Any]) -> Held:
         port_id=str(item["port_id"]),
         name_before=str(item["name_before"]),
         mtu_before=None if item["mtu_before"] is None else int(item["mtu_before"]),
+        tuning_before=_tuning(item.get("tuning_before", {})),
         applied=None if item["applied"] is None else link_from(item["applied"]),
         failure=None if item.get("failure") is None else _failure(item["failure"]),
     )
+
+
+def _tuning(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields of tuning.py that this version knows; their names become paths."""
+    return {str(field): str(value) for field, value in item.items() if field in FIELDS}
 
 
 def _failure_document(failure: Failure) -> dict[str, Any]:

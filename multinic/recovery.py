@@ -14,6 +14,7 @@ from multinic.lock import only_one
 from multinic.log import Log
 from multinic.observe import surroundings
 from multinic.paths import CHECKPOINT, LAST_CHECKPOINT, OWN
+from multinic.saved import Checkpoint
 
 
 def recover(host: Host, log: Log) -> bool:
@@ -63,7 +64,7 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
             return True
 
 
-def _restore(host: Host, saved: checkpoint.Checkpoint) -> None:
+def _restore(host: Host, saved: Checkpoint) -> None:
     # Usable or not: files and links can be put back before a network service runs, or after it was removed.
     chosen = backend.named(saved.backend)
     for directory in sorted({os.path.dirname(path) for i in saved.interfaces for path in i.files}):
@@ -79,7 +80,7 @@ def _restore(host: Host, saved: checkpoint.Checkpoint) -> None:
     _remember(host, saved)
 
 
-def _remember(host: Host, saved: checkpoint.Checkpoint) -> None:
+def _remember(host: Host, saved: Checkpoint) -> None:
     """Remember of these interfaces what was remembered before the change, and of others what is now."""
     memory = record.load(host)
     changed = {interface.mac for interface in saved.interfaces}

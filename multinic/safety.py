@@ -10,14 +10,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from multinic.model import IPAddress, Mac, Observed, ObservedLink
+from multinic.model import MAIN_TABLE, DesiredLink, IPAddress, Mac, Observed, ObservedLink
 from multinic.naming import slot_of
+from multinic.routing import is_ours
 
 # Kinds of links (IFLA_INFO_KIND) that copy the MAC address of a real link below them.
 STACKED = frozenset(
     {"vlan", "macvlan", "macvtap", "ipvlan", "bridge", "bond", "team", "vrf", "hsr", "macsec"}
 )
-_LINK_SCOPE = 253  # RT_SCOPE_LINK: from here on, addresses that mean nothing beyond the link
+LINK_SCOPE = 253  # RT_SCOPE_LINK: from here on, addresses that mean nothing beyond the link
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def in_use(link: ObservedLink, observed: Observed, database: IPAddress | None) -
     if block := vital(link, observed, database):
         return block
     for found in link.addresses:
-        if not found.kernel and found.scope < _LINK_SCOPE:
+        if not found.kernel and found.scope < LINK_SCOPE:
             return Block("in-use", f"link {link.name} has the address {found.address}, which is not ours")
     uppers = sorted(
         other.name for other in observed.links if other.parent == link.index and other.kind in STACKED
@@ -65,10 +66,20 @@ def in_use(link: ObservedLink, observed: Observed, database: IPAddress | None) -
     return None
 
 
-def vital(link: ObservedLink, observed: Observed, database: IPAddress | None) -> Block | None:
-    """Refuse to change a link, ours or not, that the host or another link depends on."""
+def vital(
+    link: ObservedLink, observed: Observed, database: IPAddress | None, *wishes: DesiredLink | None
+) -> Block | None:
+    """Refuse to change a link, ours or not, that the host or another link depends on.
+
+    A default route that one of `wishes` (what is configured, what shall be) asks for is no objection.
+    """
     for route in observed.routes:
-        if route.link == link.index and route.to.prefixlen == 0:
+        if (
+            route.link == link.index
+            and route.to.prefixlen == 0
+            and route.table == MAIN_TABLE
+            and not is_ours(route, link, *wishes)
+        ):
             return Block("in-use", f"link {link.name} carries the default route")
     if database is not None and link.index in links_towards(database, observed):
         return Block("in-use", f"link {link.name} carries the route to the database ({database})")
@@ -79,16 +90,14 @@ def vital(link: ObservedLink, observed: Observed, database: IPAddress | None) ->
 
 
 def links_towards(address: IPAddress, observed: Observed) -> set[int]:
-    """Return the links of the most specific routes to `address`."""
-    best = -1
-    links: set[int] = set()
-    for route in observed.routes:
-        if route.to.version == address.version and address in route.to:
-            if route.to.prefixlen > best:
-                best, links = route.to.prefixlen, set()
-            if route.to.prefixlen == best:
-                links.add(route.link)
-    return links
+    """Return the links of the routes to `address` that the kernel prefers: by prefix, then by metric."""
+    routes = [
+        route
+        for route in observed.routes
+        if route.table == MAIN_TABLE and route.to.version == address.version and address in route.to
+    ]
+    best = max(((route.to.prefixlen, -route.metric) for route in routes), default=None)
+    return {route.link for route in routes if (route.to.prefixlen, -route.metric) == best}
 
 
 def mentions(text: str, link: ObservedLink) -> bool:

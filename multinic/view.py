@@ -8,20 +8,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from multinic import __version__, backend, record, source
+from multinic import __version__, backend, record, source, tuning
 from multinic.backend import Backend
 from multinic.compare import Policy
 from multinic.config import Settings, node_name
 from multinic.diff import diff
 from multinic.errors import ConfigError, Exit
 from multinic.host import Host
-from multinic.model import Desired, DesiredLink, Observed
-from multinic.observe import observe
+from multinic.model import Desired, DesiredLink, Mac, Observed
+from multinic.observe import Asked, observe
 from multinic.paths import TEMPLATES
 from multinic.plan import Plan, State
 from multinic.record import Memory
 from multinic.render import Renderer, fingerprint
 from multinic.restraint import Past
+from multinic.routing import uses_routing
 from multinic.source import rows
 from multinic.source.database import Answer, Database
 
@@ -44,13 +45,15 @@ class View:
     """The same, with what this look found out."""
     past: Past
     rendering: Rendering
+    asked: Asked
+    """What of the kernel was looked at besides the usual."""
     observed: Observed
     plan: Plan
 
     def again(self) -> Plan:
         """Plan anew from what the host is now; the database is not asked again."""
-        observed = observe(self.host, self.backend)
-        policy = _policy(self.settings, self.backend, self.rendering, self.past)
+        observed = observe(self.host, self.backend, self.asked)
+        policy = _policy(self.settings, self.host, self.backend, self.rendering, self.past)
         return diff(self.desired, observed, self.memory.links, policy)
 
 
@@ -82,8 +85,32 @@ class Rendering:
         return self._renderer(template, context)
 
 
-def _policy(settings: Settings, chosen: Backend, rendering: Rendering, past: Past) -> Policy:
-    return Policy(chosen.NAME, settings.max_interfaces, chosen.mode, rendering, chosen.slot_of_file, past)
+def _policy(settings: Settings, host: Host, chosen: Backend, rendering: Rendering, past: Past) -> Policy:
+    return Policy(
+        backend=chosen.NAME,
+        max_interfaces=settings.max_interfaces,
+        mode=chosen.mode,
+        files=rendering,
+        slot_of_file=chosen.slot_of_file,
+        past=past,
+        table_base=settings.routing_table_base,
+        lacks=chosen.lacks(host),
+        tuning=chosen.tuning,
+    )
+
+
+def asked_of_kernel(desired: Desired, memory: Memory, chosen: Backend) -> Asked:
+    """Return what must be looked at besides links and the main table: what rows ask for, or once did."""
+    known = [*desired.links, *(held.applied for held in memory.links.values() if held.applied)]
+    fields: dict[Mac, set[str]] = {}
+    for link in known:
+        fields.setdefault(link.mac, set()).update(tuning.wanted(link, chosen.tuning(link)))
+    for mac, held in memory.links.items():
+        fields.setdefault(mac, set()).update(held.tuning_before)
+    return Asked(
+        routing=any(link.rules or link.routes or uses_routing(link.options) for link in known),
+        fields={mac: frozenset(names) for mac, names in fields.items() if names},
+    )
 
 
 def look(
@@ -139,9 +166,24 @@ def _view(
 ) -> View:
     chosen, why = backend.choose(settings.backend, host)
     rendering = Rendering(host, chosen, memory.rendered)
-    observed = observe(host, chosen)
-    plan = diff(desired, observed, memory.links, _policy(settings, chosen, rendering, past))
-    return View(settings, host, chosen, why, answer, desired, stored, memory, past, rendering, observed, plan)
+    asked = asked_of_kernel(desired, memory, chosen)
+    observed = observe(host, chosen, asked)
+    plan = diff(desired, observed, memory.links, _policy(settings, host, chosen, rendering, past))
+    return View(
+        settings=settings,
+        host=host,
+        backend=chosen,
+        why_backend=why,
+        answer=answer,
+        desired=desired,
+        stored=stored,
+        memory=memory,
+        past=past,
+        rendering=rendering,
+        asked=asked,
+        observed=observed,
+        plan=plan,
+    )
 
 
 def subnets_expected(memory: Memory) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from multinic.model import ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
+from multinic.model import ObservedAddress, ObservedLink, ObservedRoute, ObservedRule, Rule
 
 # Routes that follow from addresses and routers, and those of routing daemons: who made them sees to them.
 # RTPROT_KERNEL, RA, ZEBRA, BIRD, DNROUTED, XORP, NTK, MROUTED, KEEPALIVED, BABEL, OPENR, BGP, ISIS, OSPF,
@@ -45,12 +45,19 @@ class Loss:
         return f"{self.link.name} lost {self.what}" if self.link else f"the host lost {self.what}"
 
 
-def losses(before: Surroundings, after: Surroundings, targets: Collection[int]) -> tuple[Loss, ...]:
-    """Return what links other than the `targets` (by index) lost; a link that is gone lost nothing."""
-    return tuple(_losses(before, after, targets))
+def losses(
+    before: Surroundings, after: Surroundings, targets: Collection[int], rules: Collection[Rule] = ()
+) -> tuple[Loss, ...]:
+    """Return what links other than the `targets` (by index) lost; a link that is gone lost nothing.
+
+    Of the rules `rules` are the change's own.
+    """
+    return tuple(_losses(before, after, targets, rules))
 
 
-def _losses(before: Surroundings, after: Surroundings, targets: Collection[int]) -> Iterator[Loss]:
+def _losses(
+    before: Surroundings, after: Surroundings, targets: Collection[int], ours: Collection[Rule]
+) -> Iterator[Loss]:
     now = {link.index: link for link in after.links}
     watched = {
         link.index: link
@@ -68,7 +75,7 @@ def _losses(before: Surroundings, after: Surroundings, targets: Collection[int])
             yield Loss(watched.get(route.link), words, route=route)
     rules = set(after.rules)
     for rule in before.rules:
-        if rule not in rules:
+        if rule not in rules and rule.rule not in ours:
             yield Loss(None, f"the rule {rule.rule.priority} for table {rule.rule.table}", rule=rule)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from multinic.backend import Render, Staged
+from multinic.configure import converge, free, rename_pending, tune
 from multinic.host import Host
-from multinic.links import Faults, Links, converge, free, rename_pending
+from multinic.links import Faults, Links
 from multinic.model import DesiredLink
 from multinic.plan import Interface, State
 
@@ -33,12 +34,24 @@ def lacks(host: Host) -> Mapping[str, str]:  # noqa: ARG001
         "dhcp4": no_client,
         "dhcp6": no_client,
         "dns": "netlink alone does not speak to the host's resolver",
+        "link_local.ipv4": "the kernel gives itself IPv6 link-local addresses only",
     }
 
 
-def tuning(link: DesiredLink) -> Mapping[str, str]:  # noqa: ARG001
-    """Return nothing yet: see `quiet`."""
-    return {}
+def tuning(link: DesiredLink) -> Mapping[str, str]:
+    """Return what keeps routers and the kernel from adding addresses and routes that nobody asked for.
+
+    Values of Documentation/networking/ip-sysctl.rst.
+    """
+    options = link.options
+    found = {"addr_gen_mode": "0" if 6 in link.link_local else "1"}  # 0: EUI-64, 1: none
+    if not options.accept_ra:
+        return found | {"accept_ra": "0"}
+    found |= {"accept_ra": "2", "autoconf": "1"}  # 2: on a router too, which every Kubernetes node is
+    if not options.default_route:
+        return found | {"accept_ra_defrtr": "0"}
+    metric = {} if options.metric is None else {"ra_defrtr_metric": str(options.metric)}
+    return found | {"accept_ra_defrtr": "1"} | metric
 
 
 def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:  # noqa: ARG001
@@ -87,18 +100,9 @@ def activate(
     for interface in interfaces:
         if interface.state is not State.DELETE and interface.link and interface.key not in faults:
             with faults.of(interface):
-                quiet(host, interface)
+                # Before the link is up: then the kernel gives it addresses, and listens to routers.
+                tune(host, links, interface.link, interface.name, interface.changes)
                 converge(links, interface)
-
-
-def quiet(host: Host, interface: Interface) -> None:
-    """Keep routers and the kernel from adding addresses: no advertisements, link-local only with IPv6."""
-    desired = interface.desired
-    dual = desired is not None and any(address.version == 6 for address in desired.addresses)
-    base = f"/proc/sys/net/ipv6/conf/{interface.name}"
-    # addr_gen_mode: 0 EUI-64, 1 none (Documentation/networking/ip-sysctl.rst)
-    for key, value in (("accept_ra", "0"), ("addr_gen_mode", "0" if dual else "1")):
-        host.sysctl(f"{base}/{key}", value)
 
 
 def reload(host: Host, names: Sequence[str]) -> None:

@@ -17,13 +17,15 @@ from pathlib import Path
 
 from multinic.backend import Render, Staged
 from multinic.backend.detect import NETPLAN_GENERATORS, NETPLAN_SOURCES, NETWORKD, running
+from multinic.configure import converge, free, rename_pending, restore_mtu
 from multinic.errors import CommandFailed, HostError
 from multinic.host import File, Host
-from multinic.links import Faults, Links, converge, free, kept, rename_pending, restore_mtu
+from multinic.links import Faults, Links, kept
 from multinic.model import DesiredLink
 from multinic.naming import name_of, slot_of
 from multinic.paths import SCRATCH, UNFINISHED
 from multinic.plan import Interface, State
+from multinic.routing import default_metric
 
 NAME = "netplan"
 _MODE = 0o600  # netplan warns about anything more open, on every call
@@ -34,6 +36,8 @@ _RUNTIME = "/run/systemd/network"
 _UDEV_RULES = "/run/udev/rules.d"
 _GENERATORS = NETPLAN_GENERATORS
 
+_DROP_INS = "/etc/systemd/network"
+_DROP_IN = re.compile(r"/etc/systemd/network/10-netplan-(multinic[0-9]+)\.network\.d/multinic\.conf")
 _FILE = re.compile(r"/etc/netplan/9([0-9]+)-(multinic([0-9]+))\.yaml")
 _BLAMED = re.compile(r"9[0-9]+-(multinic[0-9]+)\.yaml")
 
@@ -47,9 +51,9 @@ def unusable(host: Host) -> str:
     return ""
 
 
-def mode(path: str) -> int:  # noqa: ARG001
-    """Return 0600."""
-    return _MODE
+def mode(path: str) -> int:
+    """Return 0600; networkd, which is not root, reads the drop-ins."""
+    return 0o644 if _DROP_IN.fullmatch(path) else _MODE
 
 
 def lacks(host: Host) -> Mapping[str, str]:  # noqa: ARG001
@@ -63,19 +67,33 @@ def tuning(link: DesiredLink) -> Mapping[str, str]:  # noqa: ARG001
 
 
 def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
-    """Return the one file of an interface."""
-    return {_path(name): render("netplan.yaml.j2", {"name": name, "link": link})}
+    """Return the file of an interface, and a drop-in for networkd where netplan lacks words for an option."""
+    context = {"name": name, "link": link, "metric": default_metric(link, slot_of(name) or 0)}
+    found = {_path(name): render("netplan.yaml.j2", context)}
+    if link.options.accept_ra or link.options.dhcp6:
+        found[_drop_in(name)] = render("netplan-drop-in.conf.j2", context)
+    return found
 
 
 def slot_of_file(path: str) -> int | None:
-    """Return the slot of /etc/netplan/9{N}-multinic{N}.yaml."""
+    """Return the slot of /etc/netplan/9{N}-multinic{N}.yaml, or of the drop-in."""
+    if match := _DROP_IN.fullmatch(path):
+        return slot_of(match[1])
     match = _FILE.fullmatch(path)
     return slot_of(match[2]) if match and match[1] == match[3] else None
 
 
 def managed(host: Host) -> Sequence[str]:
     """Return the files that are ours by name, also those of earlier agents."""
-    return [path for name in host.names(_ETC) if slot_of_file(path := f"{_ETC}/{name}") is not None]
+    paths = [f"{_ETC}/{name}" for name in host.names(_ETC)]
+    for name in host.names(_DROP_INS):
+        paths += [f"{_DROP_INS}/{name}/{inner}" for inner in _drop_ins_in(host, name)]
+    return [path for path in paths if slot_of_file(path) is not None]
+
+
+def _drop_ins_in(host: Host, directory: str) -> Sequence[str]:
+    ours = directory.startswith("10-netplan-multinic") and directory.endswith(".network.d")
+    return host.names(f"{_DROP_INS}/{directory}") if ours else ()
 
 
 def foreign(host: Host) -> Sequence[str]:
@@ -88,7 +106,7 @@ def watched(host: Host) -> Sequence[str]:
     """Return netplan's directories and parts, our files, and what the generator made of them."""
     ours = managed(host)
     made = [path for own in ours for path in runtime_paths(name_of(slot_of_file(own) or 0))]
-    return (*_SOURCES, *ours, *made)
+    return (*_SOURCES, _DROP_INS, *ours, *made)
 
 
 def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
@@ -210,16 +228,22 @@ def activate(
             with faults.of(interface):
                 free(links, interface)
     rename_pending(links, interfaces, faults)
-    if staged.runtime:
+    if any(_is_reread(interface, staged) for interface in interfaces):
         host.run("networkctl", "reload")
     for interface in interfaces:
-        by_networkd = staged.runtime.keys() & set(runtime_paths(interface.name))
-        if interface.state is not State.DELETE and not by_networkd and interface.key not in faults:
-            with faults.of(interface):
+        if interface.state is State.DELETE or interface.key in faults:
+            continue
+        with faults.of(interface):
+            if not _is_reread(interface, staged):
                 converge(links, interface)
-        elif interface.desired is not None and interface.desired.mtu is None:
-            with faults.of(interface):  # networkd leaves an MTU that no file speaks of any more
-                restore_mtu(links, interface)
+            elif interface.desired is not None and interface.desired.mtu is None:
+                restore_mtu(links, interface)  # networkd leaves an MTU that no file speaks of any more
+
+
+def _is_reread(interface: Interface, staged: Staged) -> bool:
+    """Return whether networkd has new files to read of an interface: it then configures the link anew."""
+    changed = {change.path for change in interface.files} | staged.runtime.keys()
+    return not changed.isdisjoint({_drop_in(interface.name), *runtime_paths(interface.name)})
 
 
 def reload(host: Host, names: Sequence[str]) -> None:  # noqa: ARG001
@@ -247,6 +271,10 @@ def _reload_udev(host: Host) -> None:
 
 def _generator(host: Host) -> str | None:
     return next((path for path in _GENERATORS if host.present(path)), None)
+
+
+def _drop_in(name: str) -> str:
+    return f"{_DROP_INS}/10-netplan-{name}.network.d/multinic.conf"
 
 
 def _path(name: str) -> str:

@@ -96,6 +96,8 @@ def test_a_plan_changes_nothing_and_says_everything(node):
             {"field": "state", "from": "down", "to": "up"},
             {"field": "mtu", "from": "1500", "to": "1403"},
             {"field": "address", "from": None, "to": "10.0.0.13/24"},
+            {"field": "accept_ra", "from": "1", "to": "0"},
+            {"field": "addr_gen_mode", "from": "0", "to": "1"},
         ],
         "files": [],
     }

@@ -50,7 +50,8 @@ GIVE_BACK = """\
 import subprocess, sys
 from multinic import witness
 from multinic.host import Host
-from multinic.links import Links, give_back
+from multinic.configure import give_back
+from multinic.links import Links
 from multinic.observe import surroundings
 before = surroundings()
 for command in sys.argv[1:]:

@@ -271,7 +271,7 @@ def test_a_gateway_that_never_answers_is_no_objection(node, quiet):
 GATEWAYS = """\
 from multinic import reach
 from multinic.observe import surroundings
-print(*(str(found.address) for found in reach.before(surroundings().routes, None).gateways))
+print(*(str(found.address) for found in reach.before(surroundings(), (), None).gateways))
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from multinic import checkpoint
 from multinic.errors import HostError
 from multinic.host import File, Host
-from multinic.model import ObservedAddress, ObservedRoute
+from multinic.model import ObservedAddress, ObservedRoute, ObservedRule, Rule
 from multinic.paths import CHECKPOINT, LAST_CHECKPOINT
-from multinic.plan import FileChange, Interface, State
+from multinic.plan import Change, FileChange, Interface, State
+from multinic.witness import Surroundings
 from tests.unit import strategies
 from tests.unit.making import link, mac, path, ready, route
 
@@ -32,7 +33,7 @@ def host() -> Iterator[Host]:
         yield Host(root)
 
 
-def interface(slot: int, found: Any, *paths: str) -> Interface:
+def interface(slot: int, found: Any, *paths: str, rules: Iterable[ObservedRule] = ()) -> Interface:
     return Interface(
         name=f"multinic{slot}",
         mac=mac(slot),
@@ -44,7 +45,13 @@ def interface(slot: int, found: Any, *paths: str) -> Interface:
         message="",
         files=tuple(FileChange(name, None, "new", 0o600) for name in paths),
         link=found,
+        changes=(Change("rp_filter", "0", "2"),),
+        stale_rules=tuple(rules),
     )
+
+
+def around(routes: Iterable[ObservedRoute] = (), rules: Iterable[ObservedRule] = ()) -> Surroundings:
+    return Surroundings((), tuple(routes), tuple(rules))
 
 
 def nothing_more(_: str) -> tuple[str, ...]:
@@ -62,27 +69,44 @@ observed_routes = st.builds(
     protocol=st.integers(0, 255),
 )
 
+optional_networks = st.none() | strategies.networks
+observed_rules = st.builds(
+    ObservedRule,
+    st.builds(Rule, optional_networks, optional_networks, strategies.numbers, strategies.numbers),
+    family=st.sampled_from([2, 10]),
+    protocol=st.integers(0, 255),
+    raw=st.binary(max_size=20),
+)
+
 
 @relaxed
 @given(
     found=st.lists(observed_addresses, max_size=3),
     routes=st.lists(observed_routes, max_size=3),
+    rules=st.lists(observed_rules, max_size=3),
     up=st.booleans(),
     mtu=st.integers(68, 65535),
     content=st.none() | st.binary(max_size=50),
 )
 def test_what_was_saved_comes_back(
-    host: Host, found: Any, routes: Any, up: bool, mtu: int, content: bytes | None
+    host: Host, found: Any, routes: Any, rules: Any, up: bool, mtu: int, content: bytes | None
 ) -> None:
     host.remove(path(0))
     if content is not None:
         host.write(path(0), content, 0o644)
     carrier = link(1, "ens5", *found, up=up, mtu=mtu)
-    taken = checkpoint.take(host, "netplan", [interface(0, carrier, path(0))], routes, nothing_more)
+    taken = checkpoint.take(
+        host, "netplan", [interface(0, carrier, path(0), rules=rules)], around(routes, rules), nothing_more
+    )
     loaded = checkpoint.load(host, CHECKPOINT)
     assert loaded is not None
     (before,), (after,) = taken.interfaces, loaded.interfaces
     assert (after.key, after.name, after.routes) == (before.key, before.name, before.routes)
+    assert (after.rules, after.our_rules, after.tuning) == (
+        tuple(rules),
+        before.our_rules,
+        {"rp_filter": "0"},
+    )
     assert after.files == before.files == {path(0): host.file(path(0))}
     assert after.link is not None
     for field in ("index", "name", "mac", "up", "mtu"):
@@ -94,7 +118,7 @@ def test_what_was_saved_comes_back(
 def test_every_file_that_a_change_may_touch_is_saved(host: Host) -> None:
     runtime = "/run/systemd/network/10-netplan-multinic0.network"
     host.write(runtime, b"\xff\x00binary", 0o640)
-    taken = checkpoint.take(host, "netplan", [interface(0, None, path(0))], [], lambda _: [runtime])
+    taken = checkpoint.take(host, "netplan", [interface(0, None, path(0))], around(), lambda _: [runtime])
     assert taken.interfaces[0].files[path(0)] is None
     saved = taken.interfaces[0].files[runtime]
     assert saved is not None
@@ -105,14 +129,13 @@ def test_routes_of_other_links_and_of_the_kernels_making_are_not_saved(host: Hos
     mine, other = ready(1, "multinic0"), ready(2, "ens6")
     ours = route("10.9.0.0/24", mine, "10.0.0.1")
     made = ObservedRoute(ours.to, None, mine.index, protocol=2)
-    taken = checkpoint.take(
-        host, "netplan", [interface(0, mine)], [ours, made, route("10.8.0.0/24", other)], nothing_more
-    )
+    there = around([ours, made, route("10.8.0.0/24", other)])
+    taken = checkpoint.take(host, "netplan", [interface(0, mine)], there, nothing_more)
     assert taken.interfaces[0].routes == (ours,)
 
 
 def test_a_finished_change_is_kept_for_a_rollback_only(host: Host) -> None:
-    checkpoint.take(host, "netplan", [interface(0, ready(1, "multinic0"))], [], nothing_more)
+    checkpoint.take(host, "netplan", [interface(0, ready(1, "multinic0"))], around(), nothing_more)
     assert Path(host.path(CHECKPOINT)).stat().st_mode & 0o777 == 0o600
     checkpoint.commit(host)
     assert checkpoint.load(host, CHECKPOINT) is None
@@ -122,7 +145,7 @@ def test_a_finished_change_is_kept_for_a_rollback_only(host: Host) -> None:
 def test_after_a_reboot_only_files_are_put_back(host: Host) -> None:
     """The links are what the boot made of the files; their numbers may mean others."""
     host.write(path(0), "old", 0o600)
-    checkpoint.take(host, "netplan", [interface(0, ready(1, "multinic0"), path(0))], [], nothing_more)
+    checkpoint.take(host, "netplan", [interface(0, ready(1, "multinic0"), path(0))], around(), nothing_more)
     document = json.loads(host.read(CHECKPOINT) or "")
     host.write(CHECKPOINT, json.dumps(document | {"boot": "another"}), 0o600)
     loaded = checkpoint.load(host, CHECKPOINT)
@@ -149,12 +172,28 @@ def test_a_damaged_checkpoint_is_an_error_that_names_it(host: Host, damaged: str
 
 @pytest.mark.parametrize("value", [None, 7, "x", [], {}, [1], {"a": 1}, 1e999], ids=repr)
 @pytest.mark.parametrize(
-    "field", ["backend", "interfaces", "key", "files", "link", "routes", "mac", "addresses"]
+    "field",
+    [
+        "backend",
+        "interfaces",
+        "key",
+        "files",
+        "link",
+        "routes",
+        "mac",
+        "addresses",
+        "rules",
+        "our_rules",
+        "tuning",
+    ],
 )
 def test_a_value_of_the_wrong_kind_is_an_error_and_no_traceback(host: Host, field: str, value: Any) -> None:
     carrier = ready(1, "multinic0", ObservedAddress(ip_interface("10.0.0.5/24")))
     routes = [route("10.9.0.0/24", carrier)]
-    checkpoint.take(host, "netplan", [interface(0, carrier, path(0))], routes, nothing_more)
+    rules = [ObservedRule(Rule(ours := routes[0].to, ours, 1000, 1000), 2)]
+    checkpoint.take(
+        host, "netplan", [interface(0, carrier, path(0), rules=rules)], around(routes, rules), nothing_more
+    )
     document = json.loads(host.read(CHECKPOINT) or "")
     entry = document["interfaces"][0]
     next(part for part in (document, entry, entry["link"]) if field in part)[field] = value

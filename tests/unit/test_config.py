@@ -42,6 +42,7 @@ def test_everything_but_the_database_has_a_default(tmp_path: Path) -> None:
         node="",
         backend="auto",
         max_interfaces=10,
+        routing_table_base=1000,
         verify_timeout=10.0,
         command_timeout=60.0,
         log_level="info",
@@ -113,6 +114,7 @@ def test_every_key_has_a_variable_of_ours(tmp_path: Path, key: Any) -> None:
     values = {
         "backend": "netlink",
         "max_interfaces": "17",
+        "routing_table_base": "1700",
         "log_level": "error",
         "log_format": "json",
         "database.deleted_at": "ignored",

@@ -1,0 +1,295 @@
+"""Options of a row on real links, and that nothing of them stays when the row goes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.kernel.node import Node, mac_of
+
+ALL = {
+    "gateway": "10.0.0.1",
+    "default_route": True,
+    "metric": 500,
+    "policy_routing": "auto",
+    "routes": [
+        {"to": "10.20.0.0/16", "via": "10.0.0.2", "metric": 77},
+        {"to": "10.30.0.0/16", "via": "172.16.0.1", "on_link": True},
+        {"to": "10.40.0.0/16"},
+        {"to": "fd00:9::/64", "via": "fd00::1", "table": 500},
+    ],
+    "rp_filter": 2,
+    "arp_ignore": 1,
+    "arp_announce": 2,
+    "ethtool": {"tso": False, "gro": True},
+    "txqueuelen": 5000,
+    "description": "storage, blüe",
+}
+
+
+def everything(node: Node) -> dict[str, Any]:
+    """Return all that options may change: rules, routes of all tables, kernel variables, properties."""
+    namespace = node.namespace
+    links = [
+        {key: link.get(key) for key in ("ifname", "mtu", "txqlen", "ifalias", "operstate")}
+        for link in namespace.links().values()
+    ]
+    offloads = namespace.run("ethtool", "-k", next(n for n in namespace.links() if n != "lo")).stdout
+    return {
+        "rules": namespace.run("ip", "rule").stdout + namespace.run("ip", "-6", "rule").stdout,
+        "routes": namespace.run("ip", "route", "show", "table", "all").stdout,
+        "routes6": namespace.run("ip", "-6", "route", "show", "table", "all").stdout,
+        "variables": namespace.run("sysctl", "-a", "-r", r"^net\.ipv[46]\.conf\.").stdout,
+        "links": links,
+        "offloads": offloads.partition("\n")[2],
+    }
+
+
+def attach(node: Node, options: object, address: str = "10.0.0.11/24, fd00::11/64") -> None:
+    node.attach(1, address, 1500, options=json.dumps(options))
+    node.namespace.plug("eth1", mac_of(1))
+
+
+def lines(node: Node, *what: str) -> list[str]:
+    return [" ".join(line.split()) for line in node.namespace.run("ip", *what).stdout.splitlines()]
+
+
+def test_every_option_is_on_the_link_and_then_nothing_happens(node: Node) -> None:
+    attach(node, ALL)
+    node.reconcile()
+    node.settle()
+    assert {
+        "default via 10.0.0.1 dev multinic0 proto 114 metric 500",
+        "10.20.0.0/16 via 10.0.0.2 dev multinic0 proto 114 metric 77",
+        "10.30.0.0/16 via 172.16.0.1 dev multinic0 proto 114 onlink",
+        "10.40.0.0/16 dev multinic0 proto 114 scope link",
+    } <= set(lines(node, "route"))
+    assert lines(node, "-6", "route", "show", "table", "500") == [
+        "fd00:9::/64 via fd00::1 dev multinic0 proto 114 metric 1024 pref medium"
+    ]
+    assert lines(node, "route", "show", "table", "1000") == [
+        "default via 10.0.0.1 dev multinic0 proto 114",
+        "10.0.0.0/24 dev multinic0 proto 114 scope link",
+    ]
+    assert "1000: from 10.0.0.11 lookup 1000 proto 114" in lines(node, "rule")
+    assert "1000: from fd00::11 lookup 1000 proto 114" in lines(node, "-6", "rule")
+    link = node.namespace.links()["multinic0"]
+    assert (link["txqlen"], link["ifalias"]) == (5000, "storage, blüe")
+    for name, value in (("rp_filter", "2"), ("arp_ignore", "1"), ("arp_announce", "2")):
+        path = f"net.ipv4.conf.multinic0.{name}"
+        assert node.namespace.run("sysctl", "-n", path).stdout.strip() == value
+    offloads = node.namespace.run("ethtool", "-k", "multinic0").stdout
+    assert "tx-tcp-segmentation: off" in offloads
+    assert "generic-receive-offload: on" in offloads
+    assert node.plan()[mac_of(1)]["state"] == "unchanged"
+    (node.root / "run/multinic/converged").unlink()
+    for _ in range(2):  # a pass that looks at everything, and one that takes its word
+        with node.events() as events:
+            said = node.reconcile()
+        assert (events, said) == ([], "")
+
+
+def test_a_removed_row_leaves_no_rule_no_route_and_no_variable_changed(node: Node) -> None:
+    attach(node, ALL)
+    before = everything(node)
+    node.reconcile()
+    assert everything(node) != before
+    node.detach(1)
+    node.multinic("apply", "--yes", "--allow-mass-delete")
+    assert everything(node) == before
+
+
+def test_options_that_go_are_set_back_and_the_rest_stays(node: Node) -> None:
+    attach(node, {})
+    node.reconcile()
+    node.settle()
+    before = everything(node)
+    node.sql("UPDATE multi_interface SET options = %s", json.dumps(ALL))
+    node.reconcile()
+    assert everything(node) != before
+    node.sql("UPDATE multi_interface SET options = NULL")
+    node.reconcile()
+    assert everything(node) == before
+    assert node.record()[mac_of(1)]["tuning_before"].keys() == {"accept_ra"}
+
+
+def test_a_rollback_takes_all_of_it_back(node: Node) -> None:
+    attach(node, {})
+    node.reconcile()
+    node.settle()
+    before = everything(node)
+    node.sql("UPDATE multi_interface SET options = %s", json.dumps(ALL))
+    node.reconcile()
+    node.multinic("rollback")
+    node.settle()
+    assert everything(node) == before
+
+
+def test_a_change_that_fails_takes_all_of_it_back(node: Node) -> None:
+    attach(node, {})
+    node.reconcile()
+    node.settle()
+    before = everything(node)
+    # Of the same metric in the same table only one route can be: that one is somebody else's.
+    node.namespace.plug("own", up=True)
+    node.ip("address", "add", "192.168.7.2/24", "dev", "own")
+    node.ip("route", "add", "10.40.0.0/16", "via", "192.168.7.1")
+    node.settle()
+    there = everything(node)
+    node.sql("UPDATE multi_interface SET options = %s", json.dumps(ALL))
+    said = node.reconcile(expect=4)
+    assert "route (none) → 10.40.0.0/16" in said
+    assert everything(node) == there
+    node.namespace.unplug("own")
+    assert everything(node) == before
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        "rule del from 10.0.0.11 table 1000",
+        "route del 10.20.0.0/16",
+        "route del default table 1000",
+        "link set multinic0 txqueuelen 7",
+        "link set multinic0 alias other",
+        "link set multinic0 down",
+        "route add 10.99.0.0/16 dev multinic0 table 1000",
+        "rule add from 10.7.7.7 table 1000 priority 1000 protocol 114",
+    ],
+)
+def test_what_drifted_is_put_right_at_once(node: Node, drift: str) -> None:
+    attach(node, ALL)
+    node.reconcile()
+    node.settle()
+    node.reconcile()
+    before = everything(node)
+    node.ip(*drift.split())
+    if drift.endswith("down"):
+        node.namespace.run("sysctl", "-qw", "net.ipv6.conf.multinic0.disable_ipv6=0")
+    assert node.plan()[mac_of(1)]["reason"] == "drift"
+    node.reconcile()
+    node.settle()
+    assert everything(node) == before
+
+
+@pytest.mark.parametrize(
+    ("drift", "back"),
+    [
+        (("sysctl", "-qw", "net.ipv4.conf.multinic0.rp_filter=1"), "rp_filter 1 → 2"),
+        (("ethtool", "-K", "multinic0", "tso", "on"), "ethtool.tso on → off"),
+        (("sysctl", "-qw", "net.ipv6.conf.multinic0.accept_ra=1"), "accept_ra 1 → 0"),
+    ],
+)
+def test_a_variable_that_drifted_is_put_right_at_once(node: Node, drift: tuple[str, ...], back: str) -> None:
+    attach(node, ALL)
+    node.reconcile()
+    node.settle()
+    node.reconcile()
+    before = everything(node)
+    node.namespace.run(*drift)
+    assert back in node.reconcile()
+    assert everything(node) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "words"),
+    [
+        ({"dhcp4": True}, "unsupported-option", "options.dhcp4 cannot be had with backend netlink"),
+        ({"dns": {"addresses": ["10.0.0.1"]}}, "unsupported-option", "options.dns cannot be had"),
+        ({"link_local": ["ipv4"]}, "unsupported-option", "options.link_local.ipv4 cannot be had"),
+        ({"routes": [{"to": "10.9.0.0/16", "table": 1003}]}, "table-in-use", "policy routing of multinic3"),
+        (
+            {"routes": [{"to": "10.9.0.0/16", "table": 600}]},
+            "table-in-use",
+            "600 has routes through link own",
+        ),
+        ({"gateway": "10.9.9.9", "default_route": True}, "bad-options", "options.gateway '10.9.9.9'"),
+    ],
+)
+def test_what_cannot_be_had_is_invalid_with_its_path_and_reason(
+    node: Node, options: object, reason: str, words: str
+) -> None:
+    node.namespace.plug("own", up=True)
+    node.ip("address", "add", "192.168.7.2/24", "dev", "own")
+    node.ip("route", "add", "10.8.0.0/16", "via", "192.168.7.1", "table", "600")
+    attach(node, options)
+    node.attach(2, "10.0.1.12/24", options=None, subnet_id="subnet-2", cidr="10.0.1.0/24")
+    node.namespace.plug("eth2", mac_of(2))
+    node.reconcile(expect=4)
+    planned = node.plan(expect=4)
+    found = planned[mac_of(1)]
+    assert (found["state"], found["reason"]) == ("invalid", reason)
+    assert words in found["message"]
+    assert node.link(1) == ("eth1", False, 1500, ())
+    assert planned[mac_of(2)]["state"] == "unchanged"
+
+
+def test_a_table_of_policy_routing_that_somebody_else_uses_is_not_taken(node: Node) -> None:
+    node.ip("rule", "add", "fwmark", "7", "lookup", "1000", "priority", "50")
+    attach(node, {"policy_routing": "auto"})
+    found = node.plan(expect=4)[mac_of(1)]
+    assert (found["reason"], "priority 50" in found["message"]) == ("table-in-use", True)
+    node.reconcile(env={"MULTINIC_ROUTING_TABLE_BASE": "5000"})
+    assert "1000: from 10.0.0.11 lookup 5000 proto 114" in lines(node, "rule")
+
+
+def test_a_variable_that_all_links_overrule_is_told(node: Node) -> None:
+    attach(node, {"rp_filter": 0})
+    node.namespace.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1")
+    found = node.plan(expect=4)[mac_of(1)]
+    assert (found["state"], found["reason"]) == ("invalid", "overruled")
+    assert "net.ipv4.conf.all.rp_filter is 1" in found["message"]
+
+
+def test_a_default_route_of_ours_does_not_block_later_changes(node: Node) -> None:
+    node.namespace.plug("own", up=True)
+    node.ip("address", "add", "192.168.7.2/24", "dev", "own")
+    node.ip("route", "add", "default", "via", "192.168.7.1")
+    attach(node, {"gateway": "10.0.0.1", "default_route": True})
+    node.reconcile()
+    assert "default via 10.0.0.1 dev multinic0 proto 114 metric 2000" in lines(node, "route")
+    node.sql("UPDATE multi_interface SET mtu = 1400")
+    node.reconcile()
+    assert node.link(1) == ("multinic0", True, 1400, ("10.0.0.11/24", "fd00::11/64"))
+    node.detach(1)
+    node.multinic("apply", "--yes", "--allow-mass-delete")
+    assert lines(node, "route") == [
+        "default via 192.168.7.1 dev own",
+        "192.168.7.0/24 dev own proto kernel scope link src 192.168.7.2",
+    ]
+
+
+def test_an_address_that_moves_to_another_port_keeps_a_rule(node: Node) -> None:
+    attach(node, {"policy_routing": "auto"})
+    node.reconcile()
+    node.detach(1)
+    node.attach(2, "10.0.0.11/24, fd00::11/64", options='{"policy_routing": "auto"}')
+    node.namespace.plug("eth2", mac_of(2))
+    node.multinic("apply", "--yes", "--allow-mass-delete", env={"MULTINIC_MAX_INTERFACES": "1"})
+    assert node.link(2) == ("multinic0", True, 1500, ("10.0.0.11/24", "fd00::11/64"))
+    assert [line for line in lines(node, "rule") if "1000" in line] == [
+        "1000: from 10.0.0.11 lookup 1000 proto 114"
+    ]
+
+
+def test_sixty_four_interfaces_have_tables_and_metrics_of_their_own(node: Node) -> None:
+    environment = {"MULTINIC_MAX_INTERFACES": "64"}
+    options = '{"policy_routing": "auto", "default_route": true, "gateway": "10.0.%d.1"}'
+    for number in range(1, 65):
+        subnet = {"subnet_id": f"subnet-{number}", "cidr": f"10.0.{number}.0/24"}
+        node.attach(number, f"10.0.{number}.9", 1500, options=options % number, **subnet)
+        node.namespace.plug(f"x{number}", mac_of(number))
+    node.reconcile(env=environment)
+    rules = [line for line in lines(node, "rule") if "10.0." in line]
+    assert rules == [f"{999 + n}: from 10.0.{n}.9 lookup {999 + n} proto 114" for n in range(1, 65)]
+    assert lines(node, "route", "show", "default") == [
+        f"default via 10.0.{n}.1 dev multinic{n - 1} proto 114 metric {1999 + n}" for n in range(1, 65)
+    ]
+    node.detach(20)
+    node.reconcile(env=environment)
+    assert [line for line in lines(node, "rule") if "10.0." in line] == [
+        r for r in rules if " 10.0.20.9 " not in r
+    ]
+    assert lines(node, "route", "show", "table", "1019") == []
