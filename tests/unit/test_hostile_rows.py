@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from ipaddress import ip_interface
 from typing import Any
 from uuid import UUID, uuid5
@@ -151,6 +151,26 @@ def test_a_file_means_exactly_the_parsed_values(
         assert {path: read(text) for path, text in written.items()} == meant(name_of(slot), link)
 
 
+@pytest.mark.parametrize("backend", BACKEND_FILES)
+@settings(max_examples=100, deadline=None)
+@given(columns=hostile.rows(options=True), slot=st.integers(0, 999))
+def test_no_option_puts_more_into_a_file_than_its_reader_can_take(
+    backend: str, columns: tuple[dict[str, Any], dict[str, Any]], slot: int
+) -> None:
+    """And the one text that may hold anything, the description, is in none of them."""
+    files, read, _ = BACKEND_FILES[backend]
+    link = parse(*columns)
+    if isinstance(link, DesiredLink):
+        written = files(name_of(slot), link, RENDER)
+        plain = replace(link, options=replace(link.options, description=""))
+        assert written == files(name_of(slot), plain, RENDER)
+        for path, text in written.items():
+            assert SAFE.fullmatch(path)
+            assert text.isascii()
+            assert all(line.isprintable() for line in text.split("\n"))
+            read(text)
+
+
 @settings(max_examples=250, deadline=None)
 @given(hostile.rows(options=True))
 def test_the_parsed_values_are_those_of_the_row(columns: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -214,7 +234,7 @@ def test_no_value_can_break_out_of_a_template_that_quotes_nothing(
 
 
 def test_a_shell_that_reads_values_without_quotes_sees_words_and_runs_nothing() -> None:
-    words = [str(value) for link in hostile.corpus(100, options=True) for value in leaves(link)]
+    words = [str(value) for link in hostile.corpus(60, options=True) for value in leaves(link)]
     script = f"A={' A='.join(words)}\nset -- {' '.join(words)}\nprintf '%s\\n' \"$@\""
     done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True, check=True, cwd="/")
     assert (done.stdout.splitlines(), done.stderr) == (words, "")
