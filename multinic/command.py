@@ -18,10 +18,10 @@ _OUTPUT_LIMIT = 64 * 1024  # bytes of a command's output worth keeping: an error
 _DETAIL_LIMIT = 1000  # characters of it in a message
 
 
-def run(prefix: Sequence[str], argv: Sequence[str], timeout: float) -> str:
+def run(prefix: Sequence[str], argv: Sequence[str], timeout: float, *, complaints: bool = False) -> str:
     """Run `argv` behind `prefix`, return its stdout; after `timeout` seconds its whole group is killed.
 
-    Raises CommandFailed.
+    With `complaints`, return its stderr instead. Raises CommandFailed.
     """
     shown = shlex.join(argv)
     # Output goes to files in memory: a grandchild that keeps a pipe open could hang us.
@@ -61,7 +61,7 @@ def run(prefix: Sequence[str], argv: Sequence[str], timeout: float) -> str:
             stdout=stdout,
             stderr=stderr,
         )
-    return stdout
+    return stderr if complaints else stdout
 
 
 def _environment() -> dict[str, str]:

@@ -1,13 +1,14 @@
-"""What goes together in one row: options with each other, with the addresses and with the MTU."""
+"""What goes together: options with each other, with address and MTU of the link, and with other links."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 
-from multinic.model import DesiredLink, IPAddress
+from multinic.model import DesiredLink, IPAddress, Mac
 from multinic.parsing import OptionError
 
 IPV6_MTU_MIN = 1280  # RFC 8200, section 5
+_NO_METRIC = {4: 0, 6: 1024}  # what the kernel takes for none; IP6_RT_PRIO_USER of linux/ipv6_route.h
 
 Contradiction = tuple[str, object, str]
 """Path, value and problem, as OptionError takes them."""
@@ -17,6 +18,39 @@ def check(link: DesiredLink) -> None:
     """Raise OptionError for the first option of a link that something else of the link contradicts."""
     for path, value, problem in _contradictions(link):
         raise OptionError(path, value, problem)
+
+
+def between(links: Sequence[DesiredLink]) -> dict[Mac, OptionError]:
+    """Return the links that want the very route of another one, of which the kernel has only one.
+
+    Which of them is right cannot be known here: it is the fault of each.
+    """
+    wanted: dict[Hashable, list[DesiredLink]] = {}
+    for link in links:
+        for key, _, _ in _unique_routes(link):
+            wanted.setdefault(key, []).append(link)
+    found: dict[Mac, OptionError] = {}
+    for link in links:
+        for key, path, value in _unique_routes(link):
+            other = next((other for other in wanted[key] if other is not link), None)
+            if other is not None and link.mac not in found:
+                problem = f"is asked for by row {other.row_id} too, in the same table with the same metric"
+                found[link.mac] = OptionError(path, value, problem)
+    return found
+
+
+def _unique_routes(link: DesiredLink) -> Iterator[tuple[Hashable, str, object]]:
+    """Yield what the kernel tells routes apart by, the path and the value; not where metrics come by slot."""
+    options = link.options
+    for number, route in enumerate(options.routes):
+        metric = _NO_METRIC[route.to.version] if route.metric is None else route.metric
+        yield (route.to, route.table, metric), f"routes[{number}].to", str(route.to)
+    if options.default_route and options.metric is not None:
+        families = {gateway.version for gateway in options.gateways}
+        families |= {4} if options.dhcp4 else set()
+        families |= {6} if options.accept_ra else set()
+        for version in sorted(families):
+            yield (version, options.metric), "metric", options.metric
 
 
 def dynamic(link: DesiredLink, version: int) -> bool:

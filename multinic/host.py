@@ -246,6 +246,12 @@ class Host:
         with self.effect(f"run {' '.join(argv)}"):
             return command.run(self.prefix, argv, limit)
 
+    def complaints(self, *argv: str) -> str:
+        """Run a command that changes nothing on the host and return its stderr. Raises CommandFailed."""
+        from multinic import command
+
+        return command.run(self.prefix, argv, self.command_timeout, complaints=True)
+
 
 def _make_directory(path: str, mode: int) -> None:
     """Make a directory, and those above it, unless it is there; the umask has no say."""

@@ -105,9 +105,17 @@ def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
     for interface in interfaces:
         texts = [c.new for c in interface.files if c.path == _keyfile(interface.name) and c.new is not None]
         for text in texts:
-            if words := _objection(host, interface.name, text):
+            if words := _unsaid(interface.desired) or _objection(host, interface.name, text):
                 refused[interface.key] = words
     return Staged({}, refused)
+
+
+def _unsaid(wish: DesiredLink | None) -> str:
+    """Return which wish no keyfile can say; "" where one can say all."""
+    if wish and 6 not in wish.link_local and any(address.version == 6 for address in wish.addresses):
+        words = "a link with IPv6 always has a link-local address"
+        return f'{words}, so options.link_local must have "ipv6" for row {wish.row_id}'
+    return ""
 
 
 def _objection(host: Host, name: str, text: str) -> str:
@@ -215,10 +223,12 @@ def reload(host: Host, names: Sequence[str]) -> None:
     faults: list[HostError] = []
     with kept(faults):
         _reload_udev(host)
-    ours = [name for name in names if slot_of(name) is not None]
+    # Before NetworkManager runs, at boot, there is nobody to tell: it reads all files when it starts.
+    ours = [name for name in names if slot_of(name) is not None and running(host, NETWORK_MANAGER)]
+    active: dict[str, str] = {}
     with kept(faults):
         _load(host, [_keyfile(name) for name in ours])
-        active = _active(host) if ours else {}
+        active = _active(host) if ours else active
     for name in ours:
         if host.present(_keyfile(name)) and name in active:
             with kept(faults):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from multinic.contradictions import between
 from multinic.errors import ConfigError, SourceRejected
 from multinic.model import Desired, DesiredLink, InvalidRow, IPAddress, Mac, RowFlag
 from multinic.source import columns
@@ -45,7 +46,7 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
             f"the database has {len(mine)} rows for node {shown(name)}; more than {ROWS_MAX} cannot be meant",
             "look at what writes them",
         )
-    checked = _without_duplicates([parse(row, subnet) for row, subnet in mine])
+    checked = _without_conflicts(_without_duplicates([parse(row, subnet) for row, subnet in mine]))
     return Desired(
         node=name or node,
         links=tuple(link for link in checked if isinstance(link, DesiredLink)),
@@ -169,3 +170,21 @@ def _duplicate(
         reason=reason,
         message=f"row {row.row_id}: {column} {value!r} is {others}; correct the database",
     )
+
+
+def _without_conflicts(parsed: Sequence[DesiredLink | InvalidRow]) -> list[DesiredLink | InvalidRow]:
+    """Replace every row whose options want what another row of the node wants too."""
+    wrong = between([row for row in parsed if isinstance(row, DesiredLink)])
+    return [
+        InvalidRow(
+            row_id=row.row_id,
+            mac=row.mac,
+            mac_text=str(row.mac),
+            port_id=row.port_id,
+            reason="bad-options",
+            message=f"row {row.row_id}: options.{wrong[row.mac]}",
+        )
+        if isinstance(row, DesiredLink) and row.mac in wrong
+        else row
+        for row in parsed
+    ]

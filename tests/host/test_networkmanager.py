@@ -309,6 +309,13 @@ def test_rollback_takes_the_last_change_back(node: Node):
     assert profiles(node) == {"management": "eth0"}
 
 
+def test_an_option_that_no_keyfile_can_say_is_refused_by_name(node: Node):
+    node.attach(0, link="ens3", address="fd00:5::10/64", options='{"link_local": []}')
+    done = node.run("reconcile", expect=4)
+    assert 'options.link_local must have "ipv6"' in done.stderr
+    assert node.box.glob(f"{KEYFILES}/multinic*") == []
+
+
 READ_ALL = """\
 import json, subprocess, sys
 command = ["nmcli", "--offline", "connection", "modify", "connection.zone", ""]

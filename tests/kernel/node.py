@@ -37,6 +37,8 @@ def until(condition: Callable[[], object], seconds: float = 20) -> None:
 class Node:
     """One node; everything that `multinic` writes is below `root`, everything it changes in `namespace`."""
 
+    backend = "netlink"
+
     def __init__(self, namespace: Namespace, directory: Path, schema: Schema = CONTROLLER) -> None:
         self.namespace = namespace
         self.root = directory / "root"
@@ -86,8 +88,9 @@ class Node:
 
     def command(self, *arguments: str | os.PathLike[str]) -> list[str]:
         """Return the command line of the program, to be run inside the namespace."""
-        options = ["--database-url", self.url, "--node", "node1", "--backend", "netlink", "--root", self.root]
-        return [sys.executable, "-m", "multinic", *map(os.fspath, options), *map(os.fspath, arguments)]
+        where = ["--database-url", self.url, "--node", "node1", "--root", os.fspath(self.root)]
+        options = [*where, "--backend", self.backend]
+        return [sys.executable, "-m", "multinic", *options, *map(os.fspath, arguments)]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return what is added to the environment of the program."""

@@ -319,3 +319,9 @@ def test_a_kernel_variable_is_set_where_it_differs_and_an_absent_one_is_no_error
     host.sysctl(str(variable), "0")
     host.sysctl(str(tmp_path / "none"), "0")
     assert len(told) == 2
+
+
+def test_what_a_command_says_on_stderr_can_be_had_whatever_its_status_is_worth(host: Host) -> None:
+    assert host.complaints("sh", "-c", "echo out; echo wrong >&2") == "wrong\n"
+    with pytest.raises(CommandFailed):
+        host.complaints("sh", "-c", "exit 3")

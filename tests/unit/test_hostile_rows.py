@@ -20,7 +20,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from multinic.backend import netplan, networkmanager
+from multinic.backend import netplan, networkmanager, wicked
 from multinic.config import BACKENDS
 from multinic.errors import ConfigError
 from multinic.model import DesiredLink, InvalidRow, Mac
@@ -118,11 +118,44 @@ def meant_networkmanager(name: str, link: DesiredLink) -> Any:
     }
 
 
+def read_wicked(text: str) -> Any:
+    """Return what a shell that sources an ifcfg file has of it; of other files their lines."""
+    if "='" not in text:
+        return text.splitlines()[1:]
+    # Nothing but what the file sets is there, and what the shell itself sets.
+    script = "set -a; . /dev/stdin; exec /usr/bin/env -0"
+    for options in (["-nu", "/dev/stdin"], ["-uc", script]):
+        done = subprocess.run(
+            ["sh", *options], input=text, capture_output=True, text=True, env={}, check=True
+        )
+        assert done.stderr == ""
+    pairs = [entry.partition("=") for entry in done.stdout.split("\0") if entry]
+    return {key: value for key, _, value in pairs if key not in ("PWD", "OLDPWD", "SHLVL", "_")}
+
+
+def meant_wicked(name: str, link: DesiredLink) -> Any:
+    etc = "/etc/sysconfig/network"
+    variables = {"STARTMODE": "auto", "BOOTPROTO": "static"}
+    variables |= {f"IPADDR_{number}": str(address) for number, address in enumerate(link.addresses)}
+    if link.mtu is not None:
+        variables["MTU"] = str(link.mtu)
+    none = int(not any(address.version == 6 for address in link.addresses))
+    sysctls = {"accept_ra": 0, "autoconf": 0, "addr_gen_mode": none}
+    return {
+        f"{etc}/ifcfg-{name}": variables,
+        f"{etc}/ifsysctl-{name}": [f"net.ipv6.conf.{name}.{key} = {value}" for key, value in sysctls.items()],
+        f"/etc/systemd/network/70-{name}.link": [
+            *("[Match]", f"MACAddress={link.mac}", ""),
+            *("[Link]", "NamePolicy=", f"Name={name}"),
+        ],
+    }
+
+
 Files = Callable[[str, DesiredLink, Renderer], Mapping[str, str]]
 BACKEND_FILES: dict[str, tuple[Files, Callable[[str], Any], Callable[[str, DesiredLink], Any]]] = {
     "netplan": (netplan.files, read_netplan, meant_netplan),
     "networkmanager": (networkmanager.files, read_ini, meant_networkmanager),
-    # For wicked a shell that sources the files, and has only the expected variables.
+    "wicked": (wicked.files, read_wicked, meant_wicked),
 }
 """backend: (its files, what a reader makes of one, what that must be by path)"""
 

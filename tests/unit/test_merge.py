@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multinic.model import DesiredLink, InvalidRow, Options
+from multinic.model import Desired, DesiredLink, InvalidRow, Options
 from multinic.options import KEYS, document
 from multinic.parsing import TEXT_MAX
-from multinic.source.rows import parse
+from multinic.source.database import Answer
+from multinic.source.rows import desired, parse
 from tests.unit import strategies
 from tests.unit.making import row
 from tests.unit.test_options import BAD, EVERYTHING
@@ -256,6 +257,70 @@ def test_what_goes_together_is_carried_out(options: Any, columns: dict[str, Any]
 def test_a_contradiction_of_two_levels_is_named_where_it_is_said() -> None:
     found = refused({"link_local": []}, {"dhcp6": True})
     assert found.message.startswith("row 7: multi_subnet.options.dhcp6 true needs")
+
+
+def together(*options: dict[str, Any]) -> Desired:
+    """Return what a node desires of rows that have an address each in one subnet."""
+    columns = ("id", "port_id", "macaddress", "attached_node_name", "netplan_success", "address", "options")
+    found = [
+        row(number, address=f"10.0.0.{number}/24 fd00::{number}/64", options=json.dumps(one))
+        for number, one in enumerate(options, 11)
+    ]
+    answer = Answer(
+        (*columns, "_subnet"), tuple((*(one.get(name) for name in columns), None) for one in found)
+    )
+    return desired("node1", answer, ignore_deleted_at=False, database="")
+
+
+ROUTE = {"to": "10.2.0.0/16", "via": "10.0.0.1"}
+DEFAULT = {"gateway": "10.0.0.1", "default_route": True}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        pytest.param(
+            {"routes": [ROUTE]},
+            {"routes": [{"to": "10.3.0.0/16"}, ROUTE | {"via": "10.0.0.2"}]},
+            "options.routes[1].to '10.2.0.0/16' is asked for by row 11 too",
+            id="one network through two links",
+        ),
+        pytest.param(
+            {"routes": [{"to": "fd02::/16"}]},
+            {"routes": [{"to": "fd02::/16", "metric": 1024}]},
+            "options.routes[0].to 'fd02::/16' is asked for by row 11",
+            id="the metric that the kernel takes",
+        ),
+        pytest.param(
+            DEFAULT | {"metric": 50},
+            {"dhcp4": True, "default_route": True, "metric": 50},
+            "options.metric 50 is asked for by row 11 too",
+            id="two default routes of one metric",
+        ),
+    ],
+)
+def test_a_route_that_two_rows_want_is_carried_out_for_neither(one: Any, other: Any, words: str) -> None:
+    found = together(one, other, {"rp_filter": 1})
+    assert [link.row_id for link in found.links] == [13]
+    assert [row.reason for row in found.invalid] == ["bad-options"] * 2
+    assert found.invalid[1].message.startswith(f"row 12: {words}")
+    assert "row 12 too, in the same table with the same metric" in found.invalid[0].message
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param({"routes": [ROUTE]}, {"routes": [ROUTE | {"metric": 9}]}, id="another metric"),
+        pytest.param({"routes": [ROUTE]}, {"routes": [ROUTE | {"table": 9}]}, id="another table"),
+        pytest.param(DEFAULT, DEFAULT, id="default routes with metrics by slot"),
+        pytest.param(DEFAULT | {"metric": 5}, DEFAULT | {"metric": 6}, id="default routes of two metrics"),
+        pytest.param(
+            DEFAULT | {"metric": 5}, DEFAULT | {"metric": 5, "gateway": "fd00::99"}, id="of two families"
+        ),
+    ],
+)
+def test_routes_that_the_kernel_tells_apart_are_carried_out(one: Any, other: Any) -> None:
+    assert len(together(one, other).links) == 2
 
 
 @pytest.mark.parametrize(("bad", "words"), BAD.values(), ids=BAD)

@@ -1,0 +1,329 @@
+"""wicked (SLES 15, Leap 15): ifcfg files, a .link file for the name, `wicked` for the links that changed.
+
+wicked knows a link by its name alone; udev gives the name by MAC address. What `wicked` answers says
+little: exit 0 also for configuration that it cannot read. So it is shown the files first, and the
+kernel is looked at afterwards. docs/backends.md tells which command does what.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_interface, ip_network
+from pathlib import Path
+
+from multinic.backend import Render, Staged
+from multinic.backend.detect import WICKED, running
+from multinic.errors import CommandFailed, HostError
+from multinic.host import Host
+from multinic.links import Faults, Links, free, kept, rename_pending, restore_mtu
+from multinic.model import DesiredLink, Route
+from multinic.naming import slot_of
+from multinic.netlink import Reader
+from multinic.paths import SCRATCH, UNFINISHED
+from multinic.plan import Interface, State
+
+NAME = "wicked"
+
+_ETC, _LINKS = "/etc/sysconfig/network", "/etc/systemd/network"
+_XML = "/etc/wicked/ifconfig"
+_PARTS = ("ifcfg", "ifsysctl", "ifroute", "ifrule")
+_DEFAULTS = ("config", "dhcp")  # what wicked reads along with every ifcfg file
+_PROGRAMS = ("/usr/sbin/wicked", "/sbin/wicked", "/usr/bin/wicked")
+_STATE = "/run/wicked"
+_FILE = re.compile(rf"{_ETC}/if(?:cfg|route|rule|sysctl)-(multinic\d+)|{_LINKS}/70-(multinic\d+)\.link")
+_IGNORED = ("~", ".old", ".bak", ".orig", ".scpmbackup", ".rpmnew", ".rpmsave", ".rpmorig")
+_BY_WICKED = frozenset({"name", "state", "mtu", "address", "route", "rule"})
+"""Fields of a change that its files speak of; the rest is set by us."""
+_WAIT = 30  # seconds for links that are there; twice that is still within `command_timeout`
+_NO_DAEMON = 1
+_FINE = (0, 162, 163)  # up; set up so far, waiting for a lease; up with an earlier configuration
+_WORDS = {
+    155: "it is disabled",
+    156: "it is not set up",
+    157: "there is no such link",
+    158: "setting it up failed",
+    159: "wicked has no configuration of it",
+    168: "it has no carrier",
+}
+
+
+def unusable(host: Host) -> str:
+    """Return why wicked cannot be used on the host; "" if it can."""
+    if not any(host.present(path) for path in _PROGRAMS):
+        return "wicked is not installed"
+    if not running(host, WICKED) and not host.present(_STATE):
+        return "wickedd is not running"
+    return ""
+
+
+def mode(path: str) -> int:  # noqa: ARG001
+    """Return 0644, as all files there have: nothing in them is secret."""
+    return 0o644
+
+
+def lacks(host: Host) -> Mapping[str, str]:  # noqa: ARG001
+    """Return what an ifcfg file cannot say."""
+    return {"dns": "its DNS servers are those of the whole host (NETCONFIG_DNS_STATIC_SERVERS)"}
+
+
+def tuning(link: DesiredLink) -> Mapping[str, str]:
+    """Return what the kernel does by itself with IPv6; wicked sets it from the ifsysctl file, too."""
+    asked = link.options.accept_ra
+    # accept_ra: 2 also where the host forwards; addr_gen_mode: 0 EUI-64, 1 none (ip-sysctl.rst)
+    found = {
+        "accept_ra": "2" if asked else "0",
+        "autoconf": "1" if asked else "0",
+        "addr_gen_mode": "0" if 6 in link.link_local else "1",
+    }
+    if asked:
+        found["accept_ra_defrtr"] = "1" if link.options.default_route else "0"
+    return found
+
+
+def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
+    """Return the files of an interface; those of routes and rules only where there are any."""
+    options = link.options
+    gateways = {gateway.version for gateway in options.gateways}
+    context = {
+        "name": name,
+        "link": link,
+        "bootproto": _bootproto(link),
+        "dhcp_default_route": options.default_route and 4 not in gateways,
+        "metric": options.metric or 0,
+        "routes": _routes(name, link),
+        "sysctls": tuning(link),
+    }
+    parts = ["ifcfg", "ifsysctl", *(["ifroute"] if link.routes else []), *(["ifrule"] if link.rules else [])]
+    found = {f"{_ETC}/{part}-{name}": render(f"wicked/{part}.j2", context) for part in parts}
+    return found | {f"{_LINKS}/70-{name}.link": render("wicked/link.j2", context)}
+
+
+def _bootproto(link: DesiredLink) -> str:
+    """Return who brings addresses besides those of the file."""
+    four, six = link.options.dhcp4, link.options.dhcp6
+    dhcp = "dhcp" if four and six else "dhcp4" if four else "dhcp6" if six else ""
+    link_local = "auto4" if 4 in link.link_local else ""
+    router = "auto6" if link.options.accept_ra else ""
+    return "+".join(filter(None, (dhcp, link_local, router))) or "static"
+
+
+def _routes(name: str, link: DesiredLink) -> list[Route]:
+    """Return the routes in the order in which the kernel takes them, gateways after what leads to them.
+
+    wicked has no flag for a gateway that no address leads to; a route to it alone does the same. Its
+    metric tells it from that of another link to the same gateway.
+    """
+    metric = 2000 + (slot_of(name) or 0)
+    to_gateways = [
+        Route(ip_network(route.via), None, metric) for route in link.routes if route.on_link and route.via
+    ]
+    return sorted(dict.fromkeys([*to_gateways, *link.routes]), key=lambda route: route.via is not None)
+
+
+def slot_of_file(path: str) -> int | None:
+    """Return the slot of ifcfg-multinicN and of what belongs to it."""
+    match = _FILE.fullmatch(path)
+    return slot_of(match[1] or match[2]) if match else None
+
+
+def managed(host: Host) -> Sequence[str]:
+    """Return the files that are ours by name, also those of earlier agents."""
+    paths = [f"{directory}/{name}" for directory in (_ETC, _LINKS) for name in host.names(directory)]
+    return [path for path in paths if slot_of_file(path) is not None]
+
+
+def foreign(host: Host) -> Sequence[str]:
+    """Return all other configuration that wicked reads."""
+    names = [name for name in host.names(_ETC) if re.match(r"if(cfg|route|rule)-|routes$", name)]
+    paths = [f"{_ETC}/{name}" for name in names if not name.endswith(_IGNORED)]
+    paths += [f"{_XML}/{name}" for name in host.names(_XML) if name.endswith(".xml")]
+    return [path for path in paths if slot_of_file(path) is None]
+
+
+def watched(host: Host) -> Sequence[str]:
+    """Return the directories where files are looked for, and our files."""
+    return (_ETC, _LINKS, _XML, *managed(host))
+
+
+def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
+    """Show wicked the files as they shall be: whatever it says of them is an objection."""
+    written = {i.key: _as_written(host, i) for i in interfaces if i.state is not State.DELETE}
+    written = {key: contents for key, contents in written.items() if contents}
+    if not written or not _objections(host, *written.values()):
+        return Staged()
+    ordinary = set(_objections(host))  # what it says of this host without any file of ours
+    refused: dict[str, str] = {}
+    for key, contents in written.items():
+        if lines := [line for line in _objections(host, contents) if line not in ordinary]:
+            refused[key] = " ".join(lines)[:300]
+    return Staged({}, refused)
+
+
+def _as_written(host: Host, interface: Interface) -> dict[str, bytes]:
+    """Return the files that wicked reads of an interface, by name; nothing where none changes."""
+    changed = {c.path: c.new for c in interface.files if c.path.startswith(_ETC)}
+    found: dict[str, bytes] = {}
+    for name in (f"{part}-{interface.name}" for part in _PARTS) if changed else ():
+        file = host.file(f"{_ETC}/{name}")
+        content = file.content.decode("utf-8", "surrogateescape") if file else None
+        if text := changed.get(f"{_ETC}/{name}", content):
+            found[name] = text.encode("utf-8", "surrogateescape")
+    return found
+
+
+def _objections(host: Host, *candidates: Mapping[str, bytes]) -> list[str]:
+    """Return what wicked says of files in a scratch directory, besides what it makes of them."""
+    directory = Path(tempfile.mkdtemp(UNFINISHED, "scratch-", host.directory(SCRATCH)))
+    inside = f"{SCRATCH}/{directory.name}"
+    try:
+        for name in _DEFAULTS:
+            file = host.file(f"{_ETC}/{name}", follow=True)
+            (directory / name).write_bytes(file.content if file else b"")
+        for name, content in (item for contents in candidates for item in contents.items()):
+            (directory / name).write_bytes(content)
+        said = host.complaints("wicked", "show-config", "--ifconfig", f"compat:{inside}", "all")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return [line.replace(f"{inside}/", "").strip() for line in said.splitlines() if line.strip()]
+
+
+def activate(
+    host: Host,
+    links: Links,
+    interfaces: Sequence[Interface],
+    staged: Staged,  # noqa: ARG001
+    faults: Faults,
+) -> None:
+    """Take down what leaves its name, rename, and bring up or reload: one command each for all links."""
+    if any(change.path.startswith(_LINKS) for interface in interfaces for change in interface.files):
+        _reload_udev(host)
+    renamed = [i for i in interfaces if i.link and (i.state is State.DELETE or i.target_name != i.link.name)]
+    _wicked(host, "ifdown", {i.link.name: i for i in renamed if i.link and _may_be_known(i)}, faults)
+    for interface in interfaces:
+        with faults.of(interface):
+            if interface.state is State.DELETE:
+                _forget(host, interface.name)
+                free(links, interface)
+            elif interface in renamed and interface.link and interface.link.up:
+                links.down(interface.link.index, interface.link.name)
+    rename_pending(links, interfaces, faults)
+    there = [i for i in interfaces if i.state is not State.DELETE and i.link and i.key not in faults]
+    changed = [i for i in there if _is_reloaded(i)]
+    _wicked(host, "ifreload", {i.name: i for i in changed}, faults)
+    _wicked(host, "ifup", {i.name: i for i in there if i not in changed and _is_for_wicked(i)}, faults)
+    for interface in there:
+        with faults.of(interface):
+            _clear(links, interface)
+    _load(host, [i.name for i in interfaces if i.state is State.WAITING and i.files])
+
+
+def _may_be_known(interface: Interface) -> bool:
+    """Return whether wicked may hold a link under the name that it leaves: it would go on doing so."""
+    return interface.link is not None and (interface.link.up or slot_of(interface.link.name) is not None)
+
+
+def _is_for_wicked(interface: Interface) -> bool:
+    return bool(interface.files) or any(change.field in _BY_WICKED for change in interface.changes)
+
+
+def _is_reloaded(interface: Interface) -> bool:
+    """Return whether a link must be taken down and up: only so do old routes and leases go.
+
+    Not where its row is the same as before, and files of an earlier version are taken over, say:
+    `ifup` then changes nothing that is right, and repairs what `ifreload` does not look at.
+    """
+    new = any(c.old is None and c.path == f"{_ETC}/ifcfg-{interface.name}" for c in interface.files)
+    stays = interface.link is not None and interface.link.name == interface.name
+    return interface.reason == "changed" and bool(interface.files) and stays and not new
+
+
+def _clear(links: Links, interface: Interface) -> None:
+    """Remove what `ifup` leaves behind."""
+    link, desired = interface.link, interface.desired
+    if link is None or desired is None:
+        return
+    for change in interface.changes:
+        if change.field == "address" and not change.new:
+            links.remove_address(link.index, interface.name, ip_interface(change.old))
+    if desired.mtu is None:  # no file speaks of it any more
+        restore_mtu(links, interface)
+
+
+def reload(host: Host, names: Sequence[str]) -> None:
+    """Have wicked go back to the files of these links, and forget those that have none any more.
+
+    One thing that fails does not keep the others from it. Raises the first HostError.
+    """
+    with Reader() as kernel:
+        present = {link["name"] for link in kernel.links()}
+    with_file = [name for name in names if host.present(f"{_ETC}/ifcfg-{name}")]
+    faults: list[HostError] = []
+    with kept(faults):
+        _reload_udev(host)
+    for name in sorted(set(names) - set(with_file)):
+        with kept(faults):
+            if name in present:
+                _ignoring_status(host, "ifdown", _WAIT, [name])
+            if slot_of(name) is not None:
+                _forget(host, name)
+    with kept(faults):
+        _ignoring_status(host, "ifreload", _WAIT, [name for name in with_file if name in present])
+    with kept(faults):
+        _load(host, [name for name in with_file if name not in present])
+    for fault in faults:
+        raise fault
+
+
+def _wicked(host: Host, verb: str, interfaces: Mapping[str, Interface], faults: Faults) -> None:
+    """Run a command of wicked for links by name; what it cannot do is the fault of one of them."""
+    try:
+        if interfaces:
+            host.run("wicked", verb, "--timeout", str(_WAIT), *interfaces)
+    except CommandFailed as e:
+        known = e.status if len(interfaces) == 1 or e.status in (None, _NO_DAEMON) else -1
+        for name, interface in interfaces.items():
+            status = _status(host, name) if known == -1 else known
+            if status not in _FINE:
+                with faults.of(interface):
+                    words = f"wicked {verb} {name}: {_WORDS[status]}" if status in _WORDS else str(e)
+                    raise HostError(words, "look at `journalctl -u wickedd -u wickedd-nanny`") from e
+
+
+def _status(host: Host, name: str) -> int | None:
+    """Return the number by which wicked tells the state of one link."""
+    try:
+        host.run("wicked", "ifstatus", "--quiet", name, changes=False)
+    except CommandFailed as e:
+        return e.status
+    return 0
+
+
+def _load(host: Host, names: Sequence[str]) -> None:
+    """Tell wicked of links that are not plugged in: it configures them when they are.
+
+    A file alone it does not look at, but at those of a link that it is told to bring up, also in vain.
+    """
+    _ignoring_status(host, "ifup", 1, names)
+
+
+def _ignoring_status(host: Host, verb: str, seconds: int, names: Sequence[str]) -> None:
+    try:
+        if names:
+            host.run("wicked", verb, "--timeout", str(seconds), *names)
+    except CommandFailed as e:
+        if e.status is None or e.status == _NO_DAEMON:
+            raise
+
+
+def _forget(host: Host, name: str) -> None:
+    """Have wicked forget a link of which no file speaks: it would configure the next one of that name."""
+    if not host.present(f"{_ETC}/ifcfg-{name}"):
+        host.run("wicked", "nanny", "delpolicy", f"policy__{name}")
+
+
+def _reload_udev(host: Host) -> None:
+    """Have udevd read .link files before a link is renamed or plugged in."""
+    host.run("udevadm", "control", "--reload")

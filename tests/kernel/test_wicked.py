@@ -1,0 +1,296 @@
+"""The wicked backend on real links, with a fake wicked that configures them (tests/fake_wicked.py)."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import fake_wicked
+from tests.kernel.node import Node, mac_of
+from tests.namespaces import Namespace
+
+ETC, LINKS = "etc/sysconfig/network", "etc/systemd/network"
+SEED = "STARTMODE=auto\nBOOTPROTO=none\nLLADDR={mac}\nMTU=1500\n"
+
+
+class Suse(Node):
+    """A node with wicked, udevd and their commands."""
+
+    backend = "wicked"
+
+    def __init__(self, namespace: Namespace, directory: Path) -> None:
+        super().__init__(namespace, directory)
+        for path, text in (("usr/sbin/wicked", ""), (f"{ETC}/config", ""), (f"{ETC}/dhcp", "")):
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / path).write_text(text)
+        (self.root / "run/wicked").mkdir(parents=True)
+        (self.root / LINKS).mkdir(parents=True)
+        programs = directory / "programs"
+        programs.mkdir()
+        self.fake = (sys.executable, "-I", fake_wicked.__file__, str(directory))
+        for name in ("wicked", "udevadm"):
+            script = programs / name
+            script.write_text(f'#!/bin/sh\nexec {shlex.join((*self.fake, name))} "$@"\n')
+            script.chmod(0o755)
+        namespace.run("mount", "--bind", programs, "/usr/local/sbin")  # seen inside the namespace alone
+
+    def plug(self, number: int) -> None:
+        """Plug the n-th port's link in; udevd and the nanny hear of it."""
+        self.plug_named(f"eth{number}", number)
+
+    def plug_named(self, name: str, number: int) -> None:
+        """Plug a link in under a name that the kernel or somebody gives it."""
+        self.namespace.plug(name, mac_of(number))
+        self.namespace.run(*self.fake, "plugged", name)
+
+    def provide(self, count: int) -> None:
+        for number in range(1, count + 1):
+            self.attach(number, f"10.0.0.{number + 10}", 1400 + number)
+            self.plug(number)
+
+    def set(self, number: int, **columns: object) -> None:
+        """Change the row of the n-th port."""
+        for name, value in columns.items():
+            self.sql(
+                f"UPDATE multi_interface SET {name} = %s WHERE macaddress = %s",
+                value,
+                mac_of(number),
+            )
+
+    def commands(self) -> list[str]:
+        """Return what was asked of wicked and udevd since the last time."""
+        log = self.directory / "commands.log"
+        found = log.read_text().splitlines() if log.exists() else []
+        log.write_text("")
+        return [line for line in found if "show-config" not in line]
+
+    def ours(self) -> list[str]:
+        """Return the names of the managed files."""
+        paths = [*(self.root / ETC).iterdir(), *(self.root / LINKS).iterdir()]
+        return sorted(path.name for path in paths if "multinic" in path.name)
+
+
+@pytest.fixture
+def suse(namespace: Namespace, tmp_path: Path) -> Iterator[Suse]:
+    made = Suse(namespace, tmp_path)
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def two(suse: Suse) -> Suse:
+    """A node with two configured ports."""
+    suse.provide(2)
+    suse.reconcile()
+    suse.commands()
+    return suse
+
+
+def test_new_links_are_named_and_configured_by_one_command(suse: Suse) -> None:
+    suse.provide(10)
+    suse.reconcile()
+    assert [suse.link(number) for number in range(1, 11)] == [
+        (f"multinic{number - 1}", True, 1400 + number, (f"10.0.0.{number + 10}/24",))
+        for number in range(1, 11)
+    ]
+    names = " ".join(f"multinic{number}" for number in range(10))
+    assert suse.commands() == ["udevadm control --reload", f"wicked ifup --timeout 30 {names}"]
+
+
+def test_a_pass_over_a_converged_node_asks_wicked_nothing(two: Suse) -> None:
+    before = two.files()
+    assert two.reconcile() == ""
+    assert (two.commands(), two.files()) == ([], before)
+
+
+def test_an_address_and_an_mtu_are_changed_by_reloading_that_link_alone(two: Suse) -> None:
+    two.set(1, address="10.0.0.99")
+    two.set(2, mtu=1300)
+    two.reconcile()
+    assert two.link(1) == ("multinic0", True, 1401, ("10.0.0.99/24",))
+    assert two.link(2) == ("multinic1", True, 1300, ("10.0.0.12/24",))
+    assert two.commands() == ["wicked ifreload --timeout 30 multinic0 multinic1"]
+    two.set(2, address="10.0.0.98")
+    with two.events() as events:
+        two.reconcile()
+    assert {event.link for event in events} == {"multinic1"}
+    assert two.commands() == ["wicked ifreload --timeout 30 multinic1"]
+
+
+def test_an_mtu_that_is_no_longer_asked_for_is_set_back(two: Suse) -> None:
+    two.set(1, mtu=None)
+    two.reconcile()
+    assert two.link(1) == ("multinic0", True, 1500, ("10.0.0.11/24",))
+
+
+def test_drift_is_repaired_without_taking_the_link_down(two: Suse) -> None:
+    two.ip("address", "del", "10.0.0.11/24", "dev", "multinic0")
+    two.ip("link", "set", "multinic0", "mtu", "1280")
+    with two.events() as events:
+        two.reconcile()
+    assert two.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+    assert two.commands() == ["wicked ifup --timeout 30 multinic0"]
+    assert {event.link for event in events} == {"multinic0"}
+    assert two.reconcile() == ""
+
+
+def test_a_file_that_somebody_changed_is_put_back(two: Suse) -> None:
+    path = two.root / ETC / "ifcfg-multinic0"
+    text = path.read_text()
+    path.write_text(text.replace("10.0.0.11", "10.0.0.66"))
+    two.ip("address", "add", "10.0.0.66/24", "dev", "multinic0")
+    two.ip("address", "del", "10.0.0.11/24", "dev", "multinic0")
+    two.reconcile()
+    assert path.read_text() == text
+    link = two.link(1)
+    assert link is not None
+    assert "10.0.0.11/24" in link[3]
+
+
+def test_removal_leaves_no_trace(two: Suse) -> None:
+    two.detach(1)
+    two.detach(2)
+    two.multinic("apply", "--yes", "--allow-mass-delete")
+    assert two.link(1) == ("eth1", False, 1500, ())
+    assert two.link(2) == ("eth2", False, 1500, ())
+    assert two.ours() == []
+    assert two.commands() == [
+        "udevadm control --reload",
+        "wicked ifdown --timeout 30 multinic0 multinic1",
+        "wicked nanny delpolicy policy__multinic0",
+        "wicked nanny delpolicy policy__multinic1",
+    ]
+
+
+def test_what_was_removed_while_unplugged_does_not_come_back_when_plugged_in(two: Suse) -> None:
+    two.unplug(1)
+    two.detach(1)
+    two.reconcile()
+    two.plug(1)
+    assert two.link(1) == ("eth1", False, 1500, ())
+    two.plug_named("multinic0", 9)  # not even where another link has the name
+    assert two.link(9) == ("multinic0", False, 1500, ())
+
+
+def test_the_next_owner_of_a_slot_gets_nothing_of_the_former_one(two: Suse) -> None:
+    two.set(1, macaddress=mac_of(3))
+    two.plug(3)
+    two.reconcile(env={"MULTINIC_MAX_INTERFACES": "2"})  # no other slot is free
+    assert two.link(3) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+    assert two.link(1) == ("eth1", False, 1500, ())
+    assert "wicked nanny delpolicy policy__multinic0" not in two.commands()
+
+
+def test_a_link_whose_row_is_known_is_configured_when_plugged_in(suse: Suse) -> None:
+    suse.attach(1, "10.0.0.11", 1400)
+    suse.attach(2, "10.0.0.12", 1400)
+    suse.reconcile()
+    assert suse.commands() == ["udevadm control --reload", "wicked ifup --timeout 1 multinic0 multinic1"]
+    suse.plug(1)
+    assert suse.link(1) == ("multinic0", True, 1400, ("10.0.0.11/24",))
+    suse.reconcile()
+    assert suse.flags() == {mac_of(1): 1, mac_of(2): 0}
+    assert suse.commands() == []
+
+
+def test_a_link_that_is_plugged_in_again_is_configured_without_a_pass(two: Suse) -> None:
+    two.unplug(1)
+    two.plug(1)
+    assert two.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+
+
+def test_files_that_wicked_objects_to_are_the_fault_of_their_interface(suse: Suse) -> None:
+    (suse.root / "etc/multinic/templates/wicked").mkdir(parents=True)
+    (suse.root / "etc/multinic/templates/wicked/ifcfg.j2").write_text(
+        "# {{ banner }}\nSTARTMODE='auto'\n"
+        'IPADDR_0=\'{{ link.addresses[0] }}{{ "/" if name == "multinic1" }}\'\n'
+    )
+    suse.attach(1, "10.0.0.11")
+    suse.attach(2, "10.0.0.12")
+    suse.plug(1)
+    suse.plug(2)
+    log = suse.reconcile(expect=4)
+    assert "multinic1" in log
+    assert "cannot parse address 10.0.0.12/24/" in log
+    assert suse.link(1) == ("multinic0", True, 1500, ("10.0.0.11/24",))
+    assert suse.link(2) == ("eth2", False, 1500, ())
+    assert suse.ours() == ["70-multinic0.link", "ifcfg-multinic0", "ifsysctl-multinic0"]
+    assert suse.document("status")["interfaces"][1]["reason"] == "refused-by-backend"
+
+
+def test_what_wicked_says_of_the_host_is_no_objection_to_an_interface(suse: Suse) -> None:
+    (suse.root / ETC / "config").write_text("")
+    (suse.root / ETC / "dhcp").unlink()  # then it complains of every directory
+    suse.provide(1)
+    suse.reconcile()
+    assert suse.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+
+
+def test_links_that_are_not_ours_see_nothing(suse: Suse) -> None:
+    suse.namespace.plug("eth0", "fa:16:3e:00:01:00", up=True)
+    suse.ip("address", "add", "10.9.0.2/24", "dev", "eth0")
+    suse.provide(2)
+    with suse.events() as events:
+        suse.reconcile()
+        suse.set(1, address="10.0.0.99")
+        suse.reconcile()
+        suse.detach(2)
+        suse.reconcile()
+    assert "eth0" not in {event.link for event in events}
+    assert not [line for line in suse.commands() if "eth0" in line or " all" in line]
+
+
+def test_the_file_of_an_earlier_agent_is_taken_over_without_taking_the_link_down(suse: Suse) -> None:
+    suse.attach(1)
+    suse.namespace.plug("multinic3", mac_of(1))
+    seed = suse.root / ETC / "ifcfg-multinic3"
+    seed.write_text(SEED.format(mac=mac_of(1)))
+    suse.namespace.run(*suse.fake, "wicked", "ifup", "--timeout", "30", "multinic3")
+    suse.commands()
+    with suse.events() as events:
+        suse.reconcile()
+    assert suse.link(1) == ("multinic3", True, 1500, ())
+    assert "LLADDR" not in seed.read_text()
+    assert suse.commands() == ["udevadm control --reload", "wicked ifup --timeout 30 multinic3"]
+    assert not [event for event in events if event.kind == "RTM_NEWLINK"], "the link went down or changed"
+    assert suse.reconcile() == ""
+
+
+def test_two_ports_exchange_their_slots(two: Suse) -> None:
+    two.ip("link", "set", "multinic0", "down")
+    two.ip("link", "set", "multinic1", "down")
+    two.ip("link", "set", "multinic0", "name", "aside")
+    two.ip("link", "set", "multinic1", "name", "multinic0")
+    two.ip("link", "set", "aside", "name", "multinic1")
+    two.reconcile()
+    assert two.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+    assert two.link(2) == ("multinic1", True, 1402, ("10.0.0.12/24",))
+
+
+def test_what_could_not_be_configured_is_put_back_and_forgotten(suse: Suse) -> None:
+    (suse.root / "etc/multinic/templates/wicked").mkdir(parents=True)
+    template = suse.root / "etc/multinic/templates/wicked/ifcfg.j2"
+    template.write_text("# {{ banner }}\nSTARTMODE='auto'\nIPADDR_0='10.7.7.7/24'\n")
+    suse.provide(1)
+    log = suse.reconcile(expect=4)
+    assert "not there after" in log
+    assert suse.link(1) == ("eth1", False, 1500, ())
+    assert suse.ours() == []
+    suse.unplug(1)
+    suse.plug_named("multinic0", 9)
+    assert suse.link(9) == ("multinic0", False, 1500, ())
+
+
+def test_a_change_is_rolled_back_with_its_files_and_what_wicked_knows(two: Suse) -> None:
+    before = two.links()
+    two.set(1, address="10.0.0.99")
+    two.reconcile()
+    two.multinic("rollback")
+    assert two.links() == before
+    two.unplug(1)
+    two.plug(1)
+    assert two.links() == before
