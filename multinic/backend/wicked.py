@@ -16,9 +16,10 @@ from pathlib import Path
 
 from multinic.backend import Render, Staged
 from multinic.backend.detect import WICKED, running
+from multinic.configure import free, rename_pending, restore_mtu
 from multinic.errors import CommandFailed, HostError
 from multinic.host import Host
-from multinic.links import Faults, Links, free, kept, rename_pending, restore_mtu
+from multinic.links import Faults, Links, kept
 from multinic.model import DesiredLink, Route
 from multinic.naming import slot_of
 from multinic.netlink import Reader
