@@ -20,6 +20,7 @@ from multinic.model import DesiredLink
 from multinic.naming import slot_of
 from multinic.paths import SCRATCH, UNFINISHED
 from multinic.plan import Interface, State
+from multinic.routing import default_metric
 
 NAME = "networkmanager"
 _MODE = 0o600  # NetworkManager ignores a keyfile that others may read
@@ -65,7 +66,12 @@ def tuning(link: DesiredLink) -> Mapping[str, str]:  # noqa: ARG001
 
 def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
     """Return the keyfile of an interface, and the file by which udev names its link."""
-    context = {"name": name, "link": link, "uuid": _uuid(name, link), "metric": link.options.metric}
+    context = {
+        "name": name,
+        "link": link,
+        "uuid": _uuid(name, link),
+        "metric": default_metric(link, slot_of(name) or 0),
+    }
     return {
         _keyfile(name): render("networkmanager/keyfile.j2", context),
         f"{_LINKS}/70-{name}.link": render("networkmanager/link.j2", context),
@@ -112,9 +118,22 @@ def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
 
 def _unsaid(wish: DesiredLink | None) -> str:
     """Return which wish no keyfile can say; "" where one can say all."""
-    if wish and 6 not in wish.link_local and any(address.version == 6 for address in wish.addresses):
-        words = "a link with IPv6 always has a link-local address"
-        return f'{words}, so options.link_local must have "ipv6" for row {wish.row_id}'
+    if wish is None:
+        return ""
+    options = wish.options
+    items = (*wish.addresses, *(route.to for route in wish.routes))
+    versions: set[int] = {*wish.link_local, *(item.version for item in items)}
+    if options.dhcp4:
+        versions.add(4)  # IPv6 from outside needs link-local addresses anyway
+    if 6 in versions and 6 not in wish.link_local:
+        return f"options.link_local of row {wish.row_id}: with IPv6 it always gives a link-local address"
+    for server in options.dns:
+        if server.version not in versions:
+            return (
+                f"options.dns of row {wish.row_id}: it takes {server} only on a link with IPv{server.version}"
+            )
+    if options.search and not versions:
+        return f"options.dns.search of row {wish.row_id}: it takes domains only on a link with addresses"
     return ""
 
 

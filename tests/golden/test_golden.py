@@ -1,9 +1,9 @@
 """The files that each backend writes, compared with files that were reviewed.
 
 A case is a directory `tests/golden/<backend>/<case>/`. In it are `input.json` (a row of multi_interface as
-the database gives it, the slot that its MAC has, and the subnet's cidr) and, below `etc/`, every file that
-must be rendered for it, at its path on the host. Both directions count: a file too many fails like one too
-few.
+the database gives it, its options, the slot that its MAC has, and the subnet's cidr) and, below `etc/`,
+every file that must be rendered for it, at its path on the host. Both directions count: a file too many
+fails like one too few.
 
 To add a case, make the directory with its `input.json`, run `make golden` (`pytest tests/golden
 --update-golden`) and read what was written as if someone else had. To change a template, do the same and
@@ -23,6 +23,7 @@ from multinic.config import BACKENDS
 from multinic.model import DesiredLink
 from multinic.naming import name_of
 from multinic.render import Renderer
+from multinic.routing import resolved
 from multinic.source.rows import parse
 
 HERE = Path(__file__).parent
@@ -36,10 +37,12 @@ def backend_of(case: Path) -> Any:
 def rendered(case: Path) -> dict[str, str]:
     given = json.loads((HERE / case / "input.json").read_text(encoding="utf-8"))
     row = {"id": 1, "port_id": "2f6c7d2a-5e8c-4f0e-9d0e-3a1b6f1c9b11", **given["row"]}
+    if "options" in given:
+        row["options"] = json.dumps(given["options"])
     link = parse(row, {"cidr": given.get("cidr")})
     assert isinstance(link, DesiredLink), link
-    render = Renderer("/nonexistent")
-    return dict(backend_of(case).files(name_of(given["slot"]), link, render))
+    link = resolved(link, given["slot"], 1000)
+    return dict(backend_of(case).files(name_of(given["slot"]), link, Renderer("/nonexistent")))
 
 
 def golden(case: Path) -> dict[str, str]:

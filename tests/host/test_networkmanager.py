@@ -312,7 +312,9 @@ def test_rollback_takes_the_last_change_back(node: Node):
 def test_an_option_that_no_keyfile_can_say_is_refused_by_name(node: Node):
     node.attach(0, link="ens3", address="fd00:5::10/64", options='{"link_local": []}')
     done = node.run("reconcile", expect=4)
-    assert 'options.link_local must have "ipv6"' in done.stderr
+    assert "multinic0: failed: networkmanager refuses its file: options.link_local of row 1" in done.stderr
+    node.sql("UPDATE multi_interface SET options = %s", '{"dns": {"addresses": ["10.5.0.53"]}}')
+    assert "options.dns of row 1: it takes 10.5.0.53 only on" in node.run("apply", "--yes", expect=4).stderr
     assert node.box.glob(f"{KEYFILES}/multinic*") == []
 
 

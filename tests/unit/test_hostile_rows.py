@@ -26,6 +26,7 @@ from multinic.errors import ConfigError
 from multinic.model import DesiredLink, InvalidRow, Mac
 from multinic.naming import name_of
 from multinic.render import Renderer
+from multinic.routing import resolved
 from multinic.source.database import Answer
 from multinic.source.rows import desired, match_node, parse
 from tests.unit import hostile
@@ -194,6 +195,7 @@ def test_no_option_puts_more_into_a_file_than_its_reader_can_take(
     files, read, _ = BACKEND_FILES[backend]
     link = parse(*columns)
     if isinstance(link, DesiredLink):
+        link = resolved(link, slot, 1000)
         written = files(name_of(slot), link, RENDER)
         plain = replace(link, options=replace(link.options, description=""))
         assert written == files(name_of(slot), plain, RENDER)
