@@ -64,6 +64,10 @@ def meant_netplan(name: str, link: DesiredLink) -> Any:
         wanted["mtu"] = link.mtu
     if link.addresses:
         wanted["addresses"] = [str(address) for address in link.addresses]
+    return in_netplan_file(name, wanted)
+
+
+def in_netplan_file(name: str, wanted: dict[str, Any]) -> Any:
     path = f"/etc/netplan/9{name.removeprefix('multinic')}-{name}.yaml"
     return {path: {"network": {"version": 2, "ethernets": {name: wanted}}}}
 
@@ -183,6 +187,29 @@ def test_a_file_means_exactly_the_parsed_values(
             assert all(line.isprintable() for line in text.split("\n"))
             assert text.startswith("# Managed by multinic.")
         assert {path: read(text) for path, text in written.items()} == meant(name_of(slot), link)
+
+
+@settings(max_examples=250, deadline=None)
+@given(columns=hostile.rows(options=True), slot=st.integers(0, 999))
+def test_options_in_a_netplan_file_mean_exactly_the_parsed_values(
+    columns: tuple[dict[str, Any], dict[str, Any]], slot: int
+) -> None:
+    link = parse(*columns)
+    if isinstance(link, DesiredLink):
+        name, link = name_of(slot), resolved(link, slot, 1000)
+        (path, text) = next(iter(netplan.files(name, link, RENDER).items()))
+        wanted = meant_netplan(name, link)[path]["network"]["ethernets"][name]
+        options = link.options
+        wanted["link-local"] = [f"ipv{version}" for version in link.link_local]
+        wanted["dhcp4"] = options.dhcp4
+        if options.dns or options.search:
+            servers = [str(server) for server in options.dns]
+            wanted["nameservers"] = {"addresses": servers, "search": list(options.search)}
+        if options.routes:
+            wanted["routes"] = [
+                {"to": str(to.to), "via": str(to.via), "on-link": True, "table": 7} for to in options.routes
+            ]
+        assert {path: read_netplan(text)} == in_netplan_file(name, wanted)
 
 
 @pytest.mark.parametrize("backend", BACKEND_FILES)
