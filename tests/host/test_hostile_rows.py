@@ -13,6 +13,7 @@ from multinic.backend import netplan
 from multinic.model import DesiredLink
 from multinic.naming import name_of
 from multinic.render import Renderer
+from multinic.routing import resolved
 from tests.host.nspawn import Box
 from tests.unit import hostile
 from tests.unit.making import want
@@ -44,10 +45,14 @@ LIMITS = [
 ]
 
 
+LINK_LOCAL = {(): "no", (4,): "ipv4", (6,): "ipv6", (4, 6): "yes"}
+
+
 @pytest.fixture(scope="module")
 def made(box: Box) -> dict[str, tuple[DesiredLink, dict[str, str]]]:
     """What one run of the generator makes of all files: link name → what it is to be, path → text."""
-    links = {name_of(slot): link for slot, link in enumerate([*LIMITS, *hostile.corpus(250)])}
+    rows = [*LIMITS, *hostile.corpus(200), *hostile.corpus(100, options=True)]
+    links = {name_of(slot): resolved(link, slot, 1000) for slot, link in enumerate(rows)}
     render = Renderer("/nonexistent")
     files = {
         path: text for name, link in links.items() for path, text in netplan.files(name, link, render).items()
@@ -87,16 +92,27 @@ def test_netplan_makes_the_files_that_are_installed_and_no_others(made):
 
 def test_networkd_is_told_exactly_the_parsed_values(made):
     for name, (link, files) in made.items():
-        dual = any(address.version == 6 for address in link.addresses)
         mtu = [("Link", "MTUBytes", str(link.mtu))] if link.mtu else []
         match = ("Match", "PermanentMACAddress", str(link.mac))
         assert settings(files[f"/run/systemd/network/10-netplan-{name}.network"]) == sorted(
             [
                 match,
                 ("Match", "Name", name),
-                ("Network", "LinkLocalAddressing", "ipv6" if dual else "no"),
+                ("Network", "LinkLocalAddressing", LINK_LOCAL[link.link_local]),
                 ("Network", "IPv6AcceptRA", "no"),
                 *(("Network", "Address", str(address)) for address in link.addresses),
+                *(("Network", "DNS", str(server)) for server in link.options.dns),
+                *(("Network", "Domains", " ".join(names)) for names in [link.options.search] if names),
+                *(
+                    ("Route", key, value)
+                    for route in link.routes
+                    for key, value in {
+                        "Destination": str(route.to),
+                        "Gateway": str(route.via),
+                        "GatewayOnLink": "true",
+                        "Table": str(route.table),
+                    }.items()
+                ),
                 *mtu,
             ]
         )
