@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from multinic.errors import ConfigError
 
 DEFAULT_PATH = "/etc/multinic/multinic.toml"
-BACKENDS = ("auto", "netplan", "wicked", "networkmanager", "netlink")
+BACKENDS = ("auto", "netplan", "networkd", "wicked", "networkmanager", "netlink")
 CREDENTIAL = "multinic-password"  # the name in systemd's LoadCredential=
 
 _SIZE_MAX = 1024 * 1024  # bytes of a settings or password file; both are a few lines

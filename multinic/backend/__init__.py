@@ -123,6 +123,6 @@ def leftovers(host: Host, chosen: Backend) -> dict[str, list[str]]:
 
 
 if TYPE_CHECKING:
-    from multinic.backend import netlink, netplan, networkmanager, wicked
+    from multinic.backend import netlink, netplan, networkd, networkmanager, wicked
 
-    _ALL: tuple[Backend, ...] = (netlink, netplan, networkmanager, wicked)  # each has what it asks for
+    _ALL: tuple[Backend, ...] = (netlink, netplan, networkd, networkmanager, wicked)

@@ -15,12 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from multinic.backend import Render, Staged
-from multinic.backend.detect import NETPLAN_GENERATORS, NETPLAN_SOURCES, NETWORKD, running
-from multinic.configure import converge, free, rename_pending, restore_mtu
+from multinic.backend import Render, Staged, networkd
+from multinic.backend.detect import NETPLAN_GENERATORS, NETPLAN_SOURCES, NETWORKD, netplan_renderer, running
 from multinic.errors import CommandFailed, HostError
 from multinic.host import File, Host
-from multinic.links import Faults, Links, kept
+from multinic.links import Faults, Links
 from multinic.model import DesiredLink
 from multinic.naming import name_of, slot_of
 from multinic.paths import SCRATCH, UNFINISHED
@@ -46,6 +45,10 @@ def unusable(host: Host) -> str:
     """Return why netplan cannot be used on the host; "" if it can."""
     if _generator(host) is None:
         return "netplan is not installed"
+    by_name = {name: f"{source}/{name}" for source in _SOURCES for name in host.names(source)}
+    paths = [path for name, path in sorted(by_name.items()) if name.endswith(".yaml")]
+    if netplan_renderer([host.read(path, follow=True) or "" for path in paths]) != "networkd":
+        return "netplan's renderer is NetworkManager on this host: set backend to networkmanager"
     if not running(host, NETWORKD):
         return "systemd-networkd is not running"
     return ""
@@ -56,9 +59,9 @@ def mode(path: str) -> int:
     return 0o644 if _DROP_IN.fullmatch(path) else _MODE
 
 
-def lacks(host: Host) -> Mapping[str, str]:  # noqa: ARG001
-    """Return nothing: netplan and networkd have it all."""
-    return {}
+def lacks(host: Host) -> Mapping[str, str]:
+    """Return what the host's networkd cannot do: netplan itself has it all."""
+    return networkd.lacks(host)
 
 
 def tuning(link: DesiredLink) -> Mapping[str, str]:  # noqa: ARG001
@@ -214,30 +217,11 @@ def runtime_paths(name: str) -> tuple[str, ...]:
 def activate(
     host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged, faults: Faults
 ) -> None:
-    """Install the generator's results, free and rename links, and let networkd read it all once.
-
-    What merely drifted in the kernel, with its file intact, networkd does not look at again:
-    that is repaired by netlink, and only that.
-    """
+    """Install the generator's results, free and rename links, and let networkd read it all once."""
     for path, file in sorted(staged.runtime.items()):
         host.restore(path, file)
-    if staged.runtime:
-        _reload_udev(host)
-    for interface in interfaces:
-        if interface.state is State.DELETE:
-            with faults.of(interface):
-                free(links, interface)
-    rename_pending(links, interfaces, faults)
-    if any(_is_reread(interface, staged) for interface in interfaces):
-        host.run("networkctl", "reload")
-    for interface in interfaces:
-        if interface.state is State.DELETE or interface.key in faults:
-            continue
-        with faults.of(interface):
-            if not _is_reread(interface, staged):
-                converge(links, interface)
-            elif interface.desired is not None and interface.desired.mtu is None:
-                restore_mtu(links, interface)  # networkd leaves an MTU that no file speaks of any more
+    changed = {interface.key for interface in interfaces if _is_reread(interface, staged)}
+    networkd.take_effect(host, links, interfaces, changed, faults)
 
 
 def _is_reread(interface: Interface, staged: Staged) -> bool:
@@ -246,27 +230,9 @@ def _is_reread(interface: Interface, staged: Staged) -> bool:
     return not changed.isdisjoint({_drop_in(interface.name), *runtime_paths(interface.name)})
 
 
-def reload(host: Host, names: Sequence[str]) -> None:  # noqa: ARG001
-    """Have udevd and networkd read their files again; networkd reconfigures links whose files changed.
-
-    One that fails does not keep the other from it. Raises the first HostError.
-    """
-    faults: list[HostError] = []
-    with kept(faults):
-        _reload_udev(host)
-    with kept(faults):
-        host.run("networkctl", "reload")
-    for fault in faults:
-        raise fault
-
-
-def _reload_udev(host: Host) -> None:
-    """Have udevd read .link files again before a link is renamed or plugged in.
-
-    By itself it does so every 3 s only: a link that came before that kept its name, and one that
-    was renamed away had the settings of its removed file put on it once more.
-    """
-    host.run("udevadm", "control", "--reload")
+def reload(host: Host, names: Sequence[str]) -> None:
+    """Have udevd and networkd read their files again."""
+    networkd.reload(host, names)
 
 
 def _generator(host: Host) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from multinic.backend import choose
+from multinic.backend import choose, named
 from multinic.backend.detect import NETPLAN_SOURCES, detect, netplan_renderer
 from multinic.errors import ConfigError
 from multinic.host import Host
@@ -172,3 +172,26 @@ def test_a_backend_that_cannot_be_used_is_refused_by_name(make: Make) -> None:
         ConfigError, match="backend netplan cannot be used here: systemd-networkd is not running"
     ):
         choose("netplan", make(GENERATE))
+
+
+def test_netplan_is_refused_where_networkmanager_reads_its_files(make: Make) -> None:
+    """What the renderer of single links is does not matter: ours is that of the host."""
+    choose("netplan", make(GENERATE, NETWORKD, yaml(CLOUD_INIT + "      renderer: NetworkManager\n")))
+    with pytest.raises(ConfigError, match=r"renderer is NetworkManager .* set backend to networkmanager"):
+        choose("netplan", make(GENERATE, NETWORKD, MANAGER, yaml(DESKTOP)))
+
+
+@pytest.mark.parametrize(
+    ("library", "lacking"),
+    [
+        pytest.param("usr/lib/systemd/libsystemd-shared-237.so", {"accept_ra", "dhcp6"}, id="Ubuntu 18.04"),
+        pytest.param("usr/lib/systemd/libsystemd-shared-247.so", {"accept_ra"}, id="Debian 11"),
+        pytest.param("usr/lib64/systemd/libsystemd-shared-252-46.el9.so", set(), id="RHEL 9"),
+        pytest.param("usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so", set(), id="Debian 12"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["netplan", "networkd"])
+def test_options_that_networkd_has_learnt_later_are_refused_before(
+    make: Make, backend: str, library: str, lacking: set[str]
+) -> None:
+    assert set(named(backend).lacks(make({library: ""}))) == lacking

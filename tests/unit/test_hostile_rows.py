@@ -20,7 +20,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from multinic.backend import netplan, networkmanager, wicked
+from multinic.backend import netplan, networkd, networkmanager, wicked
 from multinic.config import BACKENDS
 from multinic.errors import ConfigError
 from multinic.model import DesiredLink, InvalidRow, Mac
@@ -156,10 +156,54 @@ def meant_wicked(name: str, link: DesiredLink) -> Any:
     }
 
 
+def read_networkd(text: str) -> list[tuple[str, str]]:
+    """Return sections and assignments in their order, as systemd reads them: values are not quoted."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("["):
+            found.append((line, ""))
+        elif line and not line.startswith("#"):
+            key, equals, value = line.partition("=")
+            assert equals
+            assert re.fullmatch(r"[A-Za-z0-9]+", key)
+            assert not re.search(r"[\\%]", value)  # a line that goes on, a specifier
+            found.append((key, value))
+    return found
+
+
+def meant_networkd(name: str, link: DesiredLink) -> Any:
+    dual = any(address.version == 6 for address in link.addresses)
+    network = [
+        ("[Match]", ""),
+        ("Name", name),
+        ("MACAddress", str(link.mac)),
+        ("[Link]", ""),
+        ("RequiredForOnline", "no"),
+        *([] if link.mtu is None else [("MTUBytes", str(link.mtu))]),
+        ("[Network]", ""),
+        ("DHCP", "no"),
+        ("IPv6AcceptRA", "no"),
+        ("LinkLocalAddressing", "ipv6" if dual else "no"),
+        *(("Address", str(address)) for address in link.addresses),
+    ]
+    naming = [
+        ("[Match]", ""),
+        ("MACAddress", str(link.mac)),
+        ("Type", "ether"),
+        ("[Link]", ""),
+        ("Name", name),
+    ]
+    return {
+        f"/etc/systemd/network/10-{name}.link": naming,
+        f"/etc/systemd/network/10-{name}.network": network,
+    }
+
+
 Files = Callable[[str, DesiredLink, Renderer], Mapping[str, str]]
 BACKEND_FILES: dict[str, tuple[Files, Callable[[str], Any], Callable[[str, DesiredLink], Any]]] = {
     "netplan": (netplan.files, read_netplan, meant_netplan),
     "networkmanager": (networkmanager.files, read_ini, meant_networkmanager),
+    "networkd": (networkd.files, read_networkd, meant_networkd),
     "wicked": (wicked.files, read_wicked, meant_wicked),
 }
 """backend: (its files, what a reader makes of one, what that must be by path)"""
