@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 TIERS  ?= unit db kernel host
 ARGS   ?=
+# Tests wait more than they work: for the kernel, for a host that boots.
+JOBS   ?= 3
 PASSES ?= 1000
 SEED   ?= 0
 BIN     = $(VENV)/bin
@@ -18,11 +20,11 @@ demo: ## show what multinic does, in a network namespace of its own
 	@$(BIN)/multinic demo
 
 .PHONY: test
-test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k name"]
+test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k name"] [JOBS=1]
 	@scripts/setup.sh run test
 	@scripts/packages.sh $(TIERS)
 	@rm -rf build/coverage && mkdir -p build/coverage && chmod 1777 build/coverage # some tests run as another user
-	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" $(ARGS); tests=$$?; \
+	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" -n $(JOBS) --dist loadgroup $(ARGS); tests=$$?; \
 	$(BIN)/python scripts/report_coverage.py && exit $$tests
 
 .PHONY: soak

@@ -111,8 +111,8 @@ class Tiers:
             tier.outcomes[report.outcome] += 1
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.config.option.collectonly:
-            return
+        if session.config.option.collectonly or hasattr(session.config, "workerinput"):
+            return  # a worker saw some of the tests only
         whole = not session.config.option.keyword and not session.config.option.markexpr
         if whole and session.testsfailed == 0 and all(tier.ran for tier in self.all):
             COMPLETE.parent.mkdir(parents=True, exist_ok=True)
