@@ -131,6 +131,8 @@ def _change(site: Site, links: Links, interfaces: tuple[Interface, ...], staged:
                     site.host.remove(change.path)
                 else:
                     site.host.write(change.path, change.new, change.mode)
+        with faults.of(interface):
+            drop_stale(links, interface)  # before another link gets the same route: the kernel has it once
     try:
         site.backend.activate(site.host, links, interfaces, staged, faults)
         for interface in interfaces:

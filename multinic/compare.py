@@ -99,7 +99,8 @@ def _link_changes(
     if mtu and mtu != link.mtu:
         yield Change("mtu", str(link.mtu), str(mtu))
     present = {found.address for found in link.addresses if not found.dadfailed}
-    for address in sorted(_ours(interface, link, observed, policy) - set(wish.addresses), key=str):
+    gone = _ours(interface, link, observed, policy) | _unheard(wish, link)
+    for address in sorted(gone - set(wish.addresses), key=str):
         yield Change("address", str(address), "")
     for address in wish.addresses:
         if address not in present:
@@ -110,7 +111,8 @@ def _link_changes(
     yield from tuning.changes(fields, of_backend, observed.tuning.get(link.index, {}), before)
     yield from stale_changes(interface)
     for route in routing.missing_routes(link, wish, observed):
-        yield Change("route", "", routing.route_words(route))
+        rival = routing.rival(route, link, observed)
+        yield Change("route", "", routing.route_words(route) + (f", which link {rival} has" if rival else ""))
     for rule in routing.missing_rules(wish, observed):
         yield Change("rule", "", routing.rule_words(rule))
 
@@ -185,6 +187,13 @@ def _ours(interface: Interface, link: ObservedLink, observed: Observed, policy: 
     texts = [t for p, t in observed.files.items() if policy.slot_of_file(p) == slot]
     words = {word.lower() for text in texts for word in _ANY_ADDRESS.findall(text)}
     return {address for address in present if str(address).lower() in words}
+
+
+def _unheard(wish: DesiredLink, link: ObservedLink) -> set[IPInterface]:
+    """Return the addresses that the kernel made of router advertisements that nobody listens to any more."""
+    if wish.options.accept_ra:
+        return set()
+    return {found.address for found in link.addresses if found.kernel and found.scope < safety.LINK_SCOPE}
 
 
 def _file_changes(name: str, wish: DesiredLink, observed: Observed, policy: Policy) -> Iterator[FileChange]:

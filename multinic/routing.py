@@ -33,7 +33,8 @@ METRIC = 2000
 a router advertisement (1024)."""
 _IPV6_METRIC = 1024  # IP6_RT_PRIO_USER of linux/ipv6_route.h: what the kernel takes for none
 _STATIC = 4  # RTPROT_STATIC: what network services put on routes and rules of their files
-_FROM_ROUTERS = frozenset({2, 9, 16})  # RTPROT_KERNEL, RA, DHCP: follow from addresses and advertisements
+_ADVERTISED = 9  # RTPROT_RA
+_FROM_ROUTERS = frozenset({2, _ADVERTISED, 16})  # RTPROT_KERNEL, RA, DHCP: follow from what is received
 
 
 def resolved(link: DesiredLink, slot: int, table_base: int) -> DesiredLink:
@@ -102,21 +103,30 @@ def stale_routes(
 ) -> tuple[ObservedRoute, ...]:
     """Return the routes through `link` that are ours and that `wish` does not ask for.
 
-    Ours is what we configured last, what has our number, and what is in the table of the slot.
+    Ours is what we configured last, what has our number, and what is in the table of the slot. What a router
+    announced goes when it is no longer listened to.
     """
     wanted, known = wish.routes if wish else (), applied.routes if applied else ()
     return tuple(
         found
         for found in observed.routes
         if found.link == link.index
-        and found.protocol not in _FROM_ROUTERS
+        and (_unheard(found, wish) or found.protocol not in _FROM_ROUTERS)
         and (
-            found.protocol == ROUTE_PROTOCOL
+            found.protocol in (ROUTE_PROTOCOL, _ADVERTISED)
             or found.table == table
             or any(is_on(route, found, link) for route in known)
         )
         and not any(is_on(route, found, link) for route in wanted)
     )
+
+
+def _unheard(found: ObservedRoute, wish: DesiredLink | None) -> bool:
+    """Return whether a route came by a router advertisement of a kind that `wish` does not listen to."""
+    if found.protocol != _ADVERTISED:
+        return False
+    options = wish.options if wish else Options()
+    return not options.accept_ra or (not found.to.prefixlen and not options.default_route)
 
 
 def stale_rules(
@@ -142,6 +152,16 @@ def missing_routes(link: ObservedLink, wish: DesiredLink, observed: Observed) ->
     return tuple(
         route for route in wish.routes if not any(is_on(route, found, link) for found in observed.routes)
     )
+
+
+def rival(route: Route, link: ObservedLink, observed: Observed) -> str:
+    """Return the name of another link that has `route` already, which the kernel allows once; "" for none."""
+    names = {other.index: other.name for other in observed.links if other.index != link.index}
+    for found in observed.routes:
+        same = (found.to, found.table, found.metric) == (route.to, route.table, route.metric)
+        if same and found.link in names:
+            return names[found.link]
+    return ""
 
 
 def missing_rules(wish: DesiredLink, observed: Observed) -> tuple[Rule, ...]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.kernel.network import Network, advertising
+from tests.kernel.network import Network, advertising, answers
 from tests.kernel.node import Node, mac_of, until
 
 PREFIX = "fd00:ad:"
@@ -53,3 +53,27 @@ def test_an_advertisement_brings_neither_address_nor_route(announced, address):
     assert learned(node) == ([], [])
     node.ip("link", "set", "eth2", "up")  # any other link listens to this very router
     until(lambda: all(learned(node, "eth2")))
+
+
+def test_accept_ra_brings_an_address_but_no_default_route_unless_that_is_asked_for(announced):
+    node = announced
+    node.attach(1, None, 1500, cidr="10.5.0.0/24", options=json.dumps({"accept_ra": True}))
+    node.reconcile()
+    until(lambda: learned(node)[0])
+    hear(node)
+    assert "default" not in learned(node)[1]
+    assert node.reconcile() == ""
+
+    options = {"accept_ra": True, "default_route": True, "metric": 3000}
+    node.sql("UPDATE multi_interface SET options = %s", json.dumps(options))
+    node.reconcile()
+    until(lambda: "default" in learned(node)[1])
+    (route,) = json.loads(node.namespace.run("ip", "-6", "-json", "route", "show", "default").stdout)
+    assert (route["dev"], route["metric"]) == ("multinic0", 3000)
+    assert answers(node.namespace, "2001:db8::1")
+    assert node.reconcile() == ""
+
+    node.sql("UPDATE multi_interface SET options = NULL, address = '10.5.0.11'")
+    node.reconcile()
+    hear(node)
+    assert learned(node) == ([], [])
