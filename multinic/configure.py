@@ -13,6 +13,7 @@ from multinic.host import Host
 from multinic.links import Faults, Links, kept
 from multinic.model import IPInterface, IPNetwork, ObservedLink, ObservedRoute
 from multinic.plan import Change, Interface
+from multinic.routing import rule_words
 from multinic.witness import Loss
 
 
@@ -80,8 +81,11 @@ def converge(links: Links, interface: Interface) -> None:
         desired.routes, key=lambda route: route.via is not None
     ):  # gateways need what is near
         links.make_route(link.index, name, route)
+    # Only those that are missing: a service's own rule, with its protocol number, is another to the kernel.
+    missing = {change.new for change in interface.changes if change.field == "rule"}
     for rule in desired.rules:
-        links.make_rule(rule)
+        if rule_words(rule) in missing:
+            links.make_rule(rule)
 
 
 def restore_mtu(links: Links, interface: Interface) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from ipaddress import ip_interface
 
@@ -316,6 +317,74 @@ def test_an_option_that_no_keyfile_can_say_is_refused_by_name(node: Node):
     node.sql("UPDATE multi_interface SET options = %s", '{"dns": {"addresses": ["10.5.0.53"]}}')
     assert "options.dns of row 1: it takes 10.5.0.53 only on" in node.run("apply", "--yes", expect=4).stderr
     assert node.box.glob(f"{KEYFILES}/multinic*") == []
+
+
+OPTIONS = {
+    "gateway": ["10.5.0.1", "fd00:5::1"],
+    "policy_routing": "auto",
+    "routes": [{"to": "10.20.0.0/16", "via": "10.5.0.1", "metric": 300}, {"to": "fd00:6::/64"}],
+    "dns": {"addresses": ["10.5.0.53", "fd00:5::53"], "search": ["a.example"]},
+    "rp_filter": 2,
+    "description": "storage",
+}
+ROUTES = {
+    "10.20.0.0/16 via 10.5.0.1 metric 300",
+    "fd00:6::/64 metric 1024",
+    "10.5.0.0/24 table 1000",
+    "default via 10.5.0.1 table 1000",
+    "fd00:5::/64 table 1000 metric 1024",
+    "default via fd00:5::1 table 1000 metric 1024",
+}
+
+
+def routes(box: Box) -> set[str]:
+    """Return the routes of multinic0 that do not follow from its addresses."""
+    found = set()
+    for family in ("-4", "-6"):
+        said = box.run("ip", family, "route", "show", "table", "all", "dev", "multinic0", "proto", "static")
+        for line in said.stdout.splitlines():
+            found.add(" ".join(re.sub(r"proto static|scope link|pref medium", "", line).split()))
+    return found
+
+
+def rules(box: Box) -> list[str]:
+    """Return the sources of the rules of slot 0."""
+    both = box.run("ip", "rule").stdout + box.run("ip", "-6", "rule").stdout
+    return re.findall(r"(?m)^1000:\s+from (\S+) lookup 1000", both)
+
+
+def test_what_options_ask_for_is_configured_and_taken_away_again(node: Node):
+    both = "10.5.0.10, fd00:5::10/64"
+    node.attach(0, link="ens3", address=both, options=json.dumps(OPTIONS))
+    node.run("reconcile")
+    all_up(node, 0)
+    assert routes(node.box) == ROUTES
+    assert sorted(rules(node.box)) == ["10.5.0.10", "fd00:5::10"]
+    resolved = node.box.read("/etc/resolv.conf")
+    assert re.findall(r"(?m)^(?:nameserver|search) (.*)", resolved) == [
+        "a.example",
+        "10.5.0.53",
+        "fd00:5::53",
+    ]
+    assert node.box.links()["multinic0"]["ifalias"] == "storage"
+    assert node.box.read("/proc/sys/net/ipv4/conf/multinic0/rp_filter") == "2\n"
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+
+    node.box.run("ip", "route", "flush", "table", "1000")
+    node.box.run("ip", "rule", "delete", "priority", "1000")
+    assert node.plan()["multinic0"]["reason"] == "drift"
+    node.run("reconcile")
+    assert sorted(rules(node.box)) == ["10.5.0.10", "fd00:5::10"]
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+
+    node.sql("UPDATE multi_interface SET options = NULL")
+    with node.box.monitor("multinic0") as events:
+        node.run("reconcile")
+    assert [event for event in events if "DEL" in str(event) and "10.5.0.10/24" in str(event)] == []
+    assert (routes(node.box), rules(node.box)) == (set(), [])
+    assert "nameserver" not in node.box.read("/etc/resolv.conf")
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24", "fd00:5::10/64"]
+    assert node.plan()["multinic0"]["state"] == "unchanged"
 
 
 READ_ALL = """\
