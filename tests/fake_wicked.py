@@ -23,8 +23,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
-OK, NO_CONFIG, NO_DEVICE, FAILED, IN_PROGRESS, NO_CARRIER = 0, 159, 157, 158, 162, 168
-SEVERAL_FAILED, FORBIDDEN = 2, 99
+OK, NO_DAEMON, SEVERAL_FAILED, FORBIDDEN = 0, 1, 2, 99
+NO_DEVICE, FAILED, NO_CONFIG, NO_CARRIER = 157, 158, 159, 168
 
 Config = dict[str, Any]
 
@@ -73,6 +73,9 @@ class Wicked:
         if verb == "ifstatus" and arguments[0] == "--quiet" and len(arguments) == 2:
             return self.status(arguments[1])
         names = arguments[2:]
+        if (self.directory / "wickedd-is-stopped").exists():
+            print("wickedd is not running", file=sys.stderr)
+            return NO_DAEMON
         if verb not in ("ifup", "ifdown", "ifreload") or arguments[0] != "--timeout" or "all" in names:
             return FORBIDDEN
         statuses = [getattr(self, verb)(name) for name in names]
@@ -160,6 +163,9 @@ class Wicked:
             ip("link", "set", name, "mtu", config["mtu"])
         if "UP" not in link["flags"]:
             ip("link", "set", name, "up")
+        if "LOWER_UP" not in links()[name]["flags"]:
+            self.held[str(link["ifindex"])] = {"name": name, "config": config, "status": NO_CARRIER}
+            return NO_CARRIER
         present = [f"{info['local']}/{info['prefixlen']}" for info in link["addr_info"]]
         for address in before.get("addresses", []):
             if address in present and address not in config["addresses"]:

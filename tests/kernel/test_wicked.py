@@ -294,3 +294,28 @@ def test_a_change_is_rolled_back_with_its_files_and_what_wicked_knows(two: Suse)
     two.unplug(1)
     two.plug(1)
     assert two.links() == before
+
+
+def test_why_wicked_cannot_bring_a_link_up_is_told(suse: Suse) -> None:
+    suse.provide(1)
+    suse.namespace.cloud.run("ip", "link", "set", "port1", "down")
+    assert "wicked ifup multinic0: it has no carrier" in suse.reconcile(expect=4)
+    assert suse.link(1) == ("eth1", False, 1500, ())
+    assert suse.ours() == []
+
+
+def test_a_link_without_a_carrier_is_the_only_one_of_several_that_fails(suse: Suse) -> None:
+    suse.provide(2)
+    suse.namespace.cloud.run("ip", "link", "set", "port2", "down")  # of two, `ifup` says 0
+    log = suse.reconcile(expect=4)
+    assert "multinic1: failed: not there after" in log
+    assert suse.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+    assert suse.link(2) == ("eth2", False, 1500, ())
+
+
+def test_a_wicked_that_does_not_answer_leaves_all_as_it_was(two: Suse) -> None:
+    before = two.links()
+    two.set(1, address="10.0.0.99")
+    (two.directory / "wickedd-is-stopped").touch()
+    assert "wickedd is not running" in two.reconcile(expect=4)
+    assert two.links() == before
