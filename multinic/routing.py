@@ -32,7 +32,7 @@ METRIC = 2000
 """Metric of a default route of slot 0 for which none is given: behind the host's own, also behind that of
 a router advertisement (1024)."""
 _IPV6_METRIC = 1024  # IP6_RT_PRIO_USER of linux/ipv6_route.h: what the kernel takes for none
-_STATIC = 4  # RTPROT_STATIC: what network services put on routes and rules of their files
+_NONE, _STATIC = 0, 4  # what wicked gives its rules, and RTPROT_STATIC, which other network services do
 _ADVERTISED = 9  # RTPROT_RA
 _FROM_ROUTERS = frozenset({2, _ADVERTISED, 16})  # RTPROT_KERNEL, RA, DHCP: follow from what is received
 
@@ -143,7 +143,7 @@ def stale_rules(
 
 def is_of_slot(found: ObservedRule, slot: int, table: int) -> bool:
     """Return whether a rule is one that we make for a slot."""
-    by_us = found.protocol in (ROUTE_PROTOCOL, _STATIC)
+    by_us = found.protocol in (ROUTE_PROTOCOL, _STATIC, _NONE)
     return by_us and found.rule.table == table and found.rule.priority == RULE_PRIORITY + slot
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
-from multinic.backend import Render, Staged
+from multinic.backend import Render, Staged, netlink
 from multinic.backend.detect import WICKED, running
 from multinic.configure import free, rename_pending, restore_mtu
 from multinic.errors import CommandFailed, HostError
@@ -25,6 +25,7 @@ from multinic.naming import slot_of
 from multinic.netlink import Reader
 from multinic.paths import SCRATCH, UNFINISHED
 from multinic.plan import Interface, State
+from multinic.routing import METRIC, default_metric
 
 NAME = "wicked"
 
@@ -71,30 +72,18 @@ def lacks(host: Host) -> Mapping[str, str]:  # noqa: ARG001
 
 
 def tuning(link: DesiredLink) -> Mapping[str, str]:
-    """Return what the kernel does by itself with IPv6; wicked sets it from the ifsysctl file, too."""
-    asked = link.options.accept_ra
-    # accept_ra: 2 also where the host forwards; addr_gen_mode: 0 EUI-64, 1 none (ip-sysctl.rst)
-    found = {
-        "accept_ra": "2" if asked else "0",
-        "autoconf": "1" if asked else "0",
-        "addr_gen_mode": "0" if 6 in link.link_local else "1",
-    }
-    if asked:
-        found["accept_ra_defrtr"] = "1" if link.options.default_route else "0"
-    return found
+    """Return what the ifsysctl file says: wicked sets some of it, we the rest, and all of it is watched."""
+    return netlink.tuning(link)
 
 
 def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
     """Return the files of an interface; those of routes and rules only where there are any."""
-    options = link.options
-    gateways = {gateway.version for gateway in options.gateways}
+    slot = slot_of(name) or 0
     context = {
         "name": name,
         "link": link,
-        "bootproto": _bootproto(link),
-        "dhcp_default_route": options.default_route and 4 not in gateways,
-        "metric": options.metric or 0,
-        "routes": _routes(name, link),
+        "metric": default_metric(link, slot),
+        "routes": _routes(link, METRIC + slot),
         "sysctls": tuning(link),
     }
     parts = ["ifcfg", "ifsysctl", *(["ifroute"] if link.routes else []), *(["ifrule"] if link.rules else [])]
@@ -102,26 +91,16 @@ def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
     return found | {f"{_LINKS}/70-{name}.link": render("wicked/link.j2", context)}
 
 
-def _bootproto(link: DesiredLink) -> str:
-    """Return who brings addresses besides those of the file."""
-    four, six = link.options.dhcp4, link.options.dhcp6
-    dhcp = "dhcp" if four and six else "dhcp4" if four else "dhcp6" if six else ""
-    link_local = "auto4" if 4 in link.link_local else ""
-    router = "auto6" if link.options.accept_ra else ""
-    return "+".join(filter(None, (dhcp, link_local, router))) or "static"
+def _routes(link: DesiredLink, metric: int) -> list[Route]:
+    """Return the routes in the order in which the kernel takes them: first what leads to gateways.
 
-
-def _routes(name: str, link: DesiredLink) -> list[Route]:
-    """Return the routes in the order in which the kernel takes them, gateways after what leads to them.
-
-    wicked has no flag for a gateway that no address leads to; a route to it alone does the same. Its
+    wicked has no flag for a gateway that no address leads to. A route to it alone does the same; its
     metric tells it from that of another link to the same gateway.
     """
-    metric = 2000 + (slot_of(name) or 0)
-    to_gateways = [
+    gateways = [
         Route(ip_network(route.via), None, metric) for route in link.routes if route.on_link and route.via
     ]
-    return sorted(dict.fromkeys([*to_gateways, *link.routes]), key=lambda route: route.via is not None)
+    return sorted(dict.fromkeys([*gateways, *link.routes]), key=lambda route: route.via is not None)
 
 
 def slot_of_file(path: str) -> int | None:

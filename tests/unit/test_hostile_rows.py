@@ -29,6 +29,7 @@ from multinic.render import Renderer
 from multinic.routing import resolved
 from multinic.source.database import Answer
 from multinic.source.rows import desired, match_node, parse
+from tests import fake_wicked
 from tests.unit import hostile
 from tests.unit.making import row
 
@@ -125,8 +126,16 @@ def meant_networkmanager(name: str, link: DesiredLink) -> Any:
 
 def read_wicked(text: str) -> Any:
     """Return what a shell that sources an ifcfg file has of it; of other files their lines."""
+    lines = text.splitlines()[1:]
     if "='" not in text:
-        return text.splitlines()[1:]
+        said: list[str] = []
+        if lines and lines[0].startswith("ipv"):
+            assert len(list(fake_wicked.policy_rules(lines, said))) == len(lines)
+        elif lines and " - multinic" in lines[0]:
+            name = lines[0].split()[3]
+            assert len(list(fake_wicked.routes(lines, name, said))) == len(lines)
+        assert said == []
+        return lines
     # Nothing but what the file sets is there, and what the shell itself sets.
     script = "set -a; . /dev/stdin; exec /usr/bin/env -0"
     for options in (["-nu", "/dev/stdin"], ["-uc", script]):
@@ -135,7 +144,9 @@ def read_wicked(text: str) -> Any:
         )
         assert done.stderr == ""
     pairs = [entry.partition("=") for entry in done.stdout.split("\0") if entry]
-    return {key: value for key, _, value in pairs if key not in ("PWD", "OLDPWD", "SHLVL", "_")}
+    found = {key: value for key, _, value in pairs if key not in ("PWD", "OLDPWD", "SHLVL", "_")}
+    assert found == dict(re.findall(r"(?m)^(\w+)='([\w.:/+]*)'$", text))
+    return found
 
 
 def meant_wicked(name: str, link: DesiredLink) -> Any:
@@ -145,7 +156,7 @@ def meant_wicked(name: str, link: DesiredLink) -> Any:
     if link.mtu is not None:
         variables["MTU"] = str(link.mtu)
     none = int(not any(address.version == 6 for address in link.addresses))
-    sysctls = {"accept_ra": 0, "autoconf": 0, "addr_gen_mode": none}
+    sysctls = {"addr_gen_mode": none, "accept_ra": 0}
     return {
         f"{etc}/ifcfg-{name}": variables,
         f"{etc}/ifsysctl-{name}": [f"net.ipv6.conf.{name}.{key} = {value}" for key, value in sysctls.items()],
