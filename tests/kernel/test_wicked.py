@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -319,3 +320,114 @@ def test_a_wicked_that_does_not_answer_leaves_all_as_it_was(two: Suse) -> None:
     (two.directory / "wickedd-is-stopped").touch()
     assert "wickedd is not running" in two.reconcile(expect=4)
     assert two.links() == before
+
+
+ROUTED = {
+    "gateway": "10.0.0.1",
+    "default_route": True,
+    "policy_routing": "auto",
+    "routes": [
+        {"to": "10.20.0.0/16", "via": "10.0.0.2", "metric": 77},
+        {"to": "10.30.0.0/16", "via": "172.16.0.1", "on_link": True},
+        {"to": "fd00:9::/64", "via": "fd00::1", "table": 500},
+    ],
+}
+
+
+def routing(node: Node) -> list[str]:
+    """Return all routes and rules but those that follow from addresses."""
+    found = []
+    for version in ("-4", "-6"):
+        for what in (("rule",), ("route", "show", "table", "all")):
+            output = node.namespace.run("ip", version, *what).stdout.splitlines()
+            found += [" ".join(line.split()) for line in output]
+    return [line for line in found if "proto kernel" not in line and "table local" not in line]
+
+
+@pytest.fixture
+def routed(suse: Suse) -> Suse:
+    """A node with one port that has routes and rules."""
+    suse.attach(1, "10.0.0.11/24 fd00::11/64", options=json.dumps(ROUTED))
+    suse.plug(1)
+    suse.reconcile()
+    suse.commands()
+    return suse
+
+
+def test_routes_and_rules_are_made_and_removed_with_their_row(suse: Suse) -> None:
+    before = routing(suse)
+    suse.attach(1, "10.0.0.11/24 fd00::11/64", options=json.dumps(ROUTED))
+    suse.plug(1)
+    suse.reconcile()
+    assert sorted(set(routing(suse)) - set(before)) == sorted(
+        [
+            "1000: from 10.0.0.11 lookup 1000",
+            "1000: from fd00::11 lookup 1000",
+            "10.0.0.0/24 dev multinic0 table 1000 scope link",
+            "default via 10.0.0.1 dev multinic0 table 1000",
+            "default via 10.0.0.1 dev multinic0 metric 2000",
+            "10.20.0.0/16 via 10.0.0.2 dev multinic0 metric 77",
+            "172.16.0.1 dev multinic0 scope link metric 2000",
+            "10.30.0.0/16 via 172.16.0.1 dev multinic0",
+            "fd00::/64 dev multinic0 table 1000 metric 1024 pref medium",
+            "fd00:9::/64 via fd00::1 dev multinic0 table 500 metric 1024 pref medium",
+        ]
+    )
+    assert suse.reconcile() == ""
+    suse.detach(1)
+    suse.multinic("apply", "--yes", "--allow-mass-delete")
+    assert routing(suse) == before
+    assert suse.ours() == []
+
+
+def test_options_that_are_no_longer_asked_for_leave_nothing(routed: Suse) -> None:
+    routed.set(1, options=None)
+    routed.reconcile()
+    assert [line for line in routing(routed) if "multinic0" in line or "1000" in line] == []
+    assert routed.ours() == ["70-multinic0.link", "ifcfg-multinic0", "ifsysctl-multinic0"]
+    assert routed.commands() == ["wicked ifreload --timeout 30 multinic0"]
+
+
+def test_routes_that_drifted_are_repaired_and_old_ones_that_ifup_leaves_are_removed(routed: Suse) -> None:
+    before = routing(routed)
+    routed.ip("route", "del", "10.20.0.0/16")
+    routed.ip("rule", "del", "from", "10.0.0.11", "table", "1000")
+    routed.ip("route", "add", "10.99.0.0/16", "via", "10.0.0.3", "table", "1000")
+    routed.reconcile()
+    assert sorted(routing(routed)) == sorted(before)
+    assert routed.commands() == ["wicked ifup --timeout 30 multinic0"]
+
+
+def test_a_memory_that_is_lost_does_not_make_our_rules_those_of_somebody_else(routed: Suse) -> None:
+    (routed.root / "var/lib/multinic/record.json").unlink()
+    before = routing(routed)
+    routed.reconcile()
+    assert routing(routed) == before
+
+
+def test_of_several_links_that_are_brought_up_the_failing_one_is_named(suse: Suse) -> None:
+    (suse.root / "etc/multinic/templates/wicked").mkdir(parents=True)
+    (suse.root / "etc/multinic/templates/wicked/ifroute.j2").write_text(
+        "# {{ banner }}\n10.20.0.0/16 {{ '10.0.0.1' if name == 'multinic0' else '10.8.0.1' }} - {{ name }}\n"
+    )
+    for number in (1, 2):
+        suse.attach(
+            number,
+            f"10.0.0.{number + 10}/24",
+            options='{"routes": [{"to": "10.20.0.0/16", "via": "10.0.0.1"}]}',
+        )
+        suse.plug(number)
+    suse.set(2, options='{"routes": [{"to": "10.20.0.0/16", "via": "10.0.0.1", "metric": 9}]}')
+    assert "multinic1: failed: wicked ifup multinic1: setting it up failed" in suse.reconcile(expect=4)
+    assert suse.link(1) == ("multinic0", True, 1500, ("10.0.0.11/24",))
+    assert suse.link(2) == ("eth2", False, 1500, ())
+
+
+def test_router_advertisements_are_for_those_who_ask_for_them(two: Suse) -> None:
+    two.set(2, options='{"accept_ra": true}')
+    two.reconcile()
+    found = two.namespace.run(
+        "sysctl", "-n", *(f"net.ipv6.conf.multinic{n}.accept_ra" for n in (0, 1))
+    ).stdout
+    assert found.split() == ["0", "2"]
+    assert two.reconcile() == ""
