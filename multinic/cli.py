@@ -381,6 +381,37 @@ def rollback(context: Context, interrupted: bool) -> None:
         click.echo("there is no change to undo")
 
 
+@main.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def purge(context: Context, yes: bool) -> None:
+    """Take everything managed off this host and give the links their old names back; asks on a terminal.
+
+    Needs no database. The next pass configures everything again: stop the timer first, if that is not meant.
+
+    \b
+    Example:
+        multinic purge
+    """
+    from multinic import purge as removal
+
+    def confirm(plans: list[Any]) -> bool:
+        from multinic import show
+
+        for plan in plans if context.output == "table" else ():
+            show.plan(plan, "all that is managed is to go")
+        if yes or all(plan.empty for plan in plans) or not sys.stdin.isatty():
+            return True
+        return click.confirm("Take all of this off the host?", err=True)
+
+    settings = context.settings()
+    ending.in_order()
+    purged = removal.purge(settings, context.host(settings), context.log(settings), confirm=confirm)
+    if context.output == "json":
+        _print_json(removal.document(purged))
+    sys.exit(purged.exit)
+
+
 @main.group()
 def db() -> None:
     """Work on the database itself."""

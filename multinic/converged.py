@@ -205,10 +205,13 @@ def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[
 
 def _paths(view: View) -> tuple[str, ...]:
     """Return every path whose content, or whose listing, went into the plan."""
-    from multinic.backend.detect import detect  # all that the choice of the backend came from, too
+    from multinic.backend import NAMES, named
+    from multinic.backend.detect import detect
 
-    detected = detect(view.host)
-    watched = {RECORD, TEMPLATES, *view.backend.watched(view.host), *view.observed.foreign}
+    watched = {RECORD, TEMPLATES, *view.observed.foreign}
+    for name in NAMES:  # a file of ours for another backend would be two masters of one link
+        watched.update(named(name).watched(view.host))
+    detected = detect(view.host)  # all that the choice of the backend came from
     watched.update(detected.contents)
     watched.update(f"{_PRESENCE}{path}" for path in detected.presence)
     for interface in view.plan.interfaces:

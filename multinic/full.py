@@ -43,7 +43,7 @@ def run(
     if confirm is not None and not confirm(view):
         raise Refused("not confirmed; nothing was changed")
     over_network = bool(database.address)
-    results = _carry_out(view, log, (lambda: _answers(settings)) if over_network else None)
+    results = carry_out(view, log, (lambda: answers(settings)) if over_network else None)
     report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results)
     statefile.tell(host, report, log)
     written = _report_to(settings, database, view.desired, report, log)
@@ -56,14 +56,14 @@ def repair(settings: Settings, host: Host, log: Log) -> None:
     """Without a database: put right what differs from the last known good state, remove nothing."""
     view = look_back(settings, host)
     log.node = view.desired.node
-    results = _carry_out(view, log, None)
+    results = carry_out(view, log, None)
     report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results, from_memory=True)
     converged.forget(host)  # the next pass with a database shall say that it is back
     statefile.tell(host, report, log)
     statefile.write(host, report)
 
 
-def _answers(settings: Settings) -> bool:
+def answers(settings: Settings) -> bool:
     """Return whether the network lets us reach the database; what it answers does not matter."""
     try:
         source.connect(settings.database).close()
@@ -74,7 +74,8 @@ def _answers(settings: Settings) -> bool:
     return True
 
 
-def _carry_out(view: View, log: Log, database: Callable[[], bool] | None) -> tuple[Result, ...]:
+def carry_out(view: View, log: Log, database: Callable[[], bool] | None) -> tuple[Result, ...]:
+    """Carry a plan out and remember what came of it; `database` asks whether that can be reached."""
     if view.plan.empty:
         results = tuple(Result(i, i.state, i.reason, i.message) for i in view.plan.interfaces)
     else:

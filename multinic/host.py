@@ -185,6 +185,16 @@ class Host:
             except OSError as e:
                 raise _cannot("remove", path, e) from e
 
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory; one that holds something stays. Raises HostError."""
+        with self.effect(f"remove {path}"):
+            try:
+                os.rmdir(self.path(path))
+                _sync_directory(os.path.dirname(self.path(path)))
+            except OSError as e:
+                if e.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                    raise _cannot("remove", path, e) from e
+
     def rename(self, path: str, new: str) -> None:
         """Rename a file durably, over whatever is at `new`. Raises HostError."""
         with self.effect(f"rename {path} to {new}"):

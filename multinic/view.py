@@ -13,9 +13,9 @@ from multinic.backend import Backend
 from multinic.compare import Policy
 from multinic.config import Settings, node_name
 from multinic.diff import diff
-from multinic.errors import ConfigError, Exit
+from multinic.errors import ConfigError, Exit, Refused
 from multinic.host import Host
-from multinic.model import Desired, DesiredLink, Mac, Observed
+from multinic.model import Desired, DesiredLink, IPAddress, Mac, Observed
 from multinic.observe import Asked, observe
 from multinic.paths import TEMPLATES
 from multinic.plan import Plan, State
@@ -155,6 +155,15 @@ def look_back(settings: Settings, host: Host) -> View:
     return _view(settings, host, Answer(("_subnet",), ()), desired, memory, memory, past)
 
 
+def look_for_nothing(settings: Settings, host: Host, chosen: Backend, database: IPAddress | None) -> View:
+    """Plan as if nothing were desired: all that is managed is to go. `database` is where one was reached."""
+    memory = record.load(host)
+    desired = Desired(node_name(settings), database_address=database)
+    past = Past(allow_mass_delete=True)
+    answer = Answer(("_subnet",), ())
+    return _view(settings, host, answer, desired, memory, memory, past, (chosen, "it has files here"))
+
+
 def _view(
     settings: Settings,
     host: Host,
@@ -163,8 +172,9 @@ def _view(
     stored: Memory,
     memory: Memory,
     past: Past,
+    with_backend: tuple[Backend, str] | None = None,
 ) -> View:
-    chosen, why = backend.choose(settings.backend, host)
+    chosen, why = with_backend or _without_leftovers(settings, host)
     rendering = Rendering(host, chosen, memory.rendered)
     asked = asked_of_kernel(desired, memory, chosen)
     observed = observe(host, chosen, asked)
@@ -184,6 +194,18 @@ def _view(
         observed=observed,
         plan=plan,
     )
+
+
+def _without_leftovers(settings: Settings, host: Host) -> tuple[Backend, str]:
+    """Return the backend of this host, and why. Raises Refused while another one has files of ours."""
+    chosen, why = backend.choose(settings.backend, host)
+    for other, paths in backend.leftovers(host, chosen).items():
+        raise Refused(
+            f"backend is {chosen.NAME} ({why}), but {paths[0]} is a file of backend {other}: "
+            "two would configure one link; nothing was changed",
+            f"if {other} shall go on, see to it that it runs; else `multinic purge`, then `multinic apply`",
+        )
+    return chosen, why
 
 
 def subnets_expected(memory: Memory) -> bool:

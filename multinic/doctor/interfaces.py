@@ -40,7 +40,7 @@ def leftovers(seen: Seen) -> Iterator[Finding]:
     left = backends.leftovers(seen.host, chosen)
     for name, paths in left.items():
         words = f"files of backend {name} are left: {', '.join(paths)}; two backends would configure one link"
-        yield Finding("leftovers", Level.PROBLEM, words, f"configure backend {name}, or remove these files")
+        yield Finding("leftovers", Level.PROBLEM, words, "`multinic purge`, then `multinic apply`")
     if not left:
         yield Finding("leftovers", Level.OK, "no other backend has files of ours")
 
