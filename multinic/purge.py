@@ -106,8 +106,7 @@ def _files_alone(plan: Plan) -> Plan:
 
 def _backends(settings: Settings, host: Host) -> list[Backend]:
     """Return the backends that have files here; where none has, the one that is used here."""
-    found = [backends.named(name) for name in backends.NAMES]
-    found = [one for one in found if one.managed(host)]
+    found = [one for one, _ in backends.with_files(host)]
     if not found:
         try:
             found = [backends.choose(settings.backend, host)[0]]

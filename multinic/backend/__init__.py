@@ -112,13 +112,29 @@ def choose(name: str, host: Host) -> tuple[Backend, str]:
     return named("netlink"), f"no other backend can be used: {found.why}, but {problem}"
 
 
+def with_files(host: Host) -> list[tuple[Backend, list[str]]]:
+    """Return the backends whose files are here, each with those; usable ones first, then who has more.
+
+    A file that several would know as theirs (names for udev) counts for the first of them.
+    """
+    found = [(one, list(one.managed(host))) for one in map(named, NAMES)]
+    found.sort(key=lambda item: (bool(item[0].unusable(host)), -len(item[1])))
+    taken: set[str] = set()
+    owners: list[tuple[Backend, list[str]]] = []
+    for one, paths in found:
+        if its_own := [path for path in paths if path not in taken]:
+            owners.append((one, its_own))
+            taken.update(its_own)
+    return owners
+
+
 def leftovers(host: Host, chosen: Backend) -> dict[str, list[str]]:
     """Return the managed files that only other backends than this one read: backend → paths."""
     found: dict[str, list[str]] = {}
-    for name in NAMES:
-        paths = [path for path in named(name).managed(host) if chosen.slot_of_file(path) is None]
-        if name != chosen.NAME and paths:
-            found[name] = paths
+    for one, paths in with_files(host):
+        left = [path for path in paths if chosen.slot_of_file(path) is None]
+        if left and one.NAME != chosen.NAME:
+            found[one.NAME] = left
     return found
 
 

@@ -1,14 +1,14 @@
 """Which backend really manages a host: running services first, then configuration, os-release only in a tie.
 
 All of it is told by files, so that it is cheap and works below another root. systemd keeps a
-symlink in /run/systemd/units for every unit that is active, and a cgroup; both go when the unit
-stops, while directories such as /run/systemd/netif stay.
+symlink in /run/systemd/units for every unit that is active; it goes when the unit stops, while
+directories such as /run/systemd/netif stay.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from multinic.errors import HostError
@@ -18,12 +18,10 @@ NETWORKD, NETWORK_MANAGER, WICKED = "systemd-networkd", "NetworkManager", "wicke
 NETPLAN_GENERATORS = ("/usr/libexec/netplan/generate", "/usr/lib/netplan/generate")
 NETPLAN_SOURCES = ("/usr/lib/netplan", "/etc/netplan", "/run/netplan")  # the later replace the earlier
 
-# systemd before 236 (SLES 15 before SP3) has no symlink; its cgroup is that of version 1, or of both.
-_SIGNS = (
-    "/run/systemd/units/invocation:{}.service",
-    "/sys/fs/cgroup/system.slice/{}.service",
-    "/sys/fs/cgroup/systemd/system.slice/{}.service",
-)
+_UNITS = "/run/systemd/units"
+# Of systemd before 236 (SLES 15 before SP3), which has no symlinks; by the versions of cgroups. No more than
+# that: a cgroup that is seen from a container may be that of a neighbour.
+_CGROUPS = ("/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice")
 _NETWORKD_FILES = "/etc/systemd/network"
 _NETWORK_MANAGER_FILES = (
     ("/etc/NetworkManager/system-connections", ".nmconnection"),
@@ -49,12 +47,13 @@ class Found:
 
 def running(host: Host, service: str) -> bool:
     """Return whether a systemd service of the host is active, as far as its files tell."""
-    return any(host.present(sign) for sign in signs(service))
+    return _running(service, host.present)
 
 
-def signs(service: str) -> tuple[str, ...]:
-    """Return the paths of which one at least is there while a service is active."""
-    return tuple(sign.format(service) for sign in _SIGNS)
+def _running(service: str, present: Callable[[str], bool]) -> bool:
+    if present(_UNITS):
+        return present(f"{_UNITS}/invocation:{service}.service")
+    return any(present(f"{cgroup}/{service}.service") for cgroup in _CGROUPS)
 
 
 def detect(host: Host) -> Found:
@@ -137,7 +136,7 @@ class _Detection:
         return [path for _, path in sorted(by_name.items())]
 
     def _running(self, service: str) -> bool:
-        return any(self._present(sign) for sign in signs(service))
+        return _running(service, self._present)
 
     def _present(self, path: str) -> bool:
         self.presence.append(path)

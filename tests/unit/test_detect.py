@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from multinic.backend import choose, named
+from multinic.backend import choose, leftovers, named, with_files
 from multinic.backend.detect import NETPLAN_SOURCES, detect, netplan_renderer
 from multinic.errors import ConfigError
 from multinic.host import Host
@@ -83,6 +83,7 @@ def yaml(text: str, path: str = "etc/netplan/50-cloud-init.yaml") -> dict[str, s
             [WICKED, {"etc/sysconfig/network/ifcfg-eth0": ""}, release('ID="sles"\n')], "wicked", id="SLES 15"
         ),
         pytest.param([OLD_WICKED], "wicked", id="SLES 15 SP1"),
+        pytest.param([NETWORKD, NETWORK, OLD_WICKED], "networkd", id="a cgroup of a neighbour"),
         pytest.param([WICKED, {"etc/sysconfig/network/ifcfg-eth0": ""}], "wicked", id="Leap 15"),
         pytest.param(
             [WICKED, MANAGER, {"etc/sysconfig/network/ifcfg-lo": ""}], "networkmanager", id="SLES 15 with NM"
@@ -195,3 +196,25 @@ def test_options_that_networkd_has_learnt_later_are_refused_before(
     make: Make, backend: str, library: str, lacking: set[str]
 ) -> None:
     assert set(named(backend).lacks(make({library: ""}))) == lacking
+
+
+NAME_FILE = {"etc/systemd/network/70-multinic0.link": ""}  # of wicked and of NetworkManager
+
+
+def owners(host: Host) -> dict[str, list[str]]:
+    return {one.NAME: [path.rpartition("/")[2] for path in paths] for one, paths in with_files(host)}
+
+
+def test_a_file_that_two_backends_know_counts_for_the_one_that_has_more_of_them(make: Make) -> None:
+    keyfile = {"etc/NetworkManager/system-connections/multinic0.nmconnection": ""}
+    host = make(NAME_FILE, keyfile)
+    assert owners(host) == {"networkmanager": ["multinic0.nmconnection", "70-multinic0.link"]}
+    assert set(leftovers(host, named("netplan"))) == {"networkmanager"}
+    assert leftovers(host, named("networkmanager")) == {}
+
+
+def test_a_backend_that_can_be_used_comes_before_one_that_has_more_files(make: Make) -> None:
+    ifcfg = {f"etc/sysconfig/network/{part}-multinic0": "" for part in ("ifcfg", "ifroute", "ifrule")}
+    host = make(NAME_FILE, ifcfg, GENERATE, NETWORKD, yaml("network: {}", "etc/netplan/91-multinic1.yaml"))
+    assert list(owners(host)) == ["netplan", "wicked"]
+    assert set(leftovers(host, named("netplan"))) == {"wicked"}

@@ -1,0 +1,135 @@
+"""`multinic doctor` and `multinic purge` on booted hosts: what really manages them, and nothing is left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.host.node import Node
+from tests.host.nspawn import LEFT_BEHIND, Box, eventually
+
+UNITS = ("systemd-networkd.socket", "systemd-networkd.service")
+TIMER = "[Timer]\nOnBootSec=1h\n[Install]\nWantedBy=timers.target\n"
+SERVICE = "[Service]\nType=oneshot\nExecStart=/bin/true\n"
+
+
+@pytest.fixture
+def node(clean: Box) -> Node:
+    return Node(clean)
+
+
+def findings(node: Node, check: str) -> list[tuple[str, str]]:
+    """Level and words of what a check finds, whatever the whole comes to."""
+    done = node.box.multinic("--output", "json", "doctor", check=False)
+    assert done.returncode in (0, 4), done.stderr
+    assert "Traceback" not in done.stderr
+    found = json.loads(done.stdout)["findings"]
+    return [(item["level"], f"{item['message']} {item['hint']}") for item in found if item["check"] == check]
+
+
+@pytest.mark.parametrize("kind", ["netplan", "networkd", "networkmanager"])
+def test_what_manages_a_host_is_found_out(boxes: Callable[[str], Box], kind: str) -> None:
+    box = boxes(kind)
+    box.clean()
+    ((_, words),) = findings(Node(box), "backend")
+    assert kind in words.replace("NetworkManager", "networkmanager")
+
+
+def test_a_service_that_is_stopped_manages_nothing_and_the_host_waits_for_it(node: Node) -> None:
+    node.attach(0, link="ens3")
+    assert findings(node, "backend")[0][1].startswith("netplan: ")
+    node.box.run("systemctl", "stop", *UNITS)
+    try:
+        ((_, words),) = findings(node, "backend")
+        assert words.startswith("netlink: ")
+        node.run("plan")  # nothing of ours is here yet: netlink would do
+        node.box.run("systemctl", "start", *UNITS)
+        node.run("reconcile")
+        eventually(lambda: node.box.settled("multinic0"), what="networkd to be done")
+        before = node.box.addresses("multinic0")
+        node.box.run("systemctl", "stop", *UNITS)
+        said = node.run("reconcile", expect=5).stderr
+        assert "/etc/netplan/90-multinic0.yaml is a file of backend netplan" in said
+        assert node.box.addresses("multinic0") == before
+    finally:
+        node.box.run("systemctl", "start", *UNITS)
+    node.run("reconcile")
+
+
+def ours(box: Box) -> list[str]:
+    """What is on the host of the program, but for its settings, its lock and what belongs to the tests."""
+    found = box.glob(*(pattern for pattern in LEFT_BEHIND if pattern != "/etc/multinic"))
+    return [
+        path
+        for path in found
+        if path not in ("/run/multinic", box.kind.management)
+        and not path.endswith((".network.d", ".link.d"))
+        and "/var/cache" not in path
+    ]
+
+
+def test_purge_leaves_nothing_and_other_links_see_nothing(node: Node) -> None:
+    for slot in range(3):
+        node.attach(slot, link=f"ens{slot + 3}", mtu=1400 + slot)
+    node.run("reconcile")
+    eventually(lambda: all(node.box.settled(f"multinic{slot}") for slot in range(3)))
+    with node.box.monitor("eth0") as events:
+        node.run("purge", "--yes")
+    assert events == []
+    links = node.box.links()
+    for slot in range(3):
+        link = links[f"ens{slot + 3}"]
+        assert (link["mtu"], "UP" in link["flags"]) == (1500, False)
+        assert node.box.addresses(f"ens{slot + 3}") == []
+    assert ours(node.box) == []
+    assert set(node.flags().values()) == {0}
+    node.run("reconcile")
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+
+
+def test_purge_works_where_the_service_is_gone_and_another_backend_goes_on(node: Node) -> None:
+    node.attach(0, link="ens3")
+    node.run("reconcile")
+    eventually(lambda: node.box.settled("multinic0"))
+    node.box.run("systemctl", "stop", *UNITS)
+    try:
+        node.run("purge", "--yes")
+        assert ours(node.box) == []
+        assert node.box.addresses("ens3") == []
+        node.run("apply", "--yes")
+        assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+        assert json.loads(node.run("--output", "json", "status").stdout)["backend"] == "netlink"
+        assert not node.box.exists("/etc/netplan/90-multinic0.yaml")
+    finally:
+        node.box.run("systemctl", "start", *UNITS)
+
+
+def test_a_timer_must_be_enabled_and_active(node: Node) -> None:
+    assert findings(node, "timer")[0][0] == "note"
+    node.box.write("/etc/systemd/system/multinic.timer", TIMER, 0o644)
+    node.box.write("/etc/systemd/system/multinic.service", SERVICE, 0o644)
+    node.box.run("systemctl", "daemon-reload")
+    level, words = findings(node, "timer")[0]
+    assert (level, "systemctl enable --now multinic.timer" in words) == ("problem", True)
+    node.box.run("systemctl", "start", "multinic.timer")
+    assert findings(node, "timer")[0][0] == "warning"
+    node.box.run("systemctl", "enable", "multinic.timer")
+    assert findings(node, "timer") == [("ok", "multinic.timer is enabled and active ")]
+    node.box.run("systemctl", "disable", "--now", "multinic.timer")
+
+
+def test_rules_of_others_are_told_with_a_remedy_that_networkd_understands(node: Node) -> None:
+    node.box.run("ip", "rule", "add", "from", "10.1.1.1", "lookup", "100", "priority", "5000")
+    ((level, words),) = findings(node, "foreign-routes")
+    assert (level, "1 policy rules" in words) == ("warning", True)
+    drop_in = "/etc/systemd/networkd.conf.d/multinic.conf"
+    node.box.write(drop_in, "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n", 0o644)
+    try:
+        node.box.run("systemctl", "restart", "systemd-networkd")
+        assert findings(node, "foreign-routes")[0][0] == "ok"
+        assert "5000:" in node.box.run("ip", "rule").stdout
+    finally:
+        node.box.remove(drop_in)
+        node.box.run("systemctl", "restart", "systemd-networkd")
