@@ -61,7 +61,10 @@ def in_use(link: ObservedLink, observed: Observed, database: IPAddress | None) -
     if uppers:
         return Block("in-use", f"link {link.name} carries {', '.join(uppers)}")
     for path, text in sorted(observed.foreign.items()):
-        if mentions(text, link):
+        of_wicked = path.rpartition("/")[2].partition("-")[
+            2
+        ]  # eth1 of ifcfg-eth1, which need not say it again
+        if mentions(text, link) or of_wicked == link.name:
             return Block("in-use", f"link {link.name} is configured by {path}")
     return None
 

@@ -180,103 +180,108 @@ def activate(
     """Take down what leaves its name, rename, and bring up or reload: one command each for all links."""
     if any(change.path.startswith(_LINKS) for interface in interfaces for change in interface.files):
         _reload_udev(host)
-    renamed = [i for i in interfaces if i.link and (i.state is State.DELETE or i.target_name != i.link.name)]
-    _wicked(host, "ifdown", {i.link.name: i for i in renamed if i.link and _may_be_known(i)}, faults)
+    leaving = {i.link.name: i for i in interfaces if i.link and _leaves_its_name(i)}
+    # What wicked holds under its old name it would go on holding under that.
+    held = {name: i for name, i in leaving.items() if slot_of(name) is not None or (i.link and i.link.up)}
+    _blame(host, "ifdown", held, faults)
     for interface in interfaces:
         with faults.of(interface):
             if interface.state is State.DELETE:
                 _forget(host, interface.name)
                 free(links, interface)
-            elif interface in renamed and interface.link and interface.link.up:
+            elif interface.link and interface.link.name in held:
                 links.down(interface.link.index, interface.link.name)
     rename_pending(links, interfaces, faults)
-    there = [i for i in interfaces if i.state is not State.DELETE and i.link and i.key not in faults]
-    changed = [i for i in there if _is_reloaded(i)]
-    _wicked(host, "ifreload", {i.name: i for i in changed}, faults)
-    _wicked(host, "ifup", {i.name: i for i in there if i not in changed and _is_for_wicked(i)}, faults)
-    for interface in there:
+    there = {i.name: i for i in interfaces if i.link and i.state is not State.DELETE and i.key not in faults}
+    reloaded = {name: i for name, i in there.items() if _is_reloaded(i)}
+    _blame(host, "ifreload", reloaded, faults)
+    _blame(host, "ifup", {name: i for name, i in there.items() if _is_brought_up(i)}, faults)
+    for interface in there.values():
         with faults.of(interface):
             _clear(links, interface)
-    _load(host, [i.name for i in interfaces if i.state is State.WAITING and i.files])
+    _load(host, [i.name for i in interfaces if i.link is None and i.desired])
 
 
-def _may_be_known(interface: Interface) -> bool:
-    """Return whether wicked may hold a link under the name that it leaves: it would go on doing so."""
-    return interface.link is not None and (interface.link.up or slot_of(interface.link.name) is not None)
-
-
-def _is_for_wicked(interface: Interface) -> bool:
-    return bool(interface.files) or any(change.field in _BY_WICKED for change in interface.changes)
+def _leaves_its_name(interface: Interface) -> bool:
+    """Return whether a link is called otherwise afterwards, or is no longer ours."""
+    renamed = interface.link is not None and interface.target_name != interface.link.name
+    return renamed or interface.state is State.DELETE
 
 
 def _is_reloaded(interface: Interface) -> bool:
     """Return whether a link must be taken down and up: only so do old routes and leases go.
 
-    Not where its row is the same as before, and files of an earlier version are taken over, say:
-    `ifup` then changes nothing that is right, and repairs what `ifreload` does not look at.
+    Not where its row is the same as before: `ifup` changes nothing that is right, as where files of an
+    earlier version are taken over, and repairs what `ifreload` does not look at.
     """
     new = any(c.old is None and c.path == f"{_ETC}/ifcfg-{interface.name}" for c in interface.files)
-    stays = interface.link is not None and interface.link.name == interface.name
-    return interface.reason == "changed" and bool(interface.files) and stays and not new
+    is_ours_to_reload = not new and not _leaves_its_name(interface)
+    return interface.reason == "changed" and bool(interface.files) and is_ours_to_reload
+
+
+def _is_brought_up(interface: Interface) -> bool:
+    changed = bool(interface.files) or any(change.field in _BY_WICKED for change in interface.changes)
+    return changed and not _is_reloaded(interface)
 
 
 def _clear(links: Links, interface: Interface) -> None:
-    """Remove what `ifup` leaves behind."""
-    link, desired = interface.link, interface.desired
-    if link is None or desired is None:
-        return
+    """Remove what `ifup` leaves behind, and the MTU that no file speaks of any more."""
     for change in interface.changes:
-        if change.field == "address" and not change.new:
-            links.remove_address(link.index, interface.name, ip_interface(change.old))
-    if desired.mtu is None:  # no file speaks of it any more
+        if change.field == "address" and not change.new and interface.link:
+            links.remove_address(interface.link.index, interface.name, ip_interface(change.old))
+    if interface.desired is not None and interface.desired.mtu is None:
         restore_mtu(links, interface)
 
 
 def reload(host: Host, names: Sequence[str]) -> None:
     """Have wicked go back to the files of these links, and forget those that have none any more.
 
-    One thing that fails does not keep the others from it. Raises the first HostError.
+    Before it runs, at boot, there is nobody to tell: it reads all files when it starts. One thing that
+    fails does not keep the others from it. Raises the first HostError.
     """
     with Reader() as kernel:
         present = {link["name"] for link in kernel.links()}
-    with_file = [name for name in names if host.present(f"{_ETC}/ifcfg-{name}")]
+    configured = {name for name in names if host.present(f"{_ETC}/ifcfg-{name}")}
     faults: list[HostError] = []
     with kept(faults):
         _reload_udev(host)
-    for name in sorted(set(names) - set(with_file)):
+    if not unusable(host):
         with kept(faults):
-            if name in present:
-                _ignoring_status(host, "ifdown", _WAIT, [name])
-            if slot_of(name) is not None:
+            _status(host, "ifdown", sorted(set(names) & present - configured))
+        for name in sorted(set(names) - configured):
+            with kept(faults):
                 _forget(host, name)
-    with kept(faults):
-        _ignoring_status(host, "ifreload", _WAIT, [name for name in with_file if name in present])
-    with kept(faults):
-        _load(host, [name for name in with_file if name not in present])
+        with kept(faults):
+            _status(host, "ifreload", sorted(configured & present))
+        with kept(faults):
+            _load(host, sorted(configured - present))
     for fault in faults:
         raise fault
 
 
-def _wicked(host: Host, verb: str, interfaces: Mapping[str, Interface], faults: Faults) -> None:
-    """Run a command of wicked for links by name; what it cannot do is the fault of one of them."""
-    try:
-        if interfaces:
-            host.run("wicked", verb, "--timeout", str(_WAIT), *interfaces)
-    except CommandFailed as e:
-        known = e.status if len(interfaces) == 1 or e.status in (None, _NO_DAEMON) else -1
-        for name, interface in interfaces.items():
-            status = _status(host, name) if known == -1 else known
-            if status not in _FINE:
-                with faults.of(interface):
-                    words = f"wicked {verb} {name}: {_WORDS[status]}" if status in _WORDS else str(e)
-                    raise HostError(words, "look at `journalctl -u wickedd -u wickedd-nanny`") from e
+def _blame(host: Host, verb: str, interfaces: Mapping[str, Interface], faults: Faults) -> None:
+    """Run a command of wicked for links by name; what it cannot do is the fault of one of them.
+
+    Of several links it tells one status for all, so each is asked for.
+    """
+    status = _status(host, verb, [*interfaces])
+    for name, interface in interfaces.items() if status else ():
+        own = status if len(interfaces) == 1 else _status(host, "ifstatus", [name])
+        if own not in _FINE:
+            with faults.of(interface):
+                words = f"wicked {verb} {name}: {_WORDS.get(own, f'status {own}')}"
+                raise HostError(words, "look at `journalctl -u wickedd -u wickedd-nanny`")
 
 
-def _status(host: Host, name: str) -> int | None:
-    """Return the number by which wicked tells the state of one link."""
+def _status(host: Host, verb: str, names: Sequence[str], seconds: int = _WAIT) -> int:
+    """Run a command of wicked for links, return its exit status. Raises CommandFailed if wickedd is gone."""
+    options = ["--quiet"] if verb == "ifstatus" else ["--timeout", str(seconds)]
     try:
-        host.run("wicked", "ifstatus", "--quiet", name, changes=False)
+        if names:
+            host.run("wicked", verb, *options, *names)
     except CommandFailed as e:
+        if e.status is None or e.status == _NO_DAEMON:
+            raise
         return e.status
     return 0
 
@@ -286,21 +291,12 @@ def _load(host: Host, names: Sequence[str]) -> None:
 
     A file alone it does not look at, but at those of a link that it is told to bring up, also in vain.
     """
-    _ignoring_status(host, "ifup", 1, names)
-
-
-def _ignoring_status(host: Host, verb: str, seconds: int, names: Sequence[str]) -> None:
-    try:
-        if names:
-            host.run("wicked", verb, "--timeout", str(seconds), *names)
-    except CommandFailed as e:
-        if e.status is None or e.status == _NO_DAEMON:
-            raise
+    _status(host, "ifup", names, seconds=1)
 
 
 def _forget(host: Host, name: str) -> None:
-    """Have wicked forget a link of which no file speaks: it would configure the next one of that name."""
-    if not host.present(f"{_ETC}/ifcfg-{name}"):
+    """Have wicked forget one of our names without a file: it would configure the next link that bears it."""
+    if slot_of(name) is not None and not host.present(f"{_ETC}/ifcfg-{name}"):
         host.run("wicked", "nanny", "delpolicy", f"policy__{name}")
 
 

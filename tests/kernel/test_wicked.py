@@ -261,6 +261,15 @@ def test_the_file_of_an_earlier_agent_is_taken_over_without_taking_the_link_down
     assert suse.reconcile() == ""
 
 
+def test_a_link_that_has_a_file_of_somebody_else_is_left_to_them(suse: Suse) -> None:
+    (suse.root / ETC / "ifcfg-eth1").write_text("STARTMODE='auto'\nBOOTPROTO='dhcp'\n")
+    suse.provide(2)
+    log = suse.reconcile(expect=5)
+    assert "link eth1 is configured by /etc/sysconfig/network/ifcfg-eth1" in log
+    assert suse.link(1) == ("eth1", False, 1500, ())
+    assert suse.link(2) == ("multinic1", True, 1402, ("10.0.0.12/24",))
+
+
 def test_two_ports_exchange_their_slots(two: Suse) -> None:
     two.ip("link", "set", "multinic0", "down")
     two.ip("link", "set", "multinic1", "down")

@@ -128,6 +128,9 @@ def test_the_bridge_or_bond_above_is_named() -> None:
     assert "part of br0" in block.message
 
 
+SUSE = "/etc/sysconfig/network"
+
+
 @pytest.mark.parametrize(
     ("carrier", "others", "foreign", "words"),
     [
@@ -138,6 +141,7 @@ def test_the_bridge_or_bond_above_is_named() -> None:
         pytest.param(PLAIN, [], {"/etc/netplan/50.yaml": "FA-16-3E-00-00-01"}, "50.yaml", id="MAC, dashes"),
         pytest.param(PLAIN, [], {"/etc/netplan/50.yaml": "ethernets:\n  ens5:\n"}, "50.yaml", id="its name"),
         pytest.param(PLAIN, [], {"/etc/netplan/50.yaml": 'set-name: "ens5"'}, "50.yaml", id="a quoted name"),
+        pytest.param(PLAIN, [], {f"{SUSE}/ifcfg-ens5": "BOOTPROTO='dhcp'"}, "ifcfg-ens5", id="a file's name"),
     ],
 )
 def test_a_link_that_others_use_or_configure_is_refused(
@@ -167,6 +171,7 @@ ADVERTISED = ObservedAddress(ip_interface("2001:db8::1/64"), kernel=True)
             PLAIN, [], {"/etc/netplan/50.yaml": "ens55: ens5a: my-ens5: ens5.7:"}, id="longer names"
         ),
         pytest.param(PLAIN, [], {"/etc/netplan/50.yaml": f"macaddress: {mac(2)}"}, id="another MAC"),
+        pytest.param(PLAIN, [], {f"{SUSE}/ifcfg-my-ens5": "BOOTPROTO='dhcp'"}, id="a longer file name"),
     ],
 )
 def test_a_link_that_nobody_uses_is_free_to_take(
