@@ -69,6 +69,11 @@ class Suse(Node):
         log.write_text("")
         return [line for line in found if "show-config" not in line]
 
+    def known_to_wicked(self) -> set[str]:
+        """Return the files of which the nanny has a policy."""
+        known = json.loads((self.directory / "wicked.json").read_text())
+        return {f"ifcfg-{name}" for name in known["policies"]}
+
     def ours(self) -> list[str]:
         """Return the names of the managed files."""
         paths = [*(self.root / ETC).iterdir(), *(self.root / LINKS).iterdir()]
@@ -440,3 +445,57 @@ def test_router_advertisements_are_for_those_who_ask_for_them(two: Suse) -> None
     ).stdout
     assert found.split() == ["0", "2"]
     assert two.reconcile() == ""
+
+
+def test_purge_takes_everything_off_and_has_wicked_forget_it(routed: Suse) -> None:
+    routed.attach(2, "10.0.0.12")  # never plugged in
+    routed.reconcile()
+    routed.multinic("purge", "--yes")
+    assert routed.link(1) == ("eth1", False, 1500, ())
+    assert (routed.ours(), routed.known_to_wicked()) == ([], set())
+    assert [line for line in routing(routed) if "multinic" in line or "1000" in line] == []
+
+
+def test_a_run_that_is_killed_between_two_commands_leaves_nothing_half_done(suse: Suse) -> None:
+    def settle(*, changed: bool) -> None:
+        suse.set(1, address="10.0.0.99" if changed else "10.0.0.11")
+        for number, wanted in ((2, changed), (3, not changed)):
+            suse.detach(number)
+            if wanted:
+                suse.attach(number, f"10.0.0.{number + 10}")
+
+    def killed(at: int) -> list[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "tests.killing",
+            "--at",
+            str(at),
+            "--",
+            *suse.command("reconcile")[3:],
+        ]
+        return suse.namespace.run(*command, check=False, env=suse.environment()).stdout.splitlines()
+
+    for number in (1, 2, 3):
+        suse.plug(number)
+    suse.attach(1, "10.0.0.11")
+    settle(changed=False)
+    suse.reconcile()
+    old = suse.links()
+    settle(changed=True)
+    moments = killed(0)
+    new = suse.links()
+    assert new != old
+    after = [int(line.split()[0]) for line in moments if " after run " in line or " after rename " in line]
+    assert len(after) > 6, moments
+    for at in after:
+        settle(changed=False)
+        suse.reconcile()
+        assert suse.links() == old
+        settle(changed=True)
+        killed(at)
+        suse.multinic("rollback", "--interrupted")
+        assert suse.links() in (old, new), moments[at - 1]
+        assert suse.known_to_wicked() == {name for name in suse.ours() if name.startswith("ifcfg-")}
+        suse.reconcile()
+        assert suse.links() == new
