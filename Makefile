@@ -24,7 +24,7 @@ test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k
 	@scripts/setup.sh run test
 	@scripts/packages.sh $(TIERS)
 	@rm -rf build/coverage && mkdir -p build/coverage && chmod 1777 build/coverage # some tests run as another user
-	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" -n $(JOBS) --dist loadgroup $(ARGS); tests=$$?; \
+	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" -n $(JOBS) $(ARGS); tests=$$?; \
 	$(BIN)/python scripts/report_coverage.py && exit $$tests
 
 .PHONY: soak

@@ -23,7 +23,7 @@ run() {
     PYTHON=$2 REQUIREMENTS=$3 scripts/setup.sh run test
     name=$1 tiers_of=$4
     shift 4
-    MULTINIC_TEST_REQUIRE='' "$VENV/bin/python" -m pytest -q -n 3 --dist loadgroup --tiers="$tiers_of" "$@" || failed="$failed $name"
+    MULTINIC_TEST_REQUIRE='' "$VENV/bin/python" -m pytest -q -n 3 --tiers="$tiers_of" "$@" || failed="$failed $name"
 }
 
 for version in $(sed -n 's/.*"Programming Language :: Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml); do

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.mariadb import PrivateMariaDB
-from tests.tiers import pytest_addoption, pytest_configure
+from tests.tiers import pytest_addoption, pytest_configure, pytest_xdist_make_scheduler
 
-__all__ = ["pytest_addoption", "pytest_configure"]
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_xdist_make_scheduler"]
 
 
 @pytest.fixture(scope="session")

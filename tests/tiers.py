@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import mariadb, namespaces
 
@@ -128,6 +130,25 @@ class Tiers:
             terminalreporter.write_line(f"{tier.name:8}{tier}")
         for sentence in self.failures():
             terminalreporter.write_line(f"ERROR: {sentence}", red=True)
+
+
+class Sharing(LoadScopeScheduling):  # type: ignore[misc]
+    """Give every test to the next worker that is free; those of one booted host to one, for they share it."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if not nodeid.startswith("tests/host/"):
+            return nodeid
+        words = re.split(r"[\[\]-]", nodeid)
+        return next((f"host {kind}" for word, kind in KIND_OF.items() if word in words), "host netplan")
+
+
+# What the names of tests say of the host that they run on; the others run on that with netplan.
+KIND_OF = {kind: kind for kind in ("bookworm", "bullseye", "networkd", "networkmanager")}
+KIND_OF["netlink"] = "networkd"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
+    return Sharing(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

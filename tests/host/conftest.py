@@ -14,20 +14,6 @@ from tests.host.nspawn import Box
 from tests.mariadb import PrivateMariaDB
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all tests of one host to one worker: they share it."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            given = (
-                item.callspec.params.values()
-                if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-                else ()
-            )
-            kind = next((value for value in given if isinstance(value, str) and value in KINDS), "netplan")
-            item.add_marker(pytest.mark.xdist_group(f"host {kind}"))
-
-
 @pytest.fixture(scope="session")
 def boxes() -> Iterator[Callable[[str], Box]]:
     """The hosts that the tests of a run share, one of each kind, booted when a test first asks for it.
