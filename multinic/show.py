@@ -116,6 +116,8 @@ def status(document: Mapping[str, Any]) -> None:
         out.print(Text(f"{where}, last change or sign of life {when}"))
     else:
         out.print(Text("no pass has finished since boot"))
+    found = document["detected"]
+    out.print(Text(printable(f"this host is managed by {found['backend']}: {found['why']}")))
     table = _table("interface", "mac", "state", "link", "mtu", "addresses", "reason")
     for item in live:
         table.add_row(

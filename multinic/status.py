@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from multinic import record
+from multinic.backend.detect import detect
 from multinic.host import Host
 from multinic.model import Mac, Observed, ObservedLink
 from multinic.naming import name_of, slot_of
@@ -27,12 +28,14 @@ def status(host: Host) -> dict[str, Any]:
             known[carried] = _unknown(link.name, carried)
     interfaces = [_with_live(item, observed) for item in known.values()]
     interfaces.sort(key=lambda item: (slot_of(item["name"] or "") is None, slot_of(item["name"] or "") or 0))
+    found = detect(host)
     return {
         "version": 1,
         "node": last.get("node"),
         "backend": last.get("backend"),
         "time": last.get("time"),
         "exit": last.get("exit"),
+        "detected": {"backend": found.name, "why": found.why},
         "interfaces": interfaces,
     }
 

@@ -83,6 +83,14 @@ def _of_network_manager(host: Host, index: int) -> bool:
 
 def patterns(seen: Seen) -> Iterator[Finding]:
     """Look for configuration that takes every link of a kind, such as `match: {name: "en*"}`."""
+    if running(seen.host, NETWORK_MANAGER) and not _no_auto_default(seen.host):
+        words = (
+            "NetworkManager makes a connection with DHCP for every NIC that is plugged in, also without a row"
+        )
+        hint = (
+            "write [main] and no-auto-default=* to /etc/NetworkManager/conf.d/multinic.conf, then reload it"
+        )
+        yield Finding("patterns", Level.WARNING, words, hint)
     if seen.view is None:
         return
     names = {"ens9", "enp9s0", "eth9"}  # what a NIC that is plugged in next may be called
@@ -99,6 +107,16 @@ def patterns(seen: Seen) -> Iterator[Finding]:
             )
             hint = "make it name the links that it is for, by MAC address or name"
             yield Finding("patterns", Level.WARNING, words, hint)
+
+
+def _no_auto_default(host: Host) -> bool:
+    """Return whether NetworkManager leaves NICs alone for which nobody wrote a connection."""
+    paths = ["/etc/NetworkManager/NetworkManager.conf"]
+    for directory in ("/usr/lib", "/run", "/etc"):
+        names = host.names(f"{directory}/NetworkManager/conf.d")
+        paths += [f"{directory}/NetworkManager/conf.d/{name}" for name in names if name.endswith(".conf")]
+    texts = [host.read(path, follow=True) or "" for path in paths]
+    return any(re.search(r"(?m)^\s*no-auto-default\s*\+?=.*\*", text) for text in texts)
 
 
 def _globs(host: Host, foreign: Mapping[str, str]) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ import pytest
 
 from multinic import config, doctor
 from multinic.doctor.database import too_much
+from multinic.doctor.finding import Finding, Level, Seen
+from multinic.errors import HostError
+from multinic.host import Host
 from multinic.source import schema
 from tests.unit.making import row
 from tests.unit.test_detect import CLOUD_INIT, GENERATE, MANAGER, NETWORK, NETWORKD, yaml
@@ -246,6 +249,32 @@ def test_network_files_that_take_every_link_are_told(patient: Patient) -> None:
     assert "/etc/systemd/network/20-wired.network" in said(found, "patterns")
 
 
+def test_connections_that_networkmanager_makes_up_are_told(patient: Patient) -> None:
+    patient.have(MANAGER, {"etc/NetworkManager/NetworkManager.conf": "[main]\n#no-auto-default=*\n"})
+    assert patient.levels("patterns") == ["warning"]
+    patient.have({"etc/NetworkManager/conf.d/multinic.conf": "[main]\nno-auto-default=*\n"})
+    assert patient.levels("patterns") == []
+
+
+def test_what_may_not_be_read_is_a_note(patient: Patient) -> None:
+    def check(_: object) -> Iterator[Finding]:
+        raise HostError("cannot read /etc/netplan/a.yaml", "run as root") from PermissionError()
+        yield
+
+    (found,) = doctor._guarded("owners", check, Seen(None, Host(str(patient.root))))
+    assert (found.level, found.hint) == (Level.NOTE, "run as root")
+
+
+def test_a_check_that_trips_is_a_warning_and_not_a_traceback(patient: Patient) -> None:
+    def check(_: object) -> Iterator[Finding]:
+        yield Finding("owners", Level.OK, "so far")
+        raise IndexError("odd")
+
+    found = list(doctor._guarded("owners", check, Seen(None, Host(str(patient.root)))))
+    assert [one.level for one in found] == [Level.OK, Level.WARNING]
+    assert "IndexError: odd" in found[1].message
+
+
 def test_a_file_of_others_that_speaks_of_our_name_is_a_problem(patient: Patient) -> None:
     patient.have(GENERATE, NETWORKD, yaml("network:\n  ethernets:\n    multinic0:\n      dhcp4: true\n"))
     assert patient.levels("owners") == ["problem"]
@@ -288,7 +317,6 @@ def test_what_networkd_removes_is_read_from_its_settings(
     patient: Patient, parts: Mapping[str, str], managed: tuple[bool, bool]
 ) -> None:
     from multinic.doctor.neighbours import _manages_foreign
-    from multinic.host import Host
 
     patient.have(parts)
     assert _manages_foreign(Host(str(patient.root))) == managed

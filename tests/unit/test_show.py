@@ -113,6 +113,7 @@ def test_hostile_text_acts_on_no_terminal(text: str) -> None:
         "time": 1000,
         "node": text,
         "backend": "netplan",
+        "detected": {"backend": text, "why": text},
         "interfaces": [
             {
                 "name": text,
@@ -181,9 +182,11 @@ def test_the_state_of_a_host_is_a_table(capsys: pytest.CaptureFixture[str]) -> N
         item("multinic2", carrier=False),
         item("multinic3", state="waiting", message="not there", **absent),
     ]
-    show.status({"time": None, "interfaces": found})
+    detected = {"backend": "netlink", "why": "nothing runs"}
+    show.status({"time": None, "detected": detected, "interfaces": found})
     assert lines(capsys) == [
         "no pass has finished since boot",
+        "this host is managed by netlink: nothing runs",
         "interface  mac                state      link                      mtu   addresses"
         "                   reason",
         "multinic0  fa:16:3e:00:00:01  converged  multinic0 up              1450  10.0.0.5/24 2001:db8::5/64"
@@ -195,7 +198,7 @@ def test_the_state_of_a_host_is_a_table(capsys: pytest.CaptureFixture[str]) -> N
         "multinic3  fa:16:3e:00:00:01  waiting    not plugged in            -     -"
         "                           not there",
     ]
-    show.status({"time": 1000, "node": "node1", "backend": "netplan", "interfaces": []})
-    first, second = lines(capsys)
+    show.status({"time": 1000, "node": "node1", "backend": "netplan", "detected": detected, "interfaces": []})
+    first, _, second = lines(capsys)
     assert first.startswith("node node1, backend netplan, last change or sign of life 1970-01-0")
     assert second == "no managed interfaces"
