@@ -106,9 +106,10 @@ def choose(name: str, host: Host) -> tuple[Backend, str]:
             raise ConfigError(f"backend {name} cannot be used here: {problem}", "choose another, or auto")
         return chosen, "configured"
     found = detect(host)
-    problem = named(found.name).unusable(host) if found.name in NAMES else "multinic does not know it yet"
+    chosen = named(found.name)
+    problem = chosen.unusable(host)
     if not problem:
-        return named(found.name), found.why
+        return chosen, found.why
     return named("netlink"), f"no other backend can be used: {found.why}, but {problem}"
 
 

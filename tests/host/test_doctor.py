@@ -70,23 +70,48 @@ def ours(box: Box) -> list[str]:
     ]
 
 
-def test_purge_leaves_nothing_and_other_links_see_nothing(node: Node) -> None:
+@pytest.mark.parametrize("kind", ["netplan", "networkd", "networkmanager"])
+def test_purge_leaves_nothing_and_other_links_see_nothing(boxes: Callable[[str], Box], kind: str) -> None:
+    box = boxes(kind)
+    box.clean()
+    node = Node(box)
     for slot in range(3):
         node.attach(slot, link=f"ens{slot + 3}", mtu=1400 + slot)
     node.run("reconcile")
-    eventually(lambda: all(node.box.settled(f"multinic{slot}") for slot in range(3)))
-    with node.box.monitor("eth0") as events:
+    eventually(lambda: all(box.settled(f"multinic{slot}") for slot in range(3)))
+    with box.monitor("eth0") as events:
         node.run("purge", "--yes")
     assert events == []
-    links = node.box.links()
+    links = box.links()
     for slot in range(3):
         link = links[f"ens{slot + 3}"]
         assert (link["mtu"], "UP" in link["flags"]) == (1500, False)
-        assert node.box.addresses(f"ens{slot + 3}") == []
-    assert ours(node.box) == []
+        assert box.addresses(f"ens{slot + 3}") == []
+    assert ours(box) == []
     assert set(node.flags().values()) == {0}
+    assert "problem" not in {level for level, _ in (*findings(node, "leftovers"), *findings(node, "files"))}
     node.run("reconcile")
-    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert box.addresses("multinic0") == ["10.5.0.10/24"]
+
+
+def test_a_host_moves_from_netplan_to_networkd_by_purge_and_apply(node: Node) -> None:
+    node.attach(0, link="ens3")
+    node.run("reconcile")
+    eventually(lambda: node.box.settled("multinic0"))
+    before = node.box.addresses("multinic0")
+    said = node.run("--backend", "networkd", "plan", expect=5).stderr
+    assert "/etc/netplan/90-multinic0.yaml is a file of backend netplan" in said
+    node.run("--backend", "networkd", "purge", "--yes")
+    assert ours(node.box) == []
+    node.run("--backend", "networkd", "apply", "--yes")
+    assert node.box.addresses("multinic0") == before
+    assert [path.rpartition("/")[2] for path in ours(node.box)] == [
+        "10-multinic0.link",
+        "10-multinic0.network",
+        "multinic",
+    ]
+    node.run("purge", "--yes")  # and what networkd reads is found by its name, although auto means netplan
+    assert ours(node.box) == []
 
 
 def test_purge_works_where_the_service_is_gone_and_another_backend_goes_on(node: Node) -> None:
