@@ -1,0 +1,167 @@
+"""Routes and rules that follow from options, and what of a host's routing is ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from multinic import routing
+from multinic.model import DesiredLink, Observed, ObservedRoute, ObservedRule, Options, Route, Rule
+from multinic.routing import ROUTE_PROTOCOL, resolved
+from tests.unit import strategies
+from tests.unit.making import ready, want
+
+BASE = 1000
+MINE = ready(1, "multinic3", "10.0.0.5/24")
+OTHER = ready(2, "cni0")
+
+
+def asking(*addresses: str, **options: Any) -> DesiredLink:
+    gateways = tuple(ip_address(text) for text in options.pop("gateways", ()))
+    return replace(want(1, *addresses), options=Options(gateways=gateways, **options))
+
+
+def words(link: DesiredLink) -> list[str]:
+    return [routing.route_words(route) for route in link.routes]
+
+
+def found(to: str, link: Any = MINE, via: str | None = None, **fields: Any) -> ObservedRoute:
+    return ObservedRoute(ip_network(to), ip_address(via) if via else None, link.index, **fields)
+
+
+def rule_for(source: str, **fields: Any) -> ObservedRule:
+    rule = Rule(ip_network(source), None, fields.pop("table", BASE + 3), fields.pop("priority", 1003))
+    return ObservedRule(rule, 2, **fields)
+
+
+def test_nothing_follows_from_no_options() -> None:
+    link = want(1, "10.0.0.5/24", "fd00::5/64")
+    assert resolved(link, 3, BASE) == link
+
+
+def test_policy_routing_is_a_table_of_the_slot_for_every_address() -> None:
+    link = asking("10.0.0.5/24", "10.0.0.6/24", "fd00::5/64", policy_routing=True, gateways=["10.0.0.1"])
+    link = resolved(link, 3, BASE)
+    assert words(link) == [
+        "10.0.0.0/24 table 1003",
+        "fd00::/64 metric 1024 table 1003",
+        "default via 10.0.0.1 table 1003",
+    ]
+    assert [routing.rule_words(rule) for rule in link.rules] == [
+        "from 10.0.0.5/32 table 1003 priority 1003",
+        "from 10.0.0.6/32 table 1003 priority 1003",
+        "from fd00::5/128 table 1003 priority 1003",
+    ]
+
+
+def test_an_address_that_stands_for_itself_has_no_subnet_and_its_gateway_is_on_the_link() -> None:
+    link = resolved(asking("10.0.0.5/32", policy_routing=True, gateways=["10.0.0.1"]), 0, BASE)
+    (route,) = link.routes
+    assert (str(route.via), route.on_link, route.table) == ("10.0.0.1", True, 1000)
+
+
+def test_a_gateway_of_a_family_without_address_is_not_in_the_table() -> None:
+    link = resolved(asking("10.0.0.5/24", policy_routing=True, gateways=["10.0.0.1", "fe80::1"]), 0, BASE)
+    assert words(link) == ["10.0.0.0/24 table 1000", "default via 10.0.0.1 table 1000"]
+
+
+@pytest.mark.parametrize(("metric", "said"), [(None, "2003"), (50, "50")])
+def test_a_default_route_comes_behind_the_hosts_own_unless_a_metric_is_given(
+    metric: int | None, said: str
+) -> None:
+    link = asking(
+        "10.0.0.5/24", "fd00::5/64", default_route=True, metric=metric, gateways=["10.0.0.1", "fd00::1"]
+    )
+    assert words(resolved(link, 3, BASE)) == [
+        f"default via 10.0.0.1 metric {said}",
+        f"default via fd00::1 metric {said}",
+    ]
+
+
+def test_a_gateway_alone_is_no_route() -> None:
+    assert resolved(asking("10.0.0.5/24", gateways=["10.0.0.1"]), 3, BASE).routes == ()
+
+
+@given(strategies.options)
+def test_to_resolve_twice_is_to_resolve_once(options: Options) -> None:
+    """What is remembered is resolved; it is resolved again when the database cannot be read."""
+    link = resolved(replace(want(1, "10.0.0.5/24", "fd00::5/64"), options=options), 3, BASE)
+    assert resolved(link, 3, BASE) == link
+    assert all(route.metric is not None for route in link.routes)
+    assert len(set(link.routes)) == len(link.routes)
+
+
+def test_ours_is_what_we_configured_what_has_our_number_and_what_is_in_our_table() -> None:
+    kept = found("10.1.0.0/16", via="10.0.0.1")
+    ours = [
+        found("10.2.0.0/16", via="10.0.0.1", protocol=4),
+        found("10.3.0.0/16", protocol=ROUTE_PROTOCOL),
+        found("10.4.0.0/16", table=1003, protocol=4),
+    ]
+    others = [
+        found("10.5.0.0/16", protocol=4),
+        found("10.0.0.0/24", protocol=2, table=1003),
+        found("0.0.0.0/0", protocol=16, via="10.0.0.1"),
+        found("10.2.0.0/16", OTHER, via="10.0.0.1"),
+    ]
+    wish = replace(want(1), routes=(Route(kept.to, kept.via, 0),))
+    applied = replace(wish, routes=(*wish.routes, Route(ours[0].to, ours[0].via, 0)))
+    host = Observed((MINE, OTHER), (kept, *ours, *others))
+    assert routing.stale_routes(MINE, wish, applied, 1003, host) == tuple(ours)
+    assert routing.stale_routes(MINE, None, None, 1003, host) == tuple(ours[1:])
+
+
+def test_a_rule_is_ours_by_number_table_and_priority_or_because_we_made_it() -> None:
+    mine, by_service = rule_for("10.0.0.5/32", protocol=ROUTE_PROTOCOL), rule_for("10.0.0.6/32", protocol=4)
+    by_hand = rule_for("10.0.0.7/32", protocol=3)
+    elsewhere = rule_for("10.0.0.8/32", protocol=4, priority=50)
+    host = Observed(rules=(mine, by_service, by_hand, elsewhere))
+    assert routing.stale_rules(3, None, None, 1003, host) == (mine, by_service)
+    assert routing.stale_rules(3, replace(want(1), rules=(mine.rule,)), None, 1003, host) == (by_service,)
+    made = replace(want(1), rules=(by_hand.rule,))
+    assert by_hand in routing.stale_rules(3, None, made, 1003, host)
+
+
+@pytest.mark.parametrize(
+    ("options", "host", "path"),
+    [
+        pytest.param({"policy_routing": True}, Observed((MINE,)), "", id="nobody else"),
+        pytest.param(
+            {"policy_routing": True},
+            Observed((MINE, OTHER), (found("10.9.0.0/16", OTHER, table=1003),)),
+            "options.policy_routing",
+            id="routes of another link",
+        ),
+        pytest.param(
+            {"policy_routing": True},
+            Observed((MINE,), (found("10.9.0.0/16", table=1003, protocol=4),)),
+            "",
+            id="routes of our own link",
+        ),
+        pytest.param(
+            {"policy_routing": True},
+            Observed((MINE,), rules=(rule_for("10.7.0.0/16", priority=9),)),
+            "options.policy_routing",
+            id="a rule of somebody else",
+        ),
+        pytest.param(
+            {"routes": (Route(ip_network("10.9.0.0/16"), table=1007),)},
+            Observed((MINE,)),
+            "options.routes[0].table",
+            id="a table kept for another slot",
+        ),
+        pytest.param(
+            {"routes": (Route(ip_network("10.9.0.0/16"), table=600),)},
+            Observed((MINE,), rules=(rule_for("10.7.0.0/16", table=600),)),
+            "",
+            id="a rule that looks into a table of its own choice",
+        ),
+    ],
+)
+def test_tables_of_others_are_not_ours_to_use(options: Any, host: Observed, path: str) -> None:
+    link = resolved(asking("10.0.0.5/24", **options), 3, BASE)
+    assert routing.table_problem(link, 3, BASE, 10, MINE, host)[0] == path
