@@ -187,6 +187,8 @@ class ObservedAddress:
     tentative: bool = False
     dadfailed: bool = False
     kernel: bool = False
+    leased: bool = False
+    """Given for a time, by a server or a router."""
     raw: bytes = field(default=b"", compare=False, repr=False)
     """All of it in the kernel's own words, to be put back with label, scope, flags and lifetime."""
 

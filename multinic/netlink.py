@@ -210,6 +210,7 @@ def _address(payload: bytes) -> Item:
         "tentative": bool(flags & 0x40),
         "dadfailed": bool(flags & 0x08),
         "kernel": protocol in (1, 2, 3),
+        "leased": not flags & 0x80,  # IFA_F_PERMANENT
         "raw": payload,
     }
 

@@ -138,6 +138,7 @@ def _address(item: dict[str, Any]) -> ObservedAddress:
         tentative=item["tentative"],
         dadfailed=item["dadfailed"],
         kernel=item["kernel"],
+        leased=item["leased"],
         raw=item["raw"],
     )
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from multinic.model import MAIN_TABLE, DesiredLink, IPAddress, Mac, Observed, ObservedLink
+from multinic.model import MAIN_TABLE, DesiredLink, IPAddress, Mac, Observed, ObservedLink, ObservedRoute
 from multinic.naming import slot_of
 from multinic.routing import is_ours
 
@@ -19,6 +19,7 @@ STACKED = frozenset(
     {"vlan", "macvlan", "macvtap", "ipvlan", "bridge", "bond", "team", "vrf", "hsr", "macsec"}
 )
 LINK_SCOPE = 253  # RT_SCOPE_LINK: from here on, addresses that mean nothing beyond the link
+_FROM_OUTSIDE = frozenset({9, 16})  # RTPROT_RA, RTPROT_DHCP
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,9 @@ def in_use(link: ObservedLink, observed: Observed, database: IPAddress | None) -
     """Refuse a link that is not ours and that someone else uses or configures."""
     if block := vital(link, observed, database):
         return block
+    unclaimed = _is_unclaimed(link, observed)
     for found in link.addresses:
-        if not found.kernel and found.scope < LINK_SCOPE:
+        if not found.kernel and found.scope < LINK_SCOPE and not (unclaimed and found.leased):
             return Block("in-use", f"link {link.name} has the address {found.address}, which is not ours")
     uppers = sorted(
         other.name for other in observed.links if other.parent == link.index and other.kind in STACKED
@@ -61,12 +63,22 @@ def in_use(link: ObservedLink, observed: Observed, database: IPAddress | None) -
     if uppers:
         return Block("in-use", f"link {link.name} carries {', '.join(uppers)}")
     for path, text in sorted(observed.foreign.items()):
-        of_wicked = path.rpartition("/")[2].partition("-")[
-            2
-        ]  # eth1 of ifcfg-eth1, which need not say it again
-        if mentions(text, link) or of_wicked == link.name:
+        by_name = path.rpartition("/")[2].partition("-")[2]  # eth1 of wicked's ifcfg-eth1
+        if (mentions(text, link) or by_name == link.name) and not is_made_up(text):
             return Block("in-use", f"link {link.name} is configured by {path}")
     return None
+
+
+def is_made_up(text: str) -> bool:
+    """Return whether NetworkManager wrote this connection itself, for a link that nobody configured.
+
+    It is volatile, too, where it mirrors what others did with a link.
+    """
+    return "nm-generated=true" in text and "volatile=true" not in text
+
+
+def _is_unclaimed(link: ObservedLink, observed: Observed) -> bool:
+    return any(is_made_up(text) and mentions(text, link) for text in observed.foreign.values())
 
 
 def vital(
@@ -82,6 +94,7 @@ def vital(
             and route.to.prefixlen == 0
             and route.table == MAIN_TABLE
             and not is_ours(route, link, *wishes)
+            and not (_is_spare(route, observed) and _is_unclaimed(link, observed))
         ):
             return Block("in-use", f"link {link.name} carries the default route")
     if database is not None and link.index in links_towards(database, observed):
@@ -90,6 +103,15 @@ def vital(
         names = [other.name for other in observed.links if other.index == link.master]
         return Block("in-use", f"link {link.name} is part of {names[0] if names else 'another link'}")
     return None
+
+
+def _is_spare(route: ObservedRoute, observed: Observed) -> bool:
+    """Return whether a default route came from outside, and the host prefers that of another link."""
+    return route.protocol in _FROM_OUTSIDE and any(
+        other.link != route.link and other.table == MAIN_TABLE and other.metric < route.metric
+        for other in observed.routes
+        if other.to == route.to
+    )
 
 
 def links_towards(address: IPAddress, observed: Observed) -> set[int]:

@@ -37,7 +37,7 @@ _FILE = re.compile(rf"{_KEYFILES}/(multinic[0-9]+)\.nmconnection|{_LINKS}/70-(mu
 _ENTRY = re.compile(r"(?m)^\[(?P<section>[^\]\n]+)\]|^(?P<key>[^#;=\s\[][^=\n]*?)[ \t]*=[ \t]*(?P<value>.*)$")
 _DEFAULTS = frozenset({"", "true", "false", "auto", "default", "0", "-1"})
 _OFFLINE_UNKNOWN = 2  # exit status of an nmcli before 1.38, which has no --offline
-_GENERATED = "nm-generated=true"
+_MIRROR = "volatile=true"
 
 
 def unusable(host: Host) -> str:
@@ -91,12 +91,12 @@ def managed(host: Host) -> Sequence[str]:
 
 
 def foreign(host: Host) -> Sequence[str]:
-    """Return all other connections, but for those that NetworkManager makes up for want of one."""
+    """Return all other connections, but for those that mirror what others did with a link."""
     paths = [f"{source}/{name}" for source in (*_SOURCES, *_PLUGINS) for name in host.names(source)]
     return [
         path
         for path in (*paths, _INTERFACES)
-        if slot_of_file(path) is None and _GENERATED not in (host.read(path, follow=True) or "")
+        if slot_of_file(path) is None and _MIRROR not in (host.read(path, follow=True) or "")
     ]
 
 

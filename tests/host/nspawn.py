@@ -281,7 +281,7 @@ class Box:
         self._namespace(self.cloud, self._exits)
         self._exits.enter_context(self._exits_of_host)
         self.nics.append(Nic("eth0", MANAGEMENT_MAC, "mgmt", "management"))
-        self._bridge("mgmt")
+        self.bridge("mgmt")
         self.in_cloud("ip", "address", "add", f"{self.gateway}/24", "dev", "br-mgmt")
         self._start()
 
@@ -578,14 +578,15 @@ class Box:
         return ["ip", "netns", "exec", self.cloud]
 
     def _connect(self, nic: Nic) -> None:
-        self._bridge(nic.network)
+        self.bridge(nic.network)
         # A host that was switched off leaves its far ends behind for as long as the kernel tidies up.
         self.in_cloud("ip", "link", "delete", nic.port, check=False)
         near = ["peer", "name", nic.name, "address", nic.mac, "netns", self.host]
         self.in_cloud("ip", "link", "add", nic.port, "type", "veth", *near)
         self.in_cloud("ip", "link", "set", nic.port, "master", f"br-{nic.network}", "up")
 
-    def _bridge(self, network: str) -> None:
+    def bridge(self, network: str) -> None:
+        """Make the bridge of a network, `br-NETWORK` in the cloud, unless it is there."""
         bridge = f"br-{network}"
         if self.in_cloud("ip", "link", "show", bridge, check=False).returncode:
             self.in_cloud("ip", "link", "add", bridge, "type", "bridge")

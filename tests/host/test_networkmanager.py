@@ -1,10 +1,14 @@
-"""What is special to NetworkManager, on a booted host that it manages."""
+"""What is special to NetworkManager, on a booted host that it manages.
+
+What every backend promises is in test_behaviours.py.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from ipaddress import ip_interface
 
 import pytest
@@ -104,58 +108,78 @@ def test_removal_leaves_no_trace(node: Node):
     assert node.box.glob("/run/NetworkManager/system-connections/*multinic*") == []
 
 
-def test_a_reboot_keeps_everything_without_a_run_of_ours(node: Node):
-    for slot in range(2):
-        node.attach(slot, link=f"ens{slot + 3}")
-    node.run("reconcile")
-    all_up(node, 0, 1)
-
-    node.box.reboot()
-
-    all_up(node, 0, 1)
-    for slot in range(2):
-        link = node.box.links()[f"multinic{slot}"]
-        assert (link["address"], link["mtu"]) == (mac_of(slot), 1450)
-        assert node.box.addresses(f"multinic{slot}") == [f"10.5.0.{slot + 10}/24"]
-    assert all(item["state"] == "unchanged" for item in node.plan().values())
-
-
-def test_a_link_that_networkmanager_took_for_itself_is_taken_over(node: Node):
+@pytest.fixture
+def greedy(node: Node) -> Iterator[Node]:
+    """A host whose NetworkManager makes up a connection with DHCP for every link that nobody configures."""
     node.box.remove(NO_AUTO_DEFAULT)
     node.box.run("nmcli", "general", "reload")
-    try:
-        node.box.plug("ens3", mac_of(0))
-        eventually(lambda: profiles(node).get("Wired connection 1") == "ens3", timeout=30)
-        node.attach(0)
-        node.run("reconcile")
-        all_up(node, 0)
-        assert profiles(node)["multinic0"] == "multinic0"
-        assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
-
-        node.detach(0)
-        node.run("apply", "--yes", "--allow-mass-delete")
-        link = node.box.links()["ens3"]
-        assert ("UP" in link["flags"], node.box.addresses("ens3")) == (False, [])
-        assert node.plan() == {}
-    finally:
-        node.box.run("nmcli", "connection", "delete", "Wired connection 1", check=False)
+    yield node
+    node.box.run("nmcli", "connection", "delete", "Wired connection 1", check=False)
 
 
-def _drop_address(box: Box) -> None:
-    box.run("ip", "address", "delete", "10.5.0.10/24", "dev", "multinic0")
+@pytest.fixture
+def dhcp(node: Node) -> Iterator[None]:
+    """A server in the cloud that gives out addresses and a default route."""
+    node.box.bridge("lan")
+    node.box.in_cloud("ip", "address", "replace", "10.5.0.1/24", "dev", "br-lan")
+    options = ["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--leasefile-ro", "--pid-file="]
+    options += ["--interface=br-lan", "--bind-interfaces", "--user=root", "--log-facility=/dev/null"]
+    server = subprocess.Popen(
+        [*node.box.cloud_prefix, "dnsmasq", *options, "--dhcp-range=10.5.0.100,10.5.0.150"]
+    )
+    yield
+    server.terminate()
+    server.wait()
 
 
-def _set_mtu(box: Box) -> None:
-    box.run("ip", "link", "set", "multinic0", "mtu", "1300")
+def test_a_link_that_networkmanager_took_for_itself_is_taken_over(greedy: Node):
+    greedy.box.plug("ens3", mac_of(0))
+    eventually(lambda: profiles(greedy).get("Wired connection 1") == "ens3", timeout=30)
+    greedy.attach(0)
+    greedy.run("reconcile")
+    all_up(greedy, 0)
+    assert profiles(greedy)["multinic0"] == "multinic0"
+    assert greedy.box.addresses("multinic0") == ["10.5.0.10/24"]
+
+    greedy.detach(0)
+    greedy.run("apply", "--yes", "--allow-mass-delete")
+    link = greedy.box.links()["ens3"]
+    assert ("UP" in link["flags"], greedy.box.addresses("ens3")) == (False, [])
+    assert greedy.plan() == {}
 
 
-def _set_down(box: Box) -> None:
-    box.run("ip", "link", "set", "multinic0", "down")
+def test_also_with_an_address_and_a_default_route_that_a_server_gave_it(greedy: Node, dhcp: None):
+    greedy.box.plug("ens9", mac_of(7))  # for the name of a link whose connection was deleted it makes none up
+    eventually(lambda: "default via 10.5.0.1" in greedy.box.run("ip", "route").stdout, timeout=30)
+    greedy.attach(7)
+    with greedy.box.monitor("eth0") as events:
+        greedy.run("reconcile")
+    assert events == []
+    all_up(greedy, 0)
+    assert greedy.box.addresses("multinic0") == ["10.5.0.17/24"]
+    assert "10.5.0.1" not in greedy.box.run("ip", "route", "show", "default").stdout
+    assert greedy.plan()["multinic0"]["state"] == "unchanged"
 
 
-def _rename(box: Box) -> None:
-    box.run("ip", "link", "set", "multinic0", "down")
-    box.run("ip", "link", "set", "multinic0", "name", "byhand0")
+def test_dhcp_brings_an_address_and_nothing_else_unless_asked(node: Node, dhcp: None):
+    node.attach(0, link="ens3", address=None, options='{"dhcp4": true}')
+    node.run("reconcile")
+    leased = eventually(lambda: node.box.addresses("multinic0"), timeout=30)
+    assert leased[0].startswith("10.5.0.1")
+    node.run("reconcile")
+    assert node.flags() == {"port-0": 1}
+    assert "10.5.0.1" not in node.box.run("ip", "route", "show", "default").stdout
+    assert "nameserver" not in node.box.read("/etc/resolv.conf")
+
+    node.sql("UPDATE multi_interface SET options = %s", '{"dhcp4": true, "default_route": true}')
+    node.run("reconcile")
+    default = eventually(lambda: re.findall("default via 10.5.0.1 .*", node.box.run("ip", "route").stdout))
+    assert "metric 2000" in default[0]
+    assert node.box.addresses("multinic0") == leased
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+    node.detach(0)
+    node.run("apply", "--yes", "--allow-mass-delete")
+    assert node.box.addresses("ens3") == []
 
 
 def _disconnect(box: Box) -> None:
@@ -178,18 +202,9 @@ def _open_file(box: Box) -> None:
 
 @pytest.mark.parametrize(
     "drift",
-    [
-        _drop_address,
-        _set_mtu,
-        _set_down,
-        _rename,
-        _disconnect,
-        _delete_connection,
-        _modify_connection,
-        _open_file,
-    ],
+    [_disconnect, _delete_connection, _modify_connection, _open_file],
 )
-def test_what_drifted_by_hand_is_repaired(node: Node, drift):
+def test_what_was_done_with_nmcli_is_repaired(node: Node, drift):
     for slot in range(2):
         node.attach(slot, link=f"ens{slot + 3}")
     node.run("reconcile")
@@ -212,19 +227,6 @@ def test_what_drifted_by_hand_is_repaired(node: Node, drift):
     all_up(node, 0)
     assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
     assert node.plan()["multinic0"]["state"] == "unchanged"
-
-
-def test_a_link_whose_row_is_known_comes_up_by_itself_when_it_is_plugged_in(node: Node):
-    mac = node.attach(4)
-    assert node.plan()["multinic0"]["reason"] == "not-plugged-in"
-    node.run("reconcile")
-
-    node.box.plug("ens3", mac)
-
-    eventually(lambda: node.box.addresses("multinic0") == ["10.5.0.14/24"], timeout=30)
-    all_up(node, 0)
-    node.run("reconcile")
-    assert node.flags() == {"port-4": 1}
 
 
 def test_a_row_removed_while_its_link_is_unplugged_leaves_no_file_and_no_connection(node: Node):

@@ -49,6 +49,7 @@ def address(item):
         "tentative": bool(flags & 0x40),
         "dadfailed": bool(flags & 0x08),
         "kernel": (item.get_attr("IFA_PROTO") or 0) in (1, 2, 3),
+        "leased": not flags & 0x80,
     }
 
 def link(item):
@@ -69,6 +70,8 @@ def link(item):
         "master": item.get_attr("IFLA_MASTER") or 0,
         "parent": 0 if elsewhere else item.get_attr("IFLA_LINK") or 0,
         "altnames": [name for _, name in names["attrs"]] if names else [],
+        "txqueuelen": item.get_attr("IFLA_TXQLEN"),
+        "alias": item.get_attr("IFLA_IFALIAS") or "",
     }
 
 def gateway(item):
@@ -134,6 +137,7 @@ for _ in range(200):
 
 CROWD = [
     "link set plain mtu 1450",
+    "link set plain txqueuelen 77 alias some-alias",
     "link property add dev plain altname enp7s0 altname a-name-much-longer-than-the-fifteen-of-a-link-name",
     "address add 10.0.0.5/24 dev plain",
     "address add 10.0.0.6/24 dev plain label plain:1",
@@ -142,6 +146,7 @@ CROWD = [
     "address add 169.254.3.3/16 dev plain",
     "address add fd00::5/64 dev plain nodad",
     "address add 2001:db8::7/128 dev plain preferred_lft 0",
+    "address add 10.0.0.8/32 dev plain valid_lft 900 preferred_lft 900",
     "address add fe80::1234/64 dev plain nodad",
     "address add fd00::9/64 dev waits",
     "route add default via 10.0.0.1",
@@ -217,7 +222,8 @@ def test_it_agrees_with_pyroute2_in_every_field(crowded):
     assert links["port"]["master"] == links["br0"]["index"]
     assert (links["copy"]["kind"], links["copy"]["parent"]) == ("macvlan", links["other"]["index"])
     assert (links["plain"]["parent"], links["va"]["parent"]) == (0, links["vb"]["index"])
-    assert sorted(a["kernel"] for a in links["plain"]["addresses"]) == [False] * 8 + [True]
+    assert sorted(a["kernel"] for a in links["plain"]["addresses"]) == [False] * 9 + [True]
+    assert sorted(a["leased"] for a in links["plain"]["addresses"]) == [False] * 9 + [True]
     assert {a["address"]: a["tentative"] for a in links["waits"]["addresses"]}["fd" + "0" * 29 + "9"]
     assert len([route for route in ours[1]["254"] if route["to"] == "0a140000"]) == 2
     assert [route["to"] for route in ours[1]["1001"]] == ["0a1e0000", "fd030000000000000000000000000000"]

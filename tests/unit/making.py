@@ -79,9 +79,9 @@ def ready(number: int, name: str, *addresses: str, **fields: Any) -> ObservedLin
     return link(number, name, *addresses, up=True, **fields)
 
 
-def route(to: str, through: ObservedLink, via: str | None = None) -> ObservedRoute:
+def route(to: str, through: ObservedLink, via: str | None = None, **fields: Any) -> ObservedRoute:
     """Return a route through a link."""
-    return ObservedRoute(ip_network(to), ip_address(via) if via else None, through.index)
+    return ObservedRoute(ip_network(to), ip_address(via) if via else None, through.index, **fields)
 
 
 def desired(*links: DesiredLink, invalid: Iterable[InvalidRow] = (), database: str | None = None) -> Desired:

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from multinic.model import Observed, ObservedAddress, ObservedLink
+from multinic.model import Observed, ObservedAddress, ObservedLink, ObservedRoute
 from multinic.safety import Block, free_name, in_use, links_towards, mentions, resolve, vital
 from tests.unit.making import link, mac, observed, route
 
@@ -182,6 +182,58 @@ def test_a_link_that_nobody_uses_is_free_to_take(
 
 
 ENS5, ENS6 = link(1, "ens5"), link(2, "ens6")
+LEASED = link(1, "ens5", ObservedAddress(ip_interface("10.9.0.7/24"), leased=True))
+MADE_UP = "interface-name=ens5\n[.nmmeta]\nnm-generated=true\n"
+MIRROR = f"{MADE_UP}volatile=true\n"
+PROFILE = {"/run/NetworkManager/system-connections/Wired connection 1.nmconnection": MADE_UP}
+HOST_DEFAULT = route("0.0.0.0/0", ENS6, metric=100)
+DHCP_DEFAULT = route("0.0.0.0/0", LEASED, metric=101, protocol=16)
+
+
+def test_a_link_for_which_networkmanager_made_up_a_connection_is_free_to_take() -> None:
+    host = observed(LEASED, ENS6, routes=[HOST_DEFAULT, DHCP_DEFAULT], foreign=PROFILE)
+    assert in_use(LEASED, host, None) is None
+
+
+@pytest.mark.parametrize(
+    ("carrier", "routes", "foreign", "words"),
+    [
+        pytest.param(LEASED, [], {}, "10.9.0.7/24", id="DHCP of somebody else"),
+        pytest.param(
+            LEASED, [], {"/run/x": MIRROR}, "10.9.0.7/24", id="somebody else's, seen by the service"
+        ),
+        pytest.param(LEASED, [], {"/run/x": MADE_UP.replace("5", "6")}, "10.9.0.7/24", id="of another link"),
+        pytest.param(
+            LEASED,
+            [],
+            {**PROFILE, "/etc/lan.nmconnection": "interface-name=ens5"},
+            "/etc/lan",
+            id="also by a file",
+        ),
+        pytest.param(link(1, "ens5", "10.9.0.7/24"), [], PROFILE, "10.9.0.7/24", id="an address by hand"),
+        pytest.param(LEASED, [DHCP_DEFAULT], PROFILE, "default route", id="the only default route"),
+        pytest.param(
+            LEASED,
+            [route("0.0.0.0/0", ENS6, metric=102), DHCP_DEFAULT],
+            PROFILE,
+            "default route",
+            id="the default route that is preferred",
+        ),
+        pytest.param(
+            LEASED,
+            [HOST_DEFAULT, route("0.0.0.0/0", LEASED, metric=101)],
+            PROFILE,
+            "default route",
+            id="a default route by hand",
+        ),
+    ],
+)
+def test_a_made_up_connection_excuses_nothing_but_its_own_leases(
+    carrier: ObservedLink, routes: list[ObservedRoute], foreign: dict[str, str], words: str
+) -> None:
+    block = in_use(carrier, observed(carrier, ENS6, routes=routes, foreign=foreign), None)
+    assert block is not None
+    assert words in block.message
 
 
 @pytest.mark.parametrize(
