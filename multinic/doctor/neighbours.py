@@ -12,6 +12,7 @@ from multinic.doctor.interfaces import ours
 from multinic.host import Host
 from multinic.observe import surroundings
 
+_RULES = "/etc/udev/rules.d"
 _HOTPLUG = "cloud-init-hook-hotplug.rules"
 _NETWORKD_DIRECTORIES = ("/usr/lib/systemd", "/run/systemd", "/etc/systemd")  # the later weigh more
 _NETWORK_FILES = ("/run/systemd/network", "/etc/systemd/network")
@@ -60,8 +61,25 @@ def owners(seen: Seen) -> Iterator[Finding]:
                 found = True
                 words = f"{path} speaks of {name}: netplan puts it together with our file of that name"
                 yield Finding("owners", Level.PROBLEM, words, "take it out of there")
+    for path, name, other in _named_by_rules(seen):
+        found = True
+        words = f"{path} calls the link of {name} {other}: at boot udev obeys that, and not our file"
+        yield Finding("owners", Level.PROBLEM, words, "remove that line")
     if not found and ours(seen):
         yield Finding("owners", Level.OK, "nobody else configures our links")
+
+
+def _named_by_rules(seen: Seen) -> Iterator[tuple[str, str, str]]:
+    """Yield the udev rules that give a MAC address of ours another name: path, our name, theirs."""
+    names = {str(i.mac): i.name for i in seen.view.plan.interfaces if i.name} if seen.view else {}
+    for file in (name for name in seen.host.names(_RULES) if name.endswith(".rules")):
+        for line in (seen.host.read(f"{_RULES}/{file}", follow=True) or "").lower().splitlines():
+            mac, given = (
+                re.search(r'address\}=="([0-9a-f:]{17})"', line),
+                re.search(r'\bname:?="([^"]+)"', line),
+            )
+            if mac and given and not line.startswith("#") and names.get(mac[1], given[1]) != given[1]:
+                yield f"{_RULES}/{file}", names[mac[1]], given[1]
 
 
 def _of_networkd(host: Host, index: int) -> str:

@@ -280,6 +280,26 @@ def test_a_file_of_others_that_speaks_of_our_name_is_a_problem(patient: Patient)
     assert patient.levels("owners") == ["problem"]
 
 
+RULE = 'SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="fa:16:3e:00:00:01", KERNEL=="eth*", NAME="%s"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [
+        pytest.param(RULE % "eth1", ["problem"], id="another name"),
+        pytest.param(RULE % "multinic0", [], id="our name"),
+        pytest.param("#" + RULE % "eth1", [], id="a comment"),
+        pytest.param(RULE.replace("00:01", "00:02") % "eth1", [], id="another link"),
+    ],
+)
+def test_a_udev_rule_that_gives_our_link_another_name_is_a_problem(
+    patient: Patient, text: str, levels: list[str]
+) -> None:
+    patient.init(row(1))
+    patient.have(GENERATE, NETWORKD, {"etc/udev/rules.d/70-persistent-net.rules": text})
+    assert patient.levels("owners") == levels
+
+
 @pytest.mark.parametrize(
     ("parts", "managed"),
     [
