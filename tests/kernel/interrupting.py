@@ -275,10 +275,15 @@ def nothing(_: Machine) -> None:
     """A host with a link of somebody else's."""
 
 
-def three(machine: Machine) -> None:
-    """Three ports that work, with what an operator added by hand."""
+def plain(machine: Machine) -> None:
+    """Three ports that work."""
     machine.provide(1, 2, 3)
     machine.converge()
+
+
+def three(machine: Machine) -> None:
+    """Three ports that work, with what an operator added by hand."""
+    plain(machine)
     index = machine.index("multinic1")
     machine.ip.addr("add", index=index, address="10.0.0.200", prefixlen=32)
     machine.ip.route("add", dst="10.50.0.0/16", gateway="10.0.0.1", oif=index)
@@ -343,6 +348,7 @@ SCENARIOS = {
     "removed while unplugged": Scenario(three_but_one, lambda machine: machine.detach(2)),
     "all at once": Scenario(three, much),
     "rollback": Scenario(changed, nothing, ("rollback",)),
+    "purge": Scenario(plain, nothing, ("purge", "--yes")),
     "recovery": Scenario(three, much, RECOVER, after_a_kill=True),
     "recovery by the next pass": Scenario(three, much, after_a_kill=True),
 }
