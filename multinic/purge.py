@@ -116,7 +116,14 @@ def _backends(settings: Settings, host: Host) -> list[Backend]:
 
 
 def _look(settings: Settings, host: Host, chosen: Backend, address: str) -> View:
-    return look_for_nothing(settings, host, chosen, ip_address(address) if address else None)
+    view = look_for_nothing(settings, host, chosen, ip_address(address) if address else None)
+    words = "all that is managed goes off this host"
+    purged = (
+        replace(interface, reason="purge", message=words) if interface.state is State.DELETE else interface
+        for interface in view.plan.interfaces
+    )
+    view.plan = replace(view.plan, interfaces=tuple(purged))
+    return view
 
 
 @contextmanager

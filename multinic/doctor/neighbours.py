@@ -11,6 +11,7 @@ from multinic.doctor.finding import Finding, Level, Seen
 from multinic.doctor.interfaces import ours
 from multinic.host import Host
 from multinic.observe import surroundings
+from multinic.routing import ROUTE_PROTOCOL
 
 _RULES = "/etc/udev/rules.d"
 _HOTPLUG = "cloud-init-hook-hotplug.rules"
@@ -19,7 +20,7 @@ _NETWORK_FILES = ("/run/systemd/network", "/etc/systemd/network")
 _GLOB = re.compile(r"[*?\[]")
 _OF_NETPLAN = re.compile(r"""(?m)^\s*(?:match:\s*\{.*?)?name:\s*(\[.*?\]|"[^"]*"|'[^']*'|[^\s#,}]+)""")
 # RTPROT_ of linux/rtnetlink.h: kernel, static, router advertisement, DHCP; networkd removes what has others.
-_NOT_FOREIGN = {2, 4, 9, 16}
+_NOT_FOREIGN = {2, 4, 9, 16, ROUTE_PROTOCOL}
 _DEFAULT_RULES = {0, 32766, 32767}  # their priorities; an old kernel does not tell whose they are
 _DROP_IN = (
     "write /etc/systemd/networkd.conf.d/multinic.conf with [Network], ManageForeignRoutingPolicyRules=no and "

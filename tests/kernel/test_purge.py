@@ -26,10 +26,30 @@ def test_nothing_is_left(node):
     node.reconcile()
     assert node.links() != before
     states = document(node)
-    assert {mac: state for mac, (state, _, _) in states.items()} == {mac_of(n): "delete" for n in (1, 2, 3)}
+    assert {mac: found[:2] for mac, found in states.items()} == {
+        mac_of(n): ("delete", "purge") for n in (1, 2, 3)
+    }
     assert node.links() == before
     assert left(node) == []
     assert not (node.root / "var/lib/multinic").exists()
+
+
+def test_routes_and_rules_of_ours_go_also_a_default_route(node):
+    options = {
+        "gateway": "10.0.0.1",
+        "default_route": True,
+        "policy_routing": "auto",
+        "routes": [{"to": "10.8.0.0/16", "via": "10.0.0.1"}],
+    }
+    rules = node.namespace.run("ip", "rule").stdout
+    node.namespace.plug("eth1", mac_of(1))
+    node.attach(1, "10.0.0.11/24", options=json.dumps(options))
+    node.reconcile()
+    assert "10.8.0.0/16 via 10.0.0.1" in node.namespace.run("ip", "route").stdout
+    document(node)
+    assert node.namespace.run("ip", "route", "show", "table", "all", "type", "unicast").stdout == ""
+    assert node.namespace.run("ip", "rule").stdout == rules
+    assert node.link(1) == ("eth1", False, 1500, ())
 
 
 def test_the_database_is_told_that_nothing_is_configured_any_more(converged):
