@@ -15,7 +15,12 @@ from multinic.errors import HostError
 from multinic.host import Host
 
 NETWORKD, NETWORK_MANAGER, WICKED = "systemd-networkd", "NetworkManager", "wickedd"
-NETPLAN_GENERATORS = ("/usr/libexec/netplan/generate", "/usr/lib/netplan/generate")
+# The last is that of Ubuntu 18.04, whose /lib is not in /usr yet.
+NETPLAN_GENERATORS = (
+    "/usr/libexec/netplan/generate",
+    "/usr/lib/netplan/generate",
+    "/lib/netplan/generate",
+)
 NETPLAN_SOURCES = ("/usr/lib/netplan", "/etc/netplan", "/run/netplan")  # the later replace the earlier
 
 _UNITS = "/run/systemd/units"

@@ -79,6 +79,8 @@ def test_purge_leaves_nothing_and_other_links_see_nothing(boxes: Callable[[str],
         node.attach(slot, link=f"ens{slot + 3}", mtu=1400 + slot)
     node.run("reconcile")
     eventually(lambda: all(box.settled(f"multinic{slot}") for slot in range(3)))
+    assert [level for level, _ in findings(node, "owners")] == ["ok"]
+    node.run("doctor")
     with box.monitor("eth0") as events:
         node.run("purge", "--yes")
     assert events == []
