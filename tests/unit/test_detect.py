@@ -54,8 +54,9 @@ def yaml(text: str, path: str = "etc/netplan/50-cloud-init.yaml") -> dict[str, s
     ("parts", "name"),
     [
         pytest.param(
-            [OLD_GENERATE, NETWORKD, yaml(CLOUD_INIT)], "netplan", id="Ubuntu 18.04 and 20.04 server"
+            [{"lib/netplan/generate": ""}, NETWORKD, yaml(CLOUD_INIT)], "netplan", id="Ubuntu 18.04 server"
         ),
+        pytest.param([OLD_GENERATE, NETWORKD, yaml(CLOUD_INIT)], "netplan", id="Ubuntu 20.04 server"),
         pytest.param([GENERATE, NETWORKD, yaml(CLOUD_INIT)], "netplan", id="Ubuntu 22.04 and 24.04 server"),
         pytest.param(
             [OLD_GENERATE, MANAGER, yaml(DESKTOP, "etc/netplan/01-network-manager-all.yaml")],
