@@ -102,7 +102,17 @@ def activate(
             with faults.of(interface):
                 # Before the link is up: then the kernel gives it addresses, and listens to routers.
                 tune(host, links, interface.link, interface.name, interface.changes)
+                _drop_link_local(links, interface)
                 converge(links, interface)
+
+
+def _drop_link_local(links: Links, interface: Interface) -> None:
+    """Remove the address that the kernel gave a link while it was told to."""
+    link = interface.link
+    told = any(change.field == "addr_gen_mode" and change.new == "1" for change in interface.changes)
+    for found in link.addresses if link and told else ():
+        if link and found.kernel and found.address.version == 6 and found.address.is_link_local:
+            links.remove_address(link.index, interface.name, found.address)
 
 
 def reload(host: Host, names: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from multinic.links import Faults, Links, kept
 from multinic.model import DesiredLink
 from multinic.naming import slot_of
 from multinic.plan import Interface, State
+from multinic.properties import read_sysctl, sysctl_path
 from multinic.routing import ROUTE_PROTOCOL, default_metric
 
 NAME = "networkd"
@@ -155,6 +156,10 @@ def take_effect(
                 free(links, interface)
     rename_pending(links, interfaces, faults)
     if changed:
+        for interface in interfaces:
+            if interface.key in changed and interface.key not in faults:
+                with faults.of(interface):
+                    _let_link_local(host, interface)
         reload_networkd(host)
     for interface in interfaces:
         if interface.state is State.DELETE or interface.key in faults:
@@ -164,6 +169,14 @@ def take_effect(
                 converge(links, interface)
             elif interface.desired is not None and interface.desired.mtu is None:
                 restore_mtu(links, interface)  # networkd leaves an MTU that no file speaks of any more
+
+
+def _let_link_local(host: Host, interface: Interface) -> None:
+    """Have the kernel give a link that is up its link-local address: networkd 252 waits for that in vain."""
+    desired, name = interface.desired, interface.name
+    wants = desired is not None and 6 in desired.link_local
+    if wants and interface.state is State.UPDATE and read_sysctl(name, "addr_gen_mode") == "1":  # 1: none
+        host.sysctl(sysctl_path(name, "addr_gen_mode"), "0")
 
 
 def reload_udev(host: Host) -> None:

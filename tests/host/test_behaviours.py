@@ -1,134 +1,33 @@
-"""What every backend promises, on a booted host of its own: one table, a column for each backend and host.
+"""What every backend promises, on a booted host: one table, whose columns are in columns.py.
 
-To add a backend, add its column to COLUMNS. Rows are in an SQLite file; the database over the network, and
-what only netplan has, is in the other modules of this tier.
+Rows are in an SQLite file; the database over the network, and what only one backend has, is in the other
+modules of this tier.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 
-from tests.host.node import Node, mac_of
+from tests.host.columns import COLUMNS, Column, Host, columns
+from tests.host.node import mac_of
 from tests.host.nspawn import Box, eventually
-
-
-@dataclass(frozen=True)
-class Column:
-    """A backend on a kind of host."""
-
-    backend: str
-    kind: str
-    files: tuple[str, ...] = ()
-    """Every file of a slot, as shell patterns: {slot} is its number, {name} its link's."""
-    written: str = ""
-    """The file that the backend writes and a person may edit; "" for none."""
-    template: str = ""
-    """The template of that file."""
-    bad: str = ""
-    """A text of it that is found to be bad before anything is written."""
-    whole: bool = True
-    """Whether all behaviours run here; else those that differ between versions."""
-
-    def __str__(self) -> str:
-        return self.backend if self.whole else self.kind
-
-    @property
-    def lasts(self) -> bool:
-        """Whether the host configures a link by itself when it is plugged in, and at boot."""
-        return bool(self.files)
-
-
-NETPLAN = Column(
-    "netplan",
-    "netplan",
-    files=(
-        "/etc/netplan/*{name}.yaml",
-        "/run/systemd/network/*-{name}.*",
-        "/run/udev/rules.d/*-{name}.rules",
-        "/etc/systemd/network/10-netplan-{name}.network.d/multinic.conf",
-    ),
-    written="/etc/netplan/9{slot}-{name}.yaml",
-    template="netplan.yaml.j2",
-    bad="network:\n  version: 2\n  ethernets:\n    {{ name }}:\n      mtu: many\n",
-)
-COLUMNS = (
-    NETPLAN,
-    Column(**{**vars(NETPLAN), "kind": "bookworm", "whole": False}),
-    Column(**{**vars(NETPLAN), "kind": "bullseye", "whole": False}),
-    Column(
-        "networkd",
-        "networkd",
-        files=("/etc/systemd/network/10-{name}.*k",),
-        written="/etc/systemd/network/10-{name}.network",
-        template="networkd/network.j2",
-        bad="[Network]\nAddress=10.5.0.11/24\n",
-    ),
-    Column(
-        "networkmanager",
-        "networkmanager",
-        files=("/etc/NetworkManager/system-connections/{name}.*", "/etc/systemd/network/70-{name}.link"),
-        written="/etc/NetworkManager/system-connections/{name}.nmconnection",
-        template="networkmanager/keyfile.j2",
-        bad="[connection]\nid={{ name }}\ntype=ethernet\n[ipv4]\nmethod=nonsense\n",
-    ),
-    Column("netlink", "networkd"),
-)
-
-
-class Host(Node):
-    """A node of a column of the table."""
-
-    def __init__(self, box: Box, column: Column) -> None:
-        super().__init__(box, backend=column.backend)
-        self.column = column
-
-    def files(self, slot: int) -> list[str]:
-        """Return the files of a slot that are there."""
-        patterns = [pattern.format(slot=slot, name=f"multinic{slot}") for pattern in self.column.files]
-        return self.box.glob(*patterns) if patterns else []
-
-    def settle(self, *slots: int) -> None:
-        """Wait until the service of the host is done with these links."""
-        if self.column.lasts:
-            for slot in slots:
-                eventually(lambda name=f"multinic{slot}": self.box.settled(name), timeout=30)
-
-    def is_so(self, slot: int, *addresses: str, mtu: int = 1450) -> None:
-        """Assert that a link is there, up, with just these addresses."""
-        link = self.box.links()[f"multinic{slot}"]
-        assert sorted(self.box.addresses(f"multinic{slot}")) == sorted(addresses)
-        assert (link["address"], link["mtu"], "UP" in link["flags"]) == (mac_of(slot), mtu, True)
-
-    def states(self) -> dict[str, tuple[str, str]]:
-        """Return state and reason of every interface in the plan."""
-        return {name: (item["state"], item["reason"]) for name, item in self.plan().items()}
-
-
-def columns(*, only: Callable[[Column], bool] = lambda _: True) -> pytest.MarkDecorator:
-    """Run a test on every host of the table, or on those that `only` says."""
-    chosen = [column for column in COLUMNS if only(column)]
-    return pytest.mark.parametrize("column", chosen, ids=str, scope="module")
-
 
 every = columns()
 whole = columns(only=lambda column: column.whole)
 lasting = columns(only=lambda column: column.lasts)
 
 
+_pairs: dict[str, Host] = {}
+"""Kind of host → the node with two converged links that is on it."""
+
+
 @pytest.fixture
 def host(column: Column, boxes: Callable[[str], Box]) -> Host:
     """A host with nothing of the program on it."""
     _pairs.pop(column.kind, None)
-    box = boxes(column.kind)
-    box.clean()
-    return Host(box, column)
-
-
-_pairs: dict[str, Host] = {}
-"""Kind of host → the node with two converged links that is on it."""
+    return Host.clean(boxes(column.kind), column)
 
 
 @pytest.fixture
@@ -139,8 +38,7 @@ def pair(column: Column, boxes: Callable[[str], Box]) -> Iterator[Host]:
     """
     host = _pairs.pop(column.kind, None)
     if host is None or host.column != column:
-        boxes(column.kind).clean()
-        host = Host(boxes(column.kind), column)
+        host = Host.clean(boxes(column.kind), column)
         for slot in range(2):
             host.attach(slot, link=f"ens{slot + 3}")
         host.run("reconcile")

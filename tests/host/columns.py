@@ -1,0 +1,121 @@
+"""The table of all backends and the hosts on which they run: a column for each.
+
+To add a backend, add its column to COLUMNS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.host.node import Node, mac_of
+from tests.host.nspawn import Box, eventually
+
+
+@dataclass(frozen=True)
+class Column:
+    """A backend on a kind of host."""
+
+    backend: str
+    kind: str
+    files: tuple[str, ...] = ()
+    """Every file of a slot, as shell patterns: {slot} is its number, {name} its link's."""
+    written: str = ""
+    """The file that the backend writes and a person may edit; "" for none."""
+    template: str = ""
+    """The template of that file."""
+    bad: str = ""
+    """A text of it that is found to be bad before anything is written."""
+    refuses: tuple[str, ...] = ()
+    """Cases of test_options.py whose combination of options the backend refuses."""
+    whole: bool = True
+    """Whether all behaviours run here; else those that differ between versions."""
+
+    def __str__(self) -> str:
+        return self.backend if self.whole else self.kind
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the host configures a link by itself when it is plugged in, and at boot."""
+        return bool(self.files)
+
+
+NETPLAN = Column(
+    "netplan",
+    "netplan",
+    files=(
+        "/etc/netplan/*{name}.yaml",
+        "/run/systemd/network/*-{name}.*",
+        "/run/udev/rules.d/*-{name}.rules",
+        "/etc/systemd/network/10-netplan-{name}.network.d/multinic.conf",
+    ),
+    written="/etc/netplan/9{slot}-{name}.yaml",
+    template="netplan.yaml.j2",
+    bad="network:\n  version: 2\n  ethernets:\n    {{ name }}:\n      mtu: many\n",
+)
+COLUMNS = (
+    NETPLAN,
+    Column(**{**vars(NETPLAN), "kind": "bookworm", "whole": False}),
+    Column(**{**vars(NETPLAN), "kind": "bullseye", "whole": False}),
+    Column(
+        "networkd",
+        "networkd",
+        files=("/etc/systemd/network/10-{name}.*k",),
+        written="/etc/systemd/network/10-{name}.network",
+        template="networkd/network.j2",
+        bad="[Network]\nAddress=10.5.0.11/24\n",
+    ),
+    Column(
+        "networkmanager",
+        "networkmanager",
+        files=("/etc/NetworkManager/system-connections/{name}.*", "/etc/systemd/network/70-{name}.link"),
+        written="/etc/NetworkManager/system-connections/{name}.nmconnection",
+        template="networkmanager/keyfile.j2",
+        bad="[connection]\nid={{ name }}\ntype=ethernet\n[ipv4]\nmethod=nonsense\n",
+        refuses=("link-local off",),
+    ),
+    Column("netlink", "networkd"),
+)
+
+
+class Host(Node):
+    """A node of a column of the table."""
+
+    def __init__(self, box: Box, column: Column) -> None:
+        super().__init__(box, backend=column.backend)
+        self.column = column
+
+    @classmethod
+    def clean(cls, box: Box, column: Column) -> Host:
+        """Return the node of a host that has nothing of the program on it."""
+        box.clean()
+        return cls(box, column)
+
+    def files(self, slot: int) -> list[str]:
+        """Return the files of a slot that are there."""
+        patterns = [pattern.format(slot=slot, name=f"multinic{slot}") for pattern in self.column.files]
+        return self.box.glob(*patterns) if patterns else []
+
+    def settle(self, *slots: int) -> None:
+        """Wait until the service of the host is done with these links."""
+        if self.column.lasts:
+            for slot in slots:
+                eventually(lambda name=f"multinic{slot}": self.box.settled(name), timeout=30)
+
+    def is_so(self, slot: int, *addresses: str, mtu: int = 1450) -> None:
+        """Assert that a link is there, up, with just these addresses."""
+        link = self.box.links()[f"multinic{slot}"]
+        assert sorted(self.box.addresses(f"multinic{slot}")) == sorted(addresses)
+        assert (link["address"], link["mtu"], "UP" in link["flags"]) == (mac_of(slot), mtu, True)
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        """Return state and reason of every interface in the plan."""
+        return {name: (item["state"], item["reason"]) for name, item in self.plan().items()}
+
+
+def columns(*, only: Callable[[Column], bool] = lambda _: True) -> pytest.MarkDecorator:
+    """Run a test on every host of the table, or on those that `only` says."""
+    chosen = [column for column in COLUMNS if only(column)]
+    return pytest.mark.parametrize("column", chosen, ids=str, scope="module")
