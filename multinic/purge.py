@@ -19,6 +19,7 @@ from multinic import backend as backends
 from multinic.apply import Result
 from multinic.backend import Backend, Staged, netlink, netplan
 from multinic.backend.detect import NETWORKD, running
+from multinic.backend.generator import runtime_paths
 from multinic.config import Settings, node_name
 from multinic.errors import ConfigError, Exit, MultinicError, Refused, SourceError
 from multinic.host import Host
@@ -183,7 +184,7 @@ class _WithoutService:
         """Return what a generator made of our files: it goes, too."""
         if self._known.NAME != netplan.NAME:
             return Staged()
-        made = [path for i in interfaces for path in netplan.runtime_paths(i.name) if host.present(path)]
+        made = [path for i in interfaces for path in runtime_paths(i.name) if host.present(path)]
         return Staged(dict.fromkeys(made))
 
     def activate(

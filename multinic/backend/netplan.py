@@ -9,21 +9,15 @@ generator makes the same of /etc/netplan. docs/backends.md has the measurements.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from multinic.backend import Render, Staged, networkd
-from multinic.backend.detect import NETPLAN_GENERATORS, NETPLAN_SOURCES, NETWORKD, netplan_renderer, running
-from multinic.errors import CommandFailed, HostError
-from multinic.host import File, Host
+from multinic.backend import Render, Staged, generator, networkctl, networkd
+from multinic.backend.detect import NETPLAN_SOURCES, NETWORKD, netplan_renderer, running
+from multinic.host import Host
 from multinic.links import Faults, Links
 from multinic.model import DesiredLink
 from multinic.naming import name_of, slot_of
-from multinic.paths import SCRATCH, UNFINISHED
-from multinic.plan import Interface, State
+from multinic.plan import Interface
 from multinic.routing import default_metric
 
 NAME = "netplan"
@@ -31,19 +25,15 @@ _MODE = 0o600  # netplan warns about anything more open, on every call
 
 _ETC = "/etc/netplan"
 _SOURCES = NETPLAN_SOURCES  # where the generator looks for YAML
-_RUNTIME = "/run/systemd/network"
-_UDEV_RULES = "/run/udev/rules.d"
-_GENERATORS = NETPLAN_GENERATORS
 
 _DROP_INS = "/etc/systemd/network"
 _DROP_IN = re.compile(r"/etc/systemd/network/10-netplan-(multinic[0-9]+)\.network\.d/multinic\.conf")
 _FILE = re.compile(r"/etc/netplan/9([0-9]+)-(multinic([0-9]+))\.yaml")
-_BLAMED = re.compile(r"9[0-9]+-(multinic[0-9]+)\.yaml")
 
 
 def unusable(host: Host) -> str:
     """Return why netplan cannot be used on the host; "" if it can."""
-    if _generator(host) is None:
+    if generator.program(host) is None:
         return "netplan is not installed"
     by_name = {name: f"{source}/{name}" for source in _SOURCES for name in host.names(source)}
     paths = [path for name, path in sorted(by_name.items()) if name.endswith(".yaml")]
@@ -108,110 +98,13 @@ def foreign(host: Host) -> Sequence[str]:
 def watched(host: Host) -> Sequence[str]:
     """Return netplan's directories and parts, our files, and what the generator made of them."""
     ours = managed(host)
-    made = [path for own in ours for path in runtime_paths(name_of(slot_of_file(own) or 0))]
+    made = [path for own in ours for path in generator.runtime_paths(name_of(slot_of_file(own) or 0))]
     return (*_SOURCES, _DROP_INS, *ours, *made)
 
 
 def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
-    """Run the generator over a copy of the host's files with ours as they shall be.
-
-    A file that it cannot read is blamed on its interface, left as it was, and the rest tried
-    again. Raises HostError when the fault is in none of ours.
-    """
-    refused: dict[str, str] = {}
-    while True:
-        candidates = [interface for interface in interfaces if interface.key not in refused]
-        if not candidates:
-            return Staged({}, refused)
-        with _scratch(host) as (root, inside):
-            _copy_sources(host, root, candidates)
-            try:
-                host.run(_generator(host) or "", "--root-dir", inside, changes=False)
-            except CommandFailed as e:
-                refused.update(_blame(e, candidates))
-                continue
-            if unmade := _unmade(root, candidates):
-                refused.update(unmade)
-                continue
-            return Staged(_results(host, root, candidates), refused)
-
-
-def _unmade(root: Path, candidates: Sequence[Interface]) -> dict[str, str]:
-    """Return who is without a result, whatever the generator said: networkd would drop its link."""
-    without = [
-        interface
-        for interface in candidates
-        if interface.state is not State.DELETE
-        and Host(str(root)).file(runtime_paths(interface.name)[1]) is None
-    ]
-    return {interface.key: "its generator made nothing of it" for interface in without}
-
-
-def _blame(error: CommandFailed, candidates: Sequence[Interface]) -> dict[str, str]:
-    """Return whose file the generator complains of, by the file name in its message."""
-    if error.status is None:  # it never said anything: nobody's file is at fault
-        raise error
-    named = _BLAMED.search(error.stderr)
-    blamed = [
-        i for i in candidates if named and i.name == named[1] and i.files and i.state is not State.DELETE
-    ]
-    if not blamed:
-        raise HostError(
-            f"netplan cannot read this host's configuration: {_words(error.stderr) or error}",
-            "correct that file; until then multinic changes nothing here, and the next boot has no network",
-        ) from error
-    return {interface.key: _words(error.stderr) for interface in blamed}
-
-
-def _words(stderr: str) -> str:
-    """Return the generator's message without the scratch directory in front of the file."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return re.sub(r"\S*(/etc/netplan/)", r"\1", " ".join(lines))[:300] or "netplan refused the file"
-
-
-@contextmanager
-def _scratch(host: Host) -> Iterator[tuple[Path, str]]:
-    """Yield an empty directory in the host's /run: as this process sees it, and as the host does."""
-    directory = Path(tempfile.mkdtemp(UNFINISHED, "scratch-", host.directory(SCRATCH)))
-    try:
-        yield directory, f"{SCRATCH}/{directory.name}"
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _copy_sources(host: Host, root: Path, candidates: Sequence[Interface]) -> None:
-    texts: dict[str, File | None] = {path: host.file(path, follow=True) for path in foreign(host)}
-    texts |= {path: host.file(path) for path in managed(host)}
-    contents = {path: found.content for path, found in texts.items() if found is not None}
-    for interface in candidates:
-        for change in interface.files:
-            contents.pop(change.path, None)
-            if change.new is not None:
-                contents[change.path] = change.new.encode()
-    for path, content in contents.items():
-        target = root / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        target.chmod(_MODE)
-
-
-def _results(host: Host, root: Path, candidates: Sequence[Interface]) -> dict[str, File | None]:
-    """Return what /run/systemd/network shall hold of the changed interfaces."""
-    made = Host(str(root))
-    found: dict[str, File | None] = {}
-    for interface in candidates:
-        for path in runtime_paths(interface.name):
-            found[path] = made.file(path)
-    return {path: file for path, file in found.items() if file != host.file(path)}
-
-
-def runtime_paths(name: str) -> tuple[str, ...]:
-    """Return what the generator makes of one interface's file, for networkd and for udev."""
-    return (
-        f"{_RUNTIME}/10-netplan-{name}.link",
-        f"{_RUNTIME}/10-netplan-{name}.network",
-        f"{_UDEV_RULES}/99-netplan-{name}.rules",
-    )
+    """Try the files of a plan with netplan's own generator, beside the host's others."""
+    return generator.stage(host, interfaces, foreign(host), managed(host))
 
 
 def activate(
@@ -221,22 +114,18 @@ def activate(
     for path, file in sorted(staged.runtime.items()):
         host.restore(path, file)
     changed = {interface.key for interface in interfaces if _is_reread(interface, staged)}
-    networkd.take_effect(host, links, interfaces, changed, faults)
+    networkctl.take_effect(host, links, interfaces, changed, faults)
 
 
 def _is_reread(interface: Interface, staged: Staged) -> bool:
     """Return whether networkd has new files to read of an interface: it then configures the link anew."""
     changed = {change.path for change in interface.files} | staged.runtime.keys()
-    return not changed.isdisjoint({_drop_in(interface.name), *runtime_paths(interface.name)})
+    return not changed.isdisjoint({_drop_in(interface.name), *generator.runtime_paths(interface.name)})
 
 
-def reload(host: Host, names: Sequence[str]) -> None:
+def reload(host: Host, names: Sequence[str]) -> None:  # noqa: ARG001
     """Have udevd and networkd read their files again."""
-    networkd.reload(host, names)
-
-
-def _generator(host: Host) -> str | None:
-    return next((path for path in _GENERATORS if host.present(path)), None)
+    networkctl.reload(host)
 
 
 def _drop_in(name: str) -> str:

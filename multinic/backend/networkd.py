@@ -1,24 +1,20 @@
 """systemd-networkd without netplan: a .link and a .network file a link, and one `networkctl reload`.
 
-udev names a link by its .link file when it is plugged in and at boot; until then netlink does. Below
-netplan works the same service, so the second half of this module is netplan's, too.
+udev names a link by its .link file when it is plugged in and at boot; until then netlink does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from multinic.backend import Render, Staged
+from multinic.backend import Render, Staged, networkctl
 from multinic.backend.detect import NETWORKD, running
-from multinic.configure import converge, free, rename_pending, restore_mtu
-from multinic.errors import CommandFailed, HostError
 from multinic.host import Host
-from multinic.links import Faults, Links, kept
+from multinic.links import Faults, Links
 from multinic.model import DesiredLink
 from multinic.naming import slot_of
-from multinic.plan import Interface, State
-from multinic.properties import read_sysctl, sysctl_path
+from multinic.plan import Interface
 from multinic.routing import ROUTE_PROTOCOL, default_metric
 
 NAME = "networkd"
@@ -123,79 +119,12 @@ def activate(
     faults: Faults,
 ) -> None:
     """Free and rename links, and let networkd read the files once."""
-    take_effect(host, links, interfaces, {i.key for i in interfaces if i.files}, faults)
+    networkctl.take_effect(host, links, interfaces, {i.key for i in interfaces if i.files}, faults)
 
 
 def reload(host: Host, names: Sequence[str]) -> None:  # noqa: ARG001
-    """Have udevd and networkd read their files again; networkd reconfigures links whose files changed.
-
-    One that fails does not keep the other from it. Raises the first HostError.
-    """
-    faults: list[HostError] = []
-    with kept(faults):
-        reload_udev(host)
-    with kept(faults):
-        reload_networkd(host)
-    for fault in faults:
-        raise fault
-
-
-def take_effect(
-    host: Host, links: Links, interfaces: Sequence[Interface], changed: Collection[str], faults: Faults
-) -> None:
-    """Make links as they are to be, where the files of `changed` (keys) are new to networkd.
-
-    What merely drifted in the kernel, with its file intact, networkd does not look at again:
-    that is repaired by netlink, and only that.
-    """
-    if changed:
-        reload_udev(host)
-    for interface in interfaces:
-        if interface.state is State.DELETE:
-            with faults.of(interface):
-                free(links, interface)
-    rename_pending(links, interfaces, faults)
-    if changed:
-        for interface in interfaces:
-            if interface.key in changed and interface.key not in faults:
-                with faults.of(interface):
-                    _let_link_local(host, interface)
-        reload_networkd(host)
-    for interface in interfaces:
-        if interface.state is State.DELETE or interface.key in faults:
-            continue
-        with faults.of(interface):
-            if interface.key not in changed:
-                converge(links, interface)
-            elif interface.desired is not None and interface.desired.mtu is None:
-                restore_mtu(links, interface)  # networkd leaves an MTU that no file speaks of any more
-
-
-def _let_link_local(host: Host, interface: Interface) -> None:
-    """Have the kernel give a link that is up its link-local address: networkd 252 waits for that in vain."""
-    desired, name = interface.desired, interface.name
-    wants = desired is not None and 6 in desired.link_local
-    if wants and interface.state is State.UPDATE and read_sysctl(name, "addr_gen_mode") == "1":  # 1: none
-        host.sysctl(sysctl_path(name, "addr_gen_mode"), "0")
-
-
-def reload_udev(host: Host) -> None:
-    """Have udevd read .link files again before a link is renamed or plugged in.
-
-    By itself it does so every 3 s only: a link that came before that kept its name, and one that
-    was renamed away had the settings of its removed file put on it once more.
-    """
-    host.run("udevadm", "control", "--reload")
-
-
-def reload_networkd(host: Host) -> None:
-    """Have networkd read its files again. Before version 244 it can do so only as it starts."""
-    try:
-        host.run("networkctl", "reload")
-    except CommandFailed as e:
-        if "Unknown" not in e.stderr:
-            raise
-        host.run("systemctl", "restart", "systemd-networkd.service")
+    """Have udevd and networkd read their files again."""
+    networkctl.reload(host)
 
 
 def _version(host: Host) -> int:

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from multinic.backend import netplan
+from multinic.backend import generator, netplan
 from multinic.model import DesiredLink
 from multinic.naming import name_of
 from multinic.render import Renderer
@@ -87,7 +87,7 @@ def settings(text: str) -> list[tuple[str, str, str]]:
 
 def test_netplan_makes_the_files_that_are_installed_and_no_others(made):
     for name, (_, files) in made.items():
-        assert files.keys() == set(netplan.runtime_paths(name))
+        assert files.keys() == set(generator.runtime_paths(name))
 
 
 def test_networkd_is_told_exactly_the_parsed_values(made):
