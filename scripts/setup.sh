@@ -30,6 +30,8 @@ fi
 # stands in files there: a later run compares and has nothing to do.
 base=$("$python" -c 'import sys; print(sys.executable, sys.version)'; pwd)
 if [ "$(cat "$venv/made-for" 2>/dev/null)" != "$base" ]; then
+    # Another checkout's, which making it anew would take away from there.
+    [ ! -L "$venv" ] || die "$venv is a link to $(readlink "$venv"); remove the link, or name another place: VENV=..."
     echo "setting up $venv (Python $version)" >&2
     "$python" -m venv --clear "$venv"
     echo "$base" >"$venv/made-for"
