@@ -109,4 +109,13 @@ NETWORKMANAGER = Kind(
         ("/etc/udev/rules.d/85-nm-unmanaged.rules", "# nothing is unmanaged\n"),
     ),
 )
-KINDS = {kind.name: kind for kind in (NETPLAN, BOOKWORM, BULLSEYE, NETWORKD, NETWORKMANAGER)}
+DESKTOP = Kind(
+    "desktop",
+    "trixie",
+    "NetworkManager",
+    "/etc/netplan/01-network-manager-all.yaml",
+    _NETPLAN.replace("version: 2", "version: 2\n  renderer: NetworkManager"),
+    more=NETWORKMANAGER.more,
+)
+"""netplan, which hands its links to NetworkManager."""
+KINDS = {kind.name: kind for kind in (NETPLAN, BOOKWORM, BULLSEYE, NETWORKD, NETWORKMANAGER, DESKTOP)}

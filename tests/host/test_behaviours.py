@@ -249,3 +249,36 @@ def test_a_bad_candidate_is_blamed_on_its_interface_and_the_others_go_on(host: H
     host.is_so(0, "10.5.0.10/24")
     assert host.flags() == {"port-0": 1, "port-1": 0}
     assert host.box.glob("/run/multinic/scratch*") == []
+
+
+@lasting
+def test_a_failed_update_of_a_working_link_keeps_it_working(host: Host):
+    """Earlier agents deleted the last good file in such a case."""
+    host.attach(0, link="ens3")
+    host.run("reconcile")
+    host.settle(0)
+    path = host.column.written.format(slot=0, name="multinic0")
+    text = host.box.read(path)
+    # A template that does not do what it should.
+    host.box.write(f"/etc/multinic/templates/{host.column.template}", text.replace("1450", "1440"))
+    host.sql("UPDATE multi_interface SET mtu = 1400")
+
+    done = host.run("reconcile", expect=4)
+
+    assert "mtu 1440 → 1400" in done.stderr
+    assert host.box.read(path) == text
+    assert host.flags() == {"port-0": 0}
+    host.settle(0)
+    host.is_so(0, "10.5.0.10/24")
+
+
+@whole
+def test_rollback_takes_the_last_change_back(host: Host):
+    host.attach(0, link="ens3")
+    host.run("reconcile")
+    host.settle(0)
+    host.run("rollback")
+    link = host.box.link_of(mac_of(0))
+    assert (link["ifname"], link["mtu"]) == ("ens3", 1500)
+    assert host.box.addresses("ens3") == []
+    assert host.files(0) == []

@@ -166,27 +166,6 @@ def test_a_link_that_networkd_does_not_configure_is_put_back_and_the_others_stay
     assert node.flags() == {"port-0": 1, "port-1": 1, "port-2": 1}
 
 
-def test_a_failed_update_of_a_working_link_keeps_it_working(node: Node):
-    """Earlier agents deleted the last good file in such a case."""
-    node.attach(0, link="ens3")
-    node.run("reconcile")
-    eventually(lambda: node.box.settled("multinic0"))
-    text = node.box.read("/etc/netplan/90-multinic0.yaml")
-    # A drop-in that wins over what we ask for, as a careless colleague might leave one.
-    node.box.write("/etc/systemd/network/10-netplan-multinic0.network.d/z.conf", "[Link]\nMTUBytes=1450\n")
-    node.sql("UPDATE multi_interface SET mtu = 1400")
-    try:
-        done = node.run("reconcile", expect=4)
-    finally:
-        node.box.remove("/etc/systemd/network/10-netplan-multinic0.network.d/z.conf")
-
-    assert "mtu 1450 → 1400" in done.stderr
-    assert node.box.read("/etc/netplan/90-multinic0.yaml") == text
-    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
-    assert node.box.links()["multinic0"]["mtu"] == 1450
-    assert node.flags() == {"port-0": 0}
-
-
 def test_a_broken_file_of_somebody_else_is_named_and_nothing_is_changed(node: Node):
     node.attach(0, link="ens3")
     node.box.write("/etc/netplan/60-broken.yaml", "network: [\n", 0o600)
@@ -253,16 +232,6 @@ def test_a_saved_plan_is_carried_out_or_refused_when_stale(node: Node):
     assert node.box.links()["multinic0"]["mtu"] == 1400
 
 
-def test_rollback_takes_the_last_change_back(node: Node):
-    node.attach(0, link="ens3")
-    node.run("reconcile")
-    node.run("rollback")
-    link = node.box.link_of(mac_of(0))
-    assert (link["ifname"], link["mtu"], "UP" in link["flags"]) == ("ens3", 1500, False)
-    assert node.box.addresses("ens3") == []
-    assert node.box.glob("/etc/netplan/*multinic*", "/run/systemd/network/*multinic0.*") == []
-
-
 OLD = """\
 #!/bin/sh
 # As before systemd 244.
@@ -292,3 +261,25 @@ def test_a_networkd_that_cannot_reload_is_restarted(boxes: Callable[[str], Box])
     assert box.addresses("multinic1") == ["10.5.0.11/24"]
     # It sets what it finds once more, and takes nothing away.
     assert [event for event in events if "DEL" in event.kind] == []
+
+
+def test_where_its_renderer_is_networkmanager_that_is_taken(boxes: Callable[[str], Box]):
+    box = boxes("desktop")
+    box.clean()
+    node = Node(box)
+    node.attach(0, link="ens3")
+    assert "netplan's renderer is NetworkManager" in node.run("plan").stdout
+    done = node.run("--backend", "netplan", "reconcile", expect=2)
+    assert "renderer is NetworkManager on this host: set backend to networkmanager" in done.stderr
+    text = box.read(box.kind.management)
+
+    with box.monitor("eth0") as events:
+        node.run("reconcile")
+
+    assert events == []
+    assert box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert box.read(box.kind.management) == text
+    assert box.glob("/etc/netplan/*") == [box.kind.management]
+    box.reboot()
+    eventually(lambda: box.addresses("multinic0") == ["10.5.0.10/24"], timeout=30)
+    assert node.plan()["multinic0"]["state"] == "unchanged"
