@@ -133,6 +133,10 @@ def _change(site: Site, links: Links, interfaces: tuple[Interface, ...], staged:
                     site.host.write(change.path, change.new, change.mode)
         with faults.of(interface):
             drop_stale(links, interface)  # before another link gets the same route: the kernel has it once
+            if interface.link is not None and interface.state is State.DELETE:
+                # The kernel makes a link-local address at once, which goes only when the link is set down.
+                early = [change for change in interface.changes if change.field == "addr_gen_mode"]
+                tune(site.host, links, interface.link, interface.link.name, early)
     try:
         site.backend.activate(site.host, links, interfaces, staged, faults)
         for interface in interfaces:

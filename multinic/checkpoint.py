@@ -43,7 +43,7 @@ def take(
             routes=_routes(interface.link, around.routes),
             rules=tuple(rule for rule in around.rules if rule.rule in _rules(interface)),
             our_rules=_rules(interface),
-            tuning={c.field: c.old for c in interface.changes if c.field in FIELDS},
+            tuning={**interface.noted, **{c.field: c.old for c in interface.changes if c.field in FIELDS}},
         )
         for interface in interfaces
     )

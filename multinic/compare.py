@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from multinic import routing, safety, tuning
+from multinic.fields import LEFT_BEHIND
 from multinic.model import Desired, DesiredLink, Held, IPInterface, Observed, ObservedLink
 from multinic.naming import slot_of
 from multinic.options import asked
@@ -80,6 +81,7 @@ def compare(interface: Interface, desired: Desired, observed: Observed, policy: 
             message=f"link {link.name} is to become {interface.name}",
             changes=changes,
             files=files,
+            noted={f: text for f, text in observed.tuning.get(link.index, {}).items() if f in LEFT_BEHIND},
         )
     reason = _why(interface.held, wish)
     message = _WHY[reason]
@@ -106,6 +108,7 @@ def _link_changes(
         if address not in present:
             yield Change("address", "", str(address))
     before = interface.held.tuning_before if interface.held else {}
+    before = {field: value for field, value in before.items() if field not in LEFT_BEHIND}
     of_backend = policy.tuning(wish)
     fields = tuning.wanted(wish, of_backend)
     yield from tuning.changes(fields, of_backend, observed.tuning.get(link.index, {}), before)

@@ -122,7 +122,7 @@ def _held(interface: Interface, held: Held | None, result: Result | None) -> Hel
     link = interface.link
     unknown = before.mtu_before is None and link is not None and slot_of(link.name) is None
     if link is not None and (interface.state is State.CREATE or unknown):
-        before = replace(before, name_before=link.name, mtu_before=link.mtu, tuning_before={})
+        before = replace(before, name_before=link.name, mtu_before=link.mtu, tuning_before=interface.noted)
     before = replace(before, slot=slot, port_id=interface.port_id)
     if interface.pending:
         first_set = {c.field: c.old for c in interface.changes if c.field in FIELDS}

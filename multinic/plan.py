@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from multinic.model import DesiredLink, Held, Mac, ObservedLink, ObservedRoute, ObservedRule
@@ -75,6 +76,8 @@ class Interface:
     link: ObservedLink | None = None
     desired: DesiredLink | None = None
     held: Held | None = None
+    noted: Mapping[str, str] = field(default_factory=dict)
+    """What a network service may change of a link that is new to us (LEFT_BEHIND of fields.py), as it is."""
     stale_routes: tuple[ObservedRoute, ...] = ()
     """Routes of ours that are to go; `changes` tells them in words."""
     stale_rules: tuple[ObservedRule, ...] = ()

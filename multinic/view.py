@@ -14,6 +14,7 @@ from multinic.compare import Policy
 from multinic.config import Settings, node_name
 from multinic.diff import diff
 from multinic.errors import ConfigError, Exit, Refused
+from multinic.fields import LEFT_BEHIND
 from multinic.host import Host
 from multinic.model import Desired, DesiredLink, IPAddress, Mac, Observed
 from multinic.observe import Asked, observe
@@ -105,8 +106,13 @@ def asked_of_kernel(desired: Desired, memory: Memory, chosen: Backend) -> Asked:
     fields: dict[Mac, set[str]] = {}
     for link in known:
         fields.setdefault(link.mac, set()).update(tuning.wanted(link, chosen.tuning(link)))
+    wanted = {link.mac for link in desired.links}
+    for mac in wanted:
+        if mac not in memory.links or memory.links[mac].applied is None:
+            fields[mac].update(LEFT_BEHIND)
     for mac, held in memory.links.items():
-        fields.setdefault(mac, set()).update(held.tuning_before)
+        of_others = LEFT_BEHIND if mac in wanted else frozenset[str]()
+        fields.setdefault(mac, set()).update(held.tuning_before.keys() - of_others)
     return Asked(
         routing=any(link.rules or link.routes or uses_routing(link.options) for link in known),
         fields={mac: frozenset(names) for mac, names in fields.items() if names},

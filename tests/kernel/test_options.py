@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from multinic.fields import LEFT_BEHIND
 from tests.kernel.node import Node, mac_of
 
 ALL = {
@@ -112,7 +113,7 @@ def test_options_that_go_are_set_back_and_the_rest_stays(node: Node) -> None:
     node.sql("UPDATE multi_interface SET options = NULL")
     node.reconcile()
     assert everything(node) == before
-    assert node.record()[mac_of(1)]["tuning_before"].keys() == {"accept_ra"}
+    assert node.record()[mac_of(1)]["tuning_before"].keys() == LEFT_BEHIND
 
 
 def test_a_rollback_takes_all_of_it_back(node: Node) -> None:

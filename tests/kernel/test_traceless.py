@@ -77,7 +77,7 @@ def lived_in(node: Node) -> Node:
     return node
 
 
-def add(node: Node, options: object = EVERYTHING, address: str = ADDRESSES) -> None:
+def add(node: Node, options: object = EVERYTHING, address: str | None = ADDRESSES) -> None:
     """Attach the first port."""
     text = json.dumps(options)
     node.attach(1, address, 1600, cidr="10.1.0.0/24", subnet_id="ours", options=text)
@@ -104,6 +104,21 @@ def test_a_row_that_no_longer_asks_takes_every_option_back(lived_in):
     node.reconcile()
     assert different(before, everything(node)).keys() == SHOWN.keys() - {"addresses"}
     ask(node, ADDRESSES, {})
+    node.reconcile()
+    assert different(before, everything(node)) == {}
+
+
+@pytest.mark.parametrize("address", ["10.1.0.11/24", None])
+def test_a_link_without_ipv6_leaves_no_trace_of_what_kept_that_off(lived_in, address):
+    node = lived_in
+    before = everything(node)
+    add(node, {}, address)
+    node.reconcile()
+    assert "sysctls" in different(before, everything(node))
+    node.multinic("rollback")
+    assert different(before, everything(node)) == {}
+    node.reconcile()
+    node.detach(1)
     node.reconcile()
     assert different(before, everything(node)) == {}
 
