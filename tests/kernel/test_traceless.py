@@ -72,8 +72,6 @@ def lived_in(node: Node) -> Node:
         "route add 10.78.0.0/16 dev multinic0 table 77",
     ):
         node.ip(*command.split())
-    # Whoever looks for duplicates here asks for a minute, so that an address of IPv6 is not usable before.
-    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth1.dad_transmits=1")
     return node
 
 
@@ -143,6 +141,7 @@ def test_a_rollback_puts_everything_back(lived_in, options):
 @pytest.mark.parametrize("options", [None, {}, SOMETHING], ids=["unmanaged", "plain", "with options"])
 def test_a_change_that_fails_is_put_back_with_all_its_options(lived_in, options):
     node = lived_in
+    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth1.dad_transmits=1")
     if options is None:
         before = everything(node)
         add(node, address=TAKEN)
@@ -166,6 +165,17 @@ def test_a_link_that_was_unplugged_leaves_no_rule_when_its_row_goes(lived_in):
     node.detach(1)
     node.reconcile()
     assert node.namespace.rules() == rules
+
+
+def test_a_purge_leaves_nothing_of_it(node):
+    Network(node.namespace).switch("lan")
+    node.namespace.plug("eth1", mac_of(1))
+    before = everything(node)
+    add(node)
+    node.reconcile()
+    assert different(before, everything(node)).keys() == SHOWN.keys()
+    node.multinic("purge", "--yes")
+    assert different(before, everything(node)) == {}
 
 
 def test_a_pass_that_is_killed_in_the_middle_is_put_back_with_all_its_options(lived_in):
