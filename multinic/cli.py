@@ -17,7 +17,7 @@ from multinic import __version__, config, ending
 from multinic.config import Settings
 from multinic.errors import Exit, MultinicError
 from multinic.host import Host
-from multinic.log import Log
+from multinic.log import Log, mark_for
 from multinic.text import printable
 
 
@@ -100,9 +100,10 @@ class Commands(click.Group):
 
 
 def _fail(message: str, hint: str, status: Exit) -> NoReturn:
-    _tell(f"multinic: {message}", err=True)
+    mark = mark_for(sys.stderr, "error")
+    _tell(f"{mark}multinic: {message}", err=True)
     if hint:
-        _tell(f"  {hint}", err=True)
+        _tell(f"{mark}  {hint}", err=True)
     sys.exit(status)
 
 
@@ -410,6 +411,49 @@ def purge(context: Context, yes: bool) -> None:
     if context.output == "json":
         _print_json(removal.document(purged))
     sys.exit(purged.exit)
+
+
+@main.command()
+@click.option("--socket", is_flag=True, help="Answer HTTP on a socket that systemd passes.")
+@click.pass_obj
+def health(context: Context, socket: bool) -> None:
+    """Print how passes fare on this host, for monitoring. Needs no root and no database.
+
+    Ends with 4 when no pass has run for a while, or the last one had no database.
+
+    \b
+    Example:
+        multinic health
+    """
+    from multinic import health as report
+
+    host = Host(context.root)
+    if socket:
+        from multinic import serve
+
+        serve.serve(serve.passed(os.environ), lambda path: report.answer(host, path))
+        return
+    document = report.document(host)
+    _print_json(document)
+    sys.exit(Exit.PARTIAL if document["status"] == report.Status.UNHEALTHY else Exit.OK)
+
+
+@main.command("install-units")
+@click.option("--program", metavar="FILE", help="The multinic to run  [default: this one]")
+@click.option("--remove", is_flag=True, help="Take them away again.")
+@click.pass_obj
+def install_units(context: Context, program: str | None, remove: bool) -> None:
+    """Install the systemd units and the udev rule, where no package brought them. Enables nothing.
+
+    \b
+    Example:
+        multinic install-units
+    """
+    from multinic import units
+
+    host = Host(context.root)
+    for line in units.remove(host) if remove else units.install(host, program):
+        _tell(line)
 
 
 @main.group()

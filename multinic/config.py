@@ -331,7 +331,9 @@ def _password(file: str, environment: Mapping[str, str], root: str, warnings: li
             warnings.append(
                 f"others may read or write the password file {path} (mode {mode:04o}): chmod 0600 it"
             )
-        return Secret(text.rstrip("\r\n"))
+        found = Secret(text.rstrip("\r\n"))
+        if file or found:  # an empty credential is what multinic.service has where nobody gave it one
+            return found
     return Secret(environment.get("MULTINIC_DATABASE_PASSWORD") or environment.get("DB_PASSWORD") or "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TextIO
 from multinic.text import printable
 
 LEVELS = ("debug", "info", "warning", "error")
+_JOURNAL = {"warning": "<4>", "error": "<3>"}  # what else we say has the level that the unit sets
 
 
 @dataclass
@@ -51,6 +53,18 @@ class Log:
             mark = "" if level == "info" else f"{level}: "
             line = printable(f"{mark}{start}{msg}")
         try:
-            print(line, file=self.stream, flush=True)
+            print(mark_for(self.stream, level) + line, file=self.stream, flush=True)
         except BrokenPipeError:
             pass  # who read the log went away; the pass goes on, and tells the database
+
+
+def mark_for(stream: TextIO, level: str) -> str:
+    """Return what tells systemd's journal the level of a line; "" where somebody else reads."""
+    journal = os.environ.get("JOURNAL_STREAM")
+    if not journal or level not in _JOURNAL:
+        return ""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return ""
+    return _JOURNAL[level] if journal == f"{found.st_dev}:{found.st_ino}" else ""

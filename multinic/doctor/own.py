@@ -6,23 +6,16 @@ import json
 import time
 from collections.abc import Iterator
 
-from multinic import checkpoint, record
+from multinic import checkpoint, record, units
 from multinic.doctor.finding import Finding, Level, Seen
 from multinic.errors import CommandFailed, Exit
+from multinic.health import SILENT
 from multinic.paths import CHECKPOINT, LAST_CHECKPOINT, OWN, RECORD
 from multinic.record import Memory
 from multinic.report import statefile
+from multinic.units import HOTPLUG, RULES, SERVICE, TIMER, WANTED
 
-_UNITS = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
-_TIMER = "multinic.timer"
-_ENABLED = f"/etc/systemd/system/timers.target.wants/{_TIMER}"
-_SILENT = 900.0  # seconds without a sign of life: three of them are missing
+_LATE = "a NIC that is plugged in waits for the next pass"
 
 
 def files(seen: Seen) -> Iterator[Finding]:
@@ -57,7 +50,7 @@ def state(seen: Seen) -> Iterator[Finding]:
         yield Finding("state", Level.NOTE, "no pass has finished since boot", "`multinic reconcile` does one")
         return
     age = time.time() - last["time"]
-    if age > _SILENT:
+    if age > SILENT:
         words = f"the last sign of life of a pass is {age / 60:.0f} minutes old"
         yield Finding("state", Level.WARNING, words, "look at what runs `multinic reconcile` here")
     for item in last["interfaces"]:
@@ -68,27 +61,43 @@ def state(seen: Seen) -> Iterator[Finding]:
     if status == Exit.RETRY:
         words = "the last pass had no database and kept to the last known good state"
         yield Finding("state", Level.WARNING, words)
-    elif status == Exit.OK and age <= _SILENT:
+    elif status == Exit.OK and age <= SILENT:
         yield Finding("state", Level.OK, "the last pass left nothing to be desired")
 
 
 def timer(seen: Seen) -> Iterator[Finding]:
-    """Look for the timer that runs the passes."""
-    if not any(seen.host.present(f"{directory}/{_TIMER}") for directory in _UNITS):
-        words = f"{_TIMER} is not installed: passes must be run by something else"
-        yield Finding("timer", Level.NOTE, words)
+    """Look for the timer that runs the passes, and for what belongs to it."""
+    if units.find(seen.host, TIMER) is None:
+        words = f"{TIMER} is not installed: passes must be run by something else"
+        yield Finding("timer", Level.NOTE, words, "`multinic install-units` installs it")
         return
+    for name, use in ((SERVICE, "no pass runs"), (HOTPLUG, _LATE), (RULES, _LATE)):
+        if units.find(seen.host, name) is None:
+            level = Level.PROBLEM if name == SERVICE else Level.WARNING
+            hint = "install the package again, or `multinic install-units`"
+            yield Finding("timer", level, f"{name} is not installed: {use}", hint)
     if seen.host.root == "/":
         try:
-            seen.host.run("systemctl", "is-active", _TIMER, changes=False, timeout=5)
+            seen.host.run("systemctl", "is-active", TIMER, changes=False, timeout=5)
         except CommandFailed as e:
-            words = f"{_TIMER} is not active ({e.stdout.strip() or e})"
-            yield Finding("timer", Level.PROBLEM, words, f"systemctl enable --now {_TIMER}")
+            words = f"{TIMER} is not active ({e.stdout.strip() or e})"
+            yield Finding("timer", Level.PROBLEM, words, f"systemctl enable --now {TIMER}")
             return
-    if seen.host.present(_ENABLED):
+        yield from _last_run(seen)
+    if seen.host.present(WANTED[0]):
         yield Finding(
-            "timer", Level.OK, f"{_TIMER} is enabled" + (" and active" if seen.host.root == "/" else "")
+            "timer", Level.OK, f"{TIMER} is enabled" + (" and active" if seen.host.root == "/" else "")
         )
     else:
-        words = f"{_TIMER} is not enabled: after the next boot no pass runs"
-        yield Finding("timer", Level.WARNING, words, f"systemctl enable --now {_TIMER}")
+        words = f"{TIMER} is not enabled: after the next boot no pass runs"
+        yield Finding("timer", Level.WARNING, words, f"systemctl enable --now {TIMER}")
+
+
+def _last_run(seen: Seen) -> Iterator[Finding]:
+    """Look at how the last pass of the timer ended."""
+    shown = ("systemctl", "show", "--property=Result,ExecMainStatus", SERVICE)
+    found = dict(line.split("=", 1) for line in seen.host.run(*shown, changes=False, timeout=5).splitlines())
+    result, status = found.get("Result", "success"), found.get("ExecMainStatus", "0")
+    if result != "success":
+        words = f"the last run of {SERVICE} failed ({result}, status {status})"
+        yield Finding("timer", Level.PROBLEM, words, f"journalctl --unit={SERVICE} says why")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from multinic.apply import Result
@@ -37,6 +38,9 @@ def _is_state(document: Any) -> bool:
         and 0 <= document["time"] < 1 << 40  # what a calendar can tell
         and isinstance(document.get("interfaces"), list)
         and all(isinstance(item, dict) and item.keys() >= _FIELDS for item in document["interfaces"])
+        and isinstance(document.get("since", 0), int)
+        and isinstance(totals := document.get("totals", {}), dict)
+        and all(isinstance(count, int) for count in totals.values())
     )
 
 
@@ -75,8 +79,9 @@ def _lasting(state: State) -> State:
     return State.CONVERGED if state is State.UNCHANGED else state
 
 
-def document(report: Report) -> dict[str, Any]:
-    """Return the state file's JSON document."""
+def document(report: Report, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the state file's JSON document; `before` is the one of the pass before, of which it goes on."""
+    before = before or {}
     results = [result for result in report.results if result.state is not State.DELETE]
     return {
         "version": _VERSION,
@@ -86,9 +91,22 @@ def document(report: Report) -> dict[str, Any]:
         "time": int(report.time),
         "exit": int(Exit.RETRY if report.from_memory else report.exit),
         "from_memory": report.from_memory,
+        "since": before.get("since", int(report.time)),
+        "totals": _totals(report, before.get("totals", {})),
         "summary": dict(sorted(Counter(str(_lasting(result.state)) for result in results).items())),
         "interfaces": [_item(result) for result in results],
     }
+
+
+def _totals(report: Report, before: Mapping[str, int]) -> dict[str, int]:
+    """Return how often something was configured, failed and was removed, with what was counted before."""
+    found = [result for result in report.results if result.interface.pending]
+    counts = {
+        "configured": sum(result.state is State.CONVERGED for result in found),
+        "failed": sum(result.state is State.FAILED and result.reason != "backing-off" for result in found),
+        "removed": sum(result.state is State.DELETE for result in found),
+    }
+    return {word: before.get(word, 0) + count for word, count in counts.items()}
 
 
 def _item(result: Result) -> dict[str, Any]:
@@ -111,7 +129,8 @@ def _item(result: Result) -> dict[str, Any]:
 
 def write(host: Host, report: Report) -> None:
     """Write the state file where it differs from what is there, or as a sign of life."""
-    new, old = document(report), load(host)
+    old = load(host)
+    new = document(report, old)
     fresh = 0 <= new["time"] - old.get("time", 0) < _HEARTBEAT
     if fresh and {**new, "time": 0} == {**old, "time": 0}:
         return

@@ -314,6 +314,10 @@ def test_the_password_file_comes_before_credential_and_environment(tmp_path: Pat
 
     assert password(config, **environment, **credentials) == f" {SECRET} "
     assert password("", **environment, **credentials) == "credential"
+    (tmp_path / "credentials/multinic-password").write_text(
+        "\n", encoding="utf-8"
+    )  # what the unit has instead
+    assert password("", **environment, **credentials) == "ours"
     assert password("", **environment) == "ours"
     assert password("", DB_PASSWORD="seed") == "seed"
     assert password("", CREDENTIALS_DIRECTORY=str(tmp_path)) == ""

@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from multinic import config, doctor, document, options
+from multinic import config, doctor, document, health, options
 from multinic.apply import Result
 from multinic.cli import main
 from multinic.diff import diff
@@ -30,7 +30,7 @@ from tests.unit.making import desired, link, observed, policy, row, want
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
-READERS = ("README.md", "README.ko.md", "docs/reference.md", "docs/troubleshooting.md")
+READERS = ("README.md", "README.ko.md", "docs/reference.md", "docs/troubleshooting.md", "docs/systemd.md")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -269,6 +269,7 @@ def documents(root: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     patch.setattr("multinic.status.current_links", lambda: (link(1, "multinic0", "10.10.1.11/24"),))
     statefile.write(host, Report("0.1.0", plan.node, plan.backend, 1.0, done))
     return {
+        "health": health.document(host),
         "plan": document.document(plan),
         "state": statefile.load(host),
         "status": status(host),
@@ -276,7 +277,7 @@ def documents(root: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", ["plan", "state", "status", "doctor"])
+@pytest.mark.parametrize("name", ["plan", "state", "status", "health", "doctor"])
 def test_the_documented_json_has_exactly_the_fields_of_the_real_one(name, tmp_path, monkeypatch):
     real = fields(documents(tmp_path, monkeypatch)[name])
     assert fields(example(name)) == real

@@ -398,10 +398,24 @@ def test_an_interface_that_failed_is_a_problem(patient: Patient) -> None:
 
 def test_a_timer_that_is_installed_must_be_enabled(patient: Patient) -> None:
     assert patient.levels("timer") == ["note"]
-    patient.have({"usr/lib/systemd/system/multinic.timer": ""})
+    for name in ("multinic.timer", "multinic.service", "multinic-hotplug.service"):
+        patient.have({f"usr/lib/systemd/system/{name}": ""})
+    patient.have({"usr/lib/udev/rules.d/90-multinic.rules": ""})
     assert patient.levels("timer") == ["warning"]
     patient.have({"etc/systemd/system/timers.target.wants/multinic.timer": ""})
     assert patient.levels("timer") == ["ok"]
+
+
+def test_what_belongs_to_the_timer_and_is_missing_is_named(patient: Patient) -> None:
+    patient.have({"etc/systemd/system/multinic.timer": ""})
+    patient.have({"etc/systemd/system/timers.target.wants/multinic.timer": ""})
+    findings = patient.findings()["timer"]
+    assert [item["level"] for item in findings] == ["problem", "warning", "warning", "ok"]
+    assert [item["message"].split()[0] for item in findings[:3]] == [
+        "multinic.service",
+        "multinic-hotplug.service",
+        "90-multinic.rules",
+    ]
 
 
 def test_a_host_full_of_nonsense_is_told_about_and_nothing_is_raised(patient: Patient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,24 @@ def test_a_line_for_machines_has_the_documented_fields() -> None:
         "interface_id": 7,
         "reason": "new",
     }
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_journal_and_nobody_else_is_told_the_level(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(journal: str) -> list[str]:
+        with (tmp_path / "stderr").open("w+", encoding="utf-8") as stream:
+            here = os.fstat(stream.fileno())
+            monkeypatch.setenv("JOURNAL_STREAM", journal.format(here.st_dev, here.st_ino))
+            log = Log(form, "debug", "node1", stream)
+            for level in LEVELS:
+                getattr(log, level)("x")
+            stream.seek(0)
+            return stream.read().splitlines()
+
+    assert [line[0] == "<" for line in said("1:1")] == [False] * 4
+    assert [line[:3] if line[0] == "<" else "" for line in said("{}:{}")] == ["", "", "<4>", "<3>"]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -154,6 +154,21 @@ def test_the_state_file_is_left_alone_while_nothing_changes_but_for_a_sign_of_li
     assert written(900, node="node2"), "a clock that was set back must not silence us until it has caught up"
 
 
+def test_what_was_done_since_boot_is_counted_and_the_first_pass_remembered(host: Host) -> None:
+    wanted = desired(want(1), want(2))
+    statefile.write(host, report(*results(wanted, HOST_1, multinic0=State.FAILED)))
+    again = ModelHost(observed(link(1, "ens5")))
+    statefile.write(host, report(*results(wanted, again), time=1030.0))
+    converged = again.carry_out(again.plan(wanted, policy()))
+    statefile.write(host, report(*results(wanted, converged), time=2000.0))
+    statefile.write(host, report(*results(desired(want(2)), converged), time=2030.0))
+    found = statefile.load(host)
+    assert (found["since"], found["time"]) == (1000, 2030)
+    assert found["totals"]["failed"] == 1
+    assert found["totals"]["removed"] == 1
+    assert found["totals"]["configured"] >= 1
+
+
 @pytest.mark.parametrize(
     "damaged",
     [

@@ -1,0 +1,80 @@
+"""How the passes on this host fare, from the state file alone: for monitoring and for probes."""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+from multinic.host import Host
+from multinic.report import statefile
+
+SILENT = 900.0
+"""Seconds without a sign of life of any pass; three of them are missing then."""
+_BAD = ("failed", "invalid", "blocked")
+
+
+class Status(str, Enum):
+    """One word for all."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    """Passes run and read the database; some interface is not as desired."""
+    UNHEALTHY = "unhealthy"
+    """No pass has run for a while, or the last one had no database."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def answer(host: Host, path: str) -> tuple[HTTPStatus, dict[str, Any] | None]:
+    """Return what is answered over HTTP: everywhere the same document, with the status that a probe heeds.
+
+    `/livez` asks only whether passes run, `/` and `/readyz` also whether they have a database.
+    """
+    if path not in ("/", "/livez", "/readyz"):
+        return HTTPStatus.NOT_FOUND, None
+    found = document(host)
+    alive = path == "/livez" and _fresh(statefile.load(host), time.time())
+    good = alive or found["status"] != Status.UNHEALTHY
+    return (HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE), found
+
+
+def document(host: Host) -> dict[str, Any]:
+    """Return the health document. Counts and `uptime` begin with the first pass since boot."""
+    state, now = statefile.load(host), time.time()
+    totals = state.get("totals", {})
+    return {
+        "status": str(_status(state, now)),
+        "uptime": duration(_uptime(state, now)),
+        "processed_vms": totals.get("configured", 0),
+        "failed_configs": totals.get("failed", 0),
+        "database_connected": _fresh(state, now) and not state.get("from_memory"),
+        "deleted_interfaces": totals.get("removed", 0),
+    }
+
+
+def duration(seconds: float) -> str:
+    """Return a time such as 2h45m30s."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return (f"{hours}h" if hours else "") + (f"{minute}m" if minutes else "") + f"{second}s"
+
+
+def _status(state: dict[str, Any], now: float) -> Status:
+    if not _fresh(state, now) or state.get("from_memory"):
+        return Status.UNHEALTHY
+    if any(item["state"] in _BAD for item in state["interfaces"]):
+        return Status.DEGRADED
+    return Status.HEALTHY
+
+
+def _fresh(state: dict[str, Any], now: float) -> bool:
+    return bool(state) and abs(now - state["time"]) <= SILENT
+
+
+def _uptime(state: dict[str, Any], now: float) -> float:
+    # The clock may have been wrong when the first pass ran, but no pass since boot is older than that.
+    since: float = state.get("since", now)
+    return max(0.0, min(now - since, time.clock_gettime(time.CLOCK_BOOTTIME)))

@@ -1,0 +1,116 @@
+"""The systemd units and the udev rule, put where an administrator's own are, where no package brings them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from multinic.errors import ConfigError
+from multinic.host import Host
+
+TIMER, SERVICE, HOTPLUG, RULES = (
+    "multinic.timer",
+    "multinic.service",
+    "multinic-hotplug.service",
+    "90-multinic.rules",
+)
+NAMES = (SERVICE, TIMER, HOTPLUG, "multinic-health.service", "multinic-health.socket", RULES)
+DIRECTORIES = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+"""Where systemd looks for units, the first first."""
+RULE_DIRECTORIES = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
+WANTED = (
+    f"/etc/systemd/system/timers.target.wants/{TIMER}",
+    "/etc/systemd/system/sockets.target.wants/multinic-health.socket",
+)
+"""What `systemctl enable` makes."""
+DISABLE = "systemctl disable --now multinic.timer multinic-health.socket"
+
+_PACKAGED = "/usr/bin/multinic"  # what the units in the repository run
+_MARK = "# Part of multinic; "
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - from services, by ProtectHome= and PrivateTmp=
+
+
+def find(host: Host, name: str) -> str | None:
+    """Return the path of an installed unit or rule; None where there is none."""
+    directories = RULE_DIRECTORIES if name == RULES else DIRECTORIES
+    return next((path for d in directories if host.present(path := f"{d}/{name}")), None)
+
+
+def install(host: Host, program: str | None = None) -> Iterator[str]:
+    """Write what differs, for this `program` or another, and yield what was done and what comes next.
+
+    Raises ConfigError where units of a package or of somebody else are there, and for a program that no
+    service can run.
+    """
+    started = "multinic" if os.path.basename(sys.argv[0]) == "__main__.py" else sys.argv[0]
+    where = _runnable(program or started)
+    for name in NAMES:
+        found = find(host, name)
+        if found is not None and not _is_ours(host, name):
+            remedy = f"systemctl enable --now {TIMER}" if found.startswith(("/usr/", "/lib/")) else ""
+            raise ConfigError(f"there is a {found} already, which is not from here", remedy)
+    for name in NAMES:
+        text = (_shipped() / name).read_text(encoding="utf-8").replace(_PACKAGED, where)
+        if host.read(_path(name)) == text:
+            yield f"{_path(name)} is there already"
+        else:
+            host.write(_path(name), text, 0o644)
+            yield f"wrote {_path(name)}"
+    yield ""
+    yield "Next, once the settings name the database and `multinic plan` shows what you expect:"
+    yield "    systemctl daemon-reload && udevadm control --reload"
+    yield f"    systemctl enable --now {TIMER}"
+    yield "    systemctl enable --now multinic-health.socket  # optional: http://127.0.0.1:8080/"
+
+
+def remove(host: Host) -> Iterator[str]:
+    """Remove what `install` wrote, and yield what was done. Raises ConfigError while it is enabled."""
+    if enabled := [path for path in WANTED if host.present(path)]:
+        raise ConfigError(f"{os.path.basename(enabled[0])} is still enabled", DISABLE)
+    for name in NAMES:
+        if _is_ours(host, name):
+            host.remove(_path(name))
+            yield f"removed {_path(name)}"
+    yield "next: systemctl daemon-reload && udevadm control --reload"
+
+
+def _shipped() -> Path:
+    package = Path(__file__).parent
+    installed = package / "systemd"
+    return installed if installed.is_dir() else package.parent / "systemd"
+
+
+def _path(name: str) -> str:
+    return f"{(RULE_DIRECTORIES if name == RULES else DIRECTORIES)[0]}/{name}"
+
+
+def _is_ours(host: Host, name: str) -> bool:
+    return (host.read(_path(name)) or "").startswith(_MARK)
+
+
+def _runnable(program: str) -> str:
+    """Return the path of a program for a unit. Raises ConfigError where a service could not run it."""
+    path = os.path.abspath(shutil.which(program) or program)
+    if not os.access(path, os.X_OK):
+        raise ConfigError(f"{path} is no program", "name the installed one with --program FILE")
+    if not re.fullmatch(r"[\w/.+-]+", path, re.ASCII):
+        raise ConfigError(
+            f"a unit cannot name the program {path!r}", "name another path of it with --program"
+        )
+    for part in (path, os.path.realpath(path), sys.prefix):
+        if part.startswith(tuple(f"{directory}/" for directory in _HIDDEN)):
+            raise ConfigError(
+                f"{part} cannot be seen by services, which are kept out of {', '.join(_HIDDEN)}",
+                "install multinic elsewhere, for example into a virtual environment /opt/multinic",
+            )
+    return path

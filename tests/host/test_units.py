@@ -1,0 +1,258 @@
+"""The systemd units on a booted host: what they run, when, how confined, and what they leave alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.host.kinds import BOOKWORM, NETWORKD, NETWORKMANAGER
+from tests.host.node import Node, mac_of
+from tests.host.nspawn import Box, eventually
+from tests.host.test_commands import HANGS_ONCE, UDEVADM, instead_of, state
+from tests.mariadb import PrivateMariaDB
+
+PASSES = "/run/multinic-passes"
+# What a test needs and a host does not: passes are counted, coverage is written, rows may be in a file.
+COUNTED = f"""\
+[Service]
+ExecStartPre=+sh -c 'echo pass >> {PASSES}'
+ReadWritePaths=-/srv/coverage -/srv/shared
+"""
+# No pass by the timer's own clock: what happens then was asked for by something else.
+RARELY = "[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnUnitInactiveSec=1d\n"
+# The links of a box have no device below them, as those of a container: the rule would not heed them.
+REAL, VETH = 'DEVPATH=="/devices/virtual/*"', 'KERNEL!="ens*|multinic*"'
+RULES = "/etc/udev/rules.d/90-multinic.rules"
+ASK = """\
+import sys, urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen("http://127.0.0.1:8080" + sys.argv[1], timeout=20)
+except urllib.error.HTTPError as e:
+    answer = e
+print(answer.status, answer.read().decode())
+"""
+
+
+def install(box: Box) -> None:
+    """Install the units on a clean host, without starting one."""
+    box.multinic("install-units")
+    rule = box.read(RULES)
+    assert REAL in rule
+    box.write("/etc/udev/rules.d/91-multinic-veth.rules", rule.replace(REAL, VETH))
+    box.write("/etc/systemd/system/multinic.service.d/test.conf", COUNTED)
+    box.write("/etc/systemd/system/multinic-health.service.d/test.conf", COUNTED.replace("ExecStartPre", "#"))
+    box.remove(PASSES)
+    box.run("udevadm", "control", "--reload")
+    # Unlike on a machine, systemd in a container hears of devices only if udevd ran when it was started.
+    box.run("systemctl", "daemon-reexec")
+
+
+def passes(box: Box) -> int:
+    return box.read(PASSES).count("pass") if box.exists(PASSES) else 0
+
+
+def show(box: Box, unit: str, name: str) -> str:
+    return box.run("systemctl", "show", f"--property={name}", "--value", unit).stdout.strip()
+
+
+def idle(box: Box) -> bool:
+    units = ("multinic.service", "multinic-hotplug.service")
+    return all(show(box, unit, "ActiveState") in ("inactive", "failed") for unit in units) and not box.run(
+        "systemctl", "list-jobs", "multinic*", "--no-legend"
+    ).stdout.startswith("multinic")
+
+
+def complaints(box: Box) -> str:
+    """Return what our units, and systemd about them, said at level warning or worse."""
+    ours = ("--unit=multinic*", "--priority=warning", "--output=cat", "--quiet", "--boot")
+    said = box.run("journalctl", "--no-pager", *ours).stdout.splitlines()
+    # systemd itself stumbles over the two versions of cgroups that it has in a container here.
+    return "\n".join(line for line in said if "compat systemd cgroup" not in line)
+
+
+@pytest.fixture
+def node(clean: Box, server: PrivateMariaDB) -> Iterator[Node]:
+    """A host with the units installed and a database in the cloud, no unit started."""
+    clean.run("journalctl", "--rotate", "--vacuum-time=1s", check=False)
+    node = Node(clean, server)
+    install(clean)
+    yield node
+    clean.run("systemctl", "disable", "--now", "multinic.timer", "multinic-health.socket")
+    clean.remove("/etc/udev/rules.d/9?-multinic*.rules")
+    clean.run("systemctl", "reset-failed", "multinic*", check=False)
+
+
+def test_the_units_are_sound_and_as_confined_as_ever(node: Node) -> None:
+    units = [path for path in node.box.glob("/etc/systemd/system/multinic*") if not path.endswith(".d")]
+    assert len(units) == 5
+    assert node.box.run("systemd-analyze", "verify", *units).stderr == ""
+    for unit, tenths in {"multinic": 26, "multinic-hotplug": 10, "multinic-health": 10}.items():
+        path = f"/etc/systemd/system/{unit}.service"
+        node.box.run("systemd-analyze", "security", "--offline=true", f"--threshold={tenths}", path)
+
+
+def test_the_timer_configures_at_once_and_what_is_plugged_in_later_as_it_comes(node: Node) -> None:
+    box = node.box
+    box.write("/etc/systemd/system/multinic.timer.d/test.conf", RARELY)
+    box.run("systemctl", "daemon-reload")
+    node.attach(0, link="eno1")  # a name that the rule of these tests does not heed
+    for slot in range(1, 9):
+        node.attach(slot)
+        box.let_udev_know(slot, mac_of(slot))
+    box.run("systemctl", "enable", "--now", "multinic.timer")
+    eventually(lambda: node.flags()["port-0"] == 1 and idle(box), timeout=60)
+    assert passes(box) == 1
+
+    # Their rows are known: udev renames them as they come.
+    for slot in range(1, 9):
+        box.plug(f"ens{slot}", mac_of(slot))
+
+    eventually(lambda: set(node.flags().values()) == {1} and idle(box), timeout=60)
+    assert passes(box) in (2, 3)
+
+    # Nobody knew of this one; it keeps its name until a pass renames it.
+    node.attach(9, link="ens9")
+    eventually(lambda: set(node.flags().values()) == {1} and idle(box), timeout=60)
+
+    count = passes(box)
+    box.run("ip", "link", "add", "br7", "type", "bridge")
+    box.run("systemctl", "stop", "multinic.timer")
+    box.unplug(mac_of(9))
+    box.plug("ens9", mac_of(9))
+    box.run("udevadm", "settle", "--timeout=10")
+    eventually(lambda: idle(box), timeout=60)
+    assert passes(box) == count, "a bridge is no NIC, and the timer is the one switch"
+    assert complaints(box) == ""
+
+
+def test_the_timer_comes_again_by_itself(node: Node) -> None:
+    box = node.box
+    box.write(
+        "/etc/systemd/system/multinic.timer.d/test.conf",
+        "[Timer]\nOnUnitInactiveSec=\nOnUnitInactiveSec=1s\nRandomizedDelaySec=0\n",
+    )
+    box.run("systemctl", "daemon-reload")
+    box.run("systemctl", "start", "multinic.timer")
+    eventually(lambda: passes(box) >= 1, timeout=60)
+    node.attach(0, link="eno1")
+    eventually(lambda: node.flags() == {"port-0": 1}, timeout=60)
+    assert box.addresses("multinic0") == ["10.5.0.10/24"]
+    node.server.execute("REVOKE ALL PRIVILEGES, GRANT OPTION FROM multinic@'%'")
+    try:
+        eventually(lambda: show(box, "multinic.service", "ExecMainStatus") == "2", timeout=60)
+        count = passes(box)
+        eventually(lambda: passes(box) > count, timeout=60, what="a pass after one that failed")
+    finally:
+        node.server.execute("GRANT SELECT, UPDATE ON *.* TO multinic@'%'")
+    eventually(lambda: show(box, "multinic.service", "Result") == "success" and idle(box), timeout=60)
+
+
+def test_a_killed_pass_is_put_back_by_its_unit(node: Node) -> None:
+    box = node.box
+    box.remove("/tmp/hanging", "/tmp/hung")
+    box.write("/etc/systemd/system/multinic.timer.d/test.conf", RARELY)
+    box.write(
+        "/etc/systemd/system/multinic.service.d/tmp.conf",
+        "[Service]\nPrivateTmp=no\nReadWritePaths=/tmp /var/tmp\n",
+    )
+    box.run("systemctl", "daemon-reload")
+    node.attach(0, link="eno1")
+    box.run("systemctl", "start", "multinic.timer")
+    eventually(lambda: node.flags() == {"port-0": 1} and idle(box) and box.settled("multinic0"), timeout=60)
+    node.attach(1, link="eno2")
+    before = state(node)
+
+    with instead_of(box, UDEVADM, HANGS_ONCE):
+        box.run("systemctl", "start", "--no-block", "multinic.service")
+        eventually(lambda: box.exists("/tmp/hanging"), timeout=60)
+        assert box.exists("/var/lib/multinic/checkpoint.json")
+        box.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "multinic.service")
+        eventually(lambda: idle(box), timeout=60)
+
+    assert state(node) == before
+    assert "a change was interrupted; its interfaces are put back as they were" in complaints(box)
+    assert "the last run of multinic.service failed (signal, status 9)" in node.run("doctor", expect=4).stdout
+
+
+def test_health_is_answered_and_nobody_stays(node: Node) -> None:
+    box = node.box
+
+    def ask(path: str) -> tuple[int, Any]:
+        status, _, body = box.run("python3", "-c", ASK, path).stdout.partition(" ")
+        return int(status), json.loads(body)
+
+    box.run("systemctl", "enable", "--now", "multinic-health.socket")
+    assert ask("/")[0] == 503
+    node.attach(0, link="eno1")
+    box.run("systemctl", "start", "multinic.service")
+
+    status, document = ask("/")
+
+    assert status == 200
+    assert document.pop("uptime").endswith("s")
+    assert document == {
+        "status": "healthy",
+        "processed_vms": 1,
+        "failed_configs": 0,
+        "database_connected": True,
+        "deleted_interfaces": 0,
+    }
+    assert (ask("/livez")[0], ask("/readyz")[0], ask("/etc/passwd")[0]) == (200, 200, 404)
+    pid = show(box, "multinic-health.service", "MainPID")
+    assert int(box.run("stat", "--format=%u", f"/proc/{pid}").stdout) >= 61184, "a dynamic user"
+    eventually(lambda: show(box, "multinic-health.service", "ActiveState") == "inactive", timeout=60)
+    assert ask("/")[0] == 200
+    assert complaints(box) == ""
+
+
+def test_a_boot_waits_for_nothing_of_ours_and_is_followed_by_a_pass(node: Node) -> None:
+    box = node.box
+    node.attach(0, link="eno1")
+    box.run("systemctl", "enable", "--now", "multinic.timer", "multinic-health.socket")
+    eventually(lambda: node.flags() == {"port-0": 1}, timeout=60)
+    node.attach(1, link="eno2")
+
+    box.reboot()
+
+    assert box.run("systemctl", "is-system-running").stdout == "running\n"
+    eventually(lambda: node.flags() == {"port-0": 1, "port-1": 1}, timeout=60)
+    assert box.addresses("multinic0") == ["10.5.0.10/24"]
+    for target in ("network-online.target", "network.target", "multi-user.target", "basic.target"):
+        waits_for = box.run("systemctl", "list-dependencies", "--after", "--all", "--plain", target).stdout
+        assert "multinic.service" not in waits_for
+        assert "multinic-hotplug" not in waits_for
+    assert complaints(box) == ""
+
+
+@pytest.mark.parametrize("kind", [BOOKWORM.name, NETWORKD.name, NETWORKMANAGER.name])
+def test_the_confined_service_can_do_its_job_with_every_backend(
+    kind: str, boxes: Callable[[str], Box]
+) -> None:
+    box = boxes(kind)
+    box.clean()
+    node = Node(box)
+    install(box)
+    for slot in range(3):
+        node.attach(slot, link=f"eno{slot + 3}")
+    box.run("systemctl", "start", "multinic.service")
+    assert node.flags() == {f"port-{slot}": 1 for slot in range(3)}
+    eventually(lambda: all(box.settled(f"multinic{slot}") for slot in range(3)), timeout=60)
+
+    node.sql(
+        "UPDATE multi_interface SET mtu = 1400, options = %s WHERE port_id = 'port-0'",
+        json.dumps({"rp_filter": 2, "routes": [{"to": "10.7.0.0/16", "via": "10.5.0.1"}]}),
+    )
+    node.detach(2)
+    box.run("systemctl", "start", "multinic.service")
+
+    assert node.flags() == {"port-0": 1, "port-1": 1}
+    link = box.links()["multinic0"]
+    assert (link["mtu"], "10.7.0.0/16" in box.run("ip", "route").stdout) == (1400, True)
+    assert box.read("/proc/sys/net/ipv4/conf/multinic0/rp_filter") == "2\n"
+    assert "multinic2" not in box.links()
+    assert {item["state"] for item in node.plan().values()} == {"unchanged"}
+    assert complaints(box) == ""
+    box.remove("/etc/udev/rules.d/9?-multinic*.rules")

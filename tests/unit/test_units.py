@@ -1,0 +1,123 @@
+"""`multinic install-units`: what it writes, whose files it leaves alone, and how it all goes away again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from multinic import units
+from multinic.cli import main
+
+NAMES = {"multinic.service", "multinic.timer", "multinic-hotplug.service"}
+NAMES |= {"multinic-health.service", "multinic-health.socket", "90-multinic.rules"}
+PROGRAM = "/usr/bin/env"  # any program that services can run
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "root").mkdir(mode=0o755)
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    return tmp_path / "root"
+
+
+def run(root: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["--root", str(root), "install-units", *options])
+
+
+def written(root: Path) -> dict[str, Path]:
+    return {path.name: path for path in root.rglob("*") if path.is_file()}
+
+
+def test_all_units_are_written_for_this_program_and_removed_again(root: Path) -> None:
+    done = run(root, "--program", PROGRAM)
+    assert done.exit_code == 0, done.output
+    files = written(root)
+    assert set(files) == NAMES
+    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o644}
+    assert files["90-multinic.rules"].parent == root / "etc/udev/rules.d"
+    texts = {name: path.read_text() for name, path in files.items()}
+    assert not [name for name, text in texts.items() if "/usr/bin/multinic" in text]
+    assert f"ExecStart={PROGRAM} reconcile\n" in texts["multinic.service"]
+    assert f"exec {PROGRAM} rollback --interrupted" in texts["multinic.service"]
+    assert f"ExecStart={PROGRAM} health --socket\n" in texts["multinic-health.service"]
+
+    before = {name: path.stat().st_ino for name, path in files.items()}
+    assert "wrote" not in run(root, "--program", PROGRAM).output
+    assert {name: path.stat().st_ino for name, path in written(root).items()} == before
+
+    assert run(root, "--remove").exit_code == 0
+    assert written(root) == {}
+    assert run(root, "--remove").exit_code == 0
+
+
+def test_an_older_version_of_ours_is_replaced(root: Path) -> None:
+    run(root, "--program", PROGRAM)
+    timer = written(root)["multinic.timer"]
+    timer.write_text("# Part of multinic; an update replaces this file.\n[Timer]\n")
+    assert f"wrote {Path('/') / timer.relative_to(root)}" in run(root, "--program", PROGRAM).output
+    assert "OnUnitInactiveSec" in timer.read_text()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("usr/lib/systemd/system/multinic.service", id="of a package"),
+        pytest.param("etc/systemd/system/multinic.timer", id="of somebody else"),
+        pytest.param("usr/lib/udev/rules.d/90-multinic.rules", id="a rule of a package"),
+    ],
+)
+def test_what_is_not_ours_is_neither_replaced_nor_hidden_nor_removed(root: Path, place: str) -> None:
+    (root / place).parent.mkdir(parents=True)
+    (root / place).write_text("[Unit]\n")
+    done = run(root, "--program", PROGRAM)
+    assert (done.exit_code, f"/{place}" in done.output) == (2, True)
+    run(root, "--remove")
+    assert list(written(root)) == [Path(place).name]
+
+
+def test_a_masked_unit_stays_masked(root: Path) -> None:
+    (root / "etc/systemd/system").mkdir(parents=True)
+    (root / "etc/systemd/system/multinic.timer").symlink_to("/dev/null")
+    assert run(root, "--program", PROGRAM).exit_code == 2
+    assert list(written(root)) == []
+
+
+def test_what_is_enabled_is_not_removed(root: Path) -> None:
+    run(root, "--program", PROGRAM)
+    wants = root / "etc/systemd/system/timers.target.wants"
+    wants.mkdir()
+    (wants / "multinic.timer").symlink_to("/etc/systemd/system/multinic.timer")
+    done = run(root, "--remove")
+    assert (done.exit_code, units.DISABLE in done.output) == (2, True)
+    assert len(written(root)) >= len(NAMES)
+
+
+@pytest.mark.parametrize("name", ["bin/multinic", "odd name", "100%", "new\nline"])
+def test_a_program_that_no_service_could_run_is_refused(root: Path, tmp_path: Path, name: str) -> None:
+    program = tmp_path / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)  # below /tmp, which services have for themselves
+    assert run(root, "--program", str(program)).exit_code == 2
+    assert run(root, "--program", str(program) + ".not-there").exit_code == 2
+    assert written(root) == {}
+
+
+def test_an_installation_in_a_home_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/root/.local/pipx/venvs/multinic")
+    done = run(root, "--program", PROGRAM)
+    assert (done.exit_code, "/opt/multinic" in done.output) == (2, True)
+
+
+def test_every_unit_that_is_in_the_repository_is_installed() -> None:
+    directory = Path(__file__).parents[2] / "systemd"
+    assert {path.name for path in directory.iterdir()} == NAMES == set(units.NAMES)
+
+
+def test_every_unit_names_the_program_by_one_path_only() -> None:
+    for path in (Path(__file__).parents[2] / "systemd").glob("*.service"):
+        runs = [line for line in path.read_text().splitlines() if line.startswith("Exec")]
+        assert all("multinic " not in line.replace("/usr/bin/multinic ", "") for line in runs)
