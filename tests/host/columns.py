@@ -28,6 +28,8 @@ class Column:
     """The template of that file."""
     bad: str = ""
     """A text of it that is found to be bad before anything is written."""
+    foreign: tuple[str, str] = ("", "")
+    """Path and text of a file by which somebody else configures the link with this {mac}."""
     refuses: tuple[str, ...] = ()
     """Cases of test_options.py whose combination of options the backend refuses."""
     whole: bool = True
@@ -54,6 +56,10 @@ NETPLAN = Column(
     written="/etc/netplan/9{slot}-{name}.yaml",
     template="netplan.yaml.j2",
     bad="network:\n  version: 2\n  ethernets:\n    {{ name }}:\n      mtu: many\n",
+    foreign=(
+        "/etc/netplan/60-lan.yaml",
+        'network: {{version: 2, ethernets: {{lan: {{match: {{macaddress: "{mac}"}}}}}}}}\n',
+    ),
 )
 COLUMNS = (
     NETPLAN,
@@ -66,6 +72,7 @@ COLUMNS = (
         written="/etc/systemd/network/10-{name}.network",
         template="networkd/network.j2",
         bad="[Network]\nAddress=10.5.0.11/24\n",
+        foreign=("/etc/systemd/network/60-lan.network", "[Match]\nMACAddress={mac}\n"),
     ),
     Column(
         "networkmanager",
@@ -74,6 +81,10 @@ COLUMNS = (
         written="/etc/NetworkManager/system-connections/{name}.nmconnection",
         template="networkmanager/keyfile.j2",
         bad="[connection]\nid={{ name }}\ntype=ethernet\n[ipv4]\nmethod=nonsense\n",
+        foreign=(
+            "/etc/NetworkManager/system-connections/lan.nmconnection",
+            "[connection]\nid=lan\ntype=ethernet\n[ethernet]\nmac-address={mac}\n",
+        ),
         refuses=("link-local off",),
     ),
     Column("netlink", "networkd"),

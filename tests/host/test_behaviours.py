@@ -282,3 +282,20 @@ def test_rollback_takes_the_last_change_back(host: Host):
     assert (link["ifname"], link["mtu"]) == ("ens3", 1500)
     assert host.box.addresses("ens3") == []
     assert host.files(0) == []
+
+
+@columns(only=lambda column: column.lasts and column.whole)
+def test_a_link_that_a_file_of_somebody_else_speaks_of_is_not_touched(host: Host):
+    for slot in range(2):
+        host.attach(slot, link=f"ens{slot + 3}")
+    path, text = host.column.foreign
+    host.box.write(path, text.format(mac=mac_of(0)), 0o600)
+    before = host.box.links()["ens3"]
+    try:
+        done = host.run("reconcile", expect=5)
+    finally:
+        host.box.remove(path)
+    assert f"multinic0: blocked: row 1 is not carried out: link ens3 is configured by {path}" in done.stderr
+    assert host.box.links()["ens3"] == before
+    host.is_so(1, "10.5.0.11/24")
+    assert host.flags() == {"port-0": 0, "port-1": 1}

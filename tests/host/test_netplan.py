@@ -178,11 +178,6 @@ def test_a_broken_file_of_somebody_else_is_named_and_nothing_is_changed(node: No
     assert node.box.glob("/etc/netplan/*multinic*") == []
 
 
-def _foreign_file(node: Node) -> None:
-    text = f'network: {{version: 2, ethernets: {{lan: {{match: {{macaddress: "{mac_of(0)}"}}}}}}}}\n'
-    node.box.write("/etc/netplan/60-lan.yaml", text, 0o600)
-
-
 def _foreign_address(node: Node) -> None:
     node.box.run("ip", "address", "add", "10.77.0.1/24", "dev", "ens3")
 
@@ -192,7 +187,7 @@ def _bridge_port(node: Node) -> None:
     node.box.run("ip", "link", "set", "ens3", "master", "br0")
 
 
-@pytest.mark.parametrize("owner", [_foreign_file, _foreign_address, _bridge_port])
+@pytest.mark.parametrize("owner", [_foreign_address, _bridge_port])
 def test_a_link_that_somebody_else_uses_is_not_touched(node: Node, owner):
     node.attach(0, link="ens3")
     node.attach(1, link="ens4")
