@@ -1,6 +1,6 @@
-"""Interrupt the program at every moment of a change on a booted host with netplan; runs on that host.
+"""Interrupt the program at every moment of a change on a booted host; runs on that host.
 
-    python3 -m tests.host.interrupting create
+    python3 -m tests.host.interrupting create netplan
 
 One host for all cases: after each it is brought back to where the change begins, and that is checked. It
 prints one JSON line a case: the moment, and "old", "new", or what is wrong.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -28,12 +29,16 @@ from tests.killing import WHOLE, End, Run, run, warm_up
 from tests.schemas import CONTROLLER, execute
 
 DATABASE = "/root/multinic.db"
-LOOKED_AT = ("/etc/netplan", "/run/systemd/network", "/run/udev/rules.d")
+LOOKED_AT = {
+    "netplan": ("/etc/netplan", "/run/systemd/network", "/run/udev/rules.d"),
+    "networkmanager": ("/etc/NetworkManager/system-connections", "/etc/systemd/network"),
+}
+"""Where a backend keeps its files."""
 OWN = ("/var/lib/multinic", "/run/multinic")
 RECONCILE = ("reconcile",)
 APPLY = ("apply", "--yes", "--allow-mass-delete")
 RECOVER = ("rollback", "--interrupted")
-_SETTLE = 10.0  # seconds for networkd to have done what it was told
+_SETTLE = 20.0  # seconds for the network service to have done what it was told
 
 
 def mac_of(number: int) -> str:
@@ -44,7 +49,9 @@ def mac_of(number: int) -> str:
 class Machine:
     """This host. Port 9 works all the time and is none of anybody's business; ports 1 to 4 are plugged in."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        self.looked_at = LOOKED_AT[backend]
         self.database: Any = sqlite3.connect(DATABASE, isolation_level=None)
         if not execute(self.database, "SELECT 1 FROM sqlite_master").fetchall():
             CONTROLLER.create(self.database)
@@ -71,9 +78,16 @@ class Machine:
         self.ip.link("set", index=index, state="down")
         self.ip.link("set", index=index, ifname=new, mtu=mtu)
 
+    def set_down(self) -> None:
+        """Set down what is not ours: NetworkManager sets a new link up, to learn whether it has a carrier."""
+        for link in self.ip.get_links():
+            if link.get_attr("IFLA_IFNAME").startswith("ens") and link["flags"] & 1:
+                self.ip.link("set", index=link["index"], state="down")
+
     def multinic(self, *arguments: str, end: End = WHOLE, note: Callable[[], str] | None = None) -> Run:
         """Run the program."""
-        options = ["--database-url", f"sqlite:///{DATABASE}", "--node", "node1", "--backend", "netplan"]
+        options = ["--database-url", f"sqlite:///{DATABASE}", "--node", "node1"]
+        options += ["--backend", self.backend]
         return run([*options, *arguments], end, {"NO_COLOR": "1", "MULTINIC_VERIFY_TIMEOUT": "6s"}, note)
 
     def do(self, *arguments: str) -> None:
@@ -82,28 +96,35 @@ class Machine:
         assert done.status == 0, done.said
 
     def state(self) -> dict[str, Any]:
-        """Return links, routes and rules, the files of netplan, networkd and udev, and what is left over."""
+        """Return links, routes and rules, the files of the backend, and what is left over."""
         found = links_of(self.ip)
-        for directory in LOOKED_AT:
+        if self.backend == "networkmanager":
+            _without_manner(found)
+        for directory in self.looked_at:
             for path in sorted(Path(directory).glob("*")):
                 if path.is_file():
                     status = path.stat()
                     owner = f"{status.st_mode:o} {status.st_uid}:{status.st_gid}"
                     found[str(path)] = f"{owner} {path.read_text()}"
-        left = [path for directory in (*LOOKED_AT, *OWN) for path in Path(directory).glob("*")]
+        left = [path for directory in (*self.looked_at, *OWN) for path in Path(directory).glob("*")]
         for path in left:
             if path.name == "checkpoint.json" or path.name.endswith("-tmp"):
                 found[str(path)] = "left over"
         return found
 
     def settled(self) -> bool:
-        """Return whether networkd has nothing left to do."""
+        """Return whether the network service has nothing left to do."""
+        if self.backend == "networkmanager":
+            said = subprocess.run(["nmcli", "-t", "-f", "STATE", "device"], capture_output=True, check=True)
+            return not {b"connecting", b"deactivating"} & {
+                line.split()[0] for line in said.stdout.splitlines()
+            }
         done = subprocess.run(["networkctl", "--json=short", "list"], capture_output=True, check=True)
         states = {link["AdministrativeState"] for link in json.loads(done.stdout)["Interfaces"]}
         return not states & {"pending", "initialized", "configuring"}
 
     def verdict(self, old: dict[str, Any], new: dict[str, Any]) -> str:
-        """Return "old" or "new" once networkd is done, or what is wrong even then."""
+        """Return "old" or "new" once the service is done, or what is wrong even then."""
         end = time.monotonic() + _SETTLE
         while True:
             settled = self.settled()
@@ -145,8 +166,8 @@ SCENARIOS = {
 class Stage:
     """One scenario, again and again."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        self.scenario, self.machine = scenario, Machine()
+    def __init__(self, scenario: Scenario, machine: Machine) -> None:
+        self.scenario, self.machine = scenario, machine
         self.set()
         self.old = self.machine.state()
         done = self.machine.multinic(*RECONCILE, note=self.machine.fingerprint)
@@ -162,15 +183,16 @@ class Stage:
         self.scenario.before(self.machine)
         self.machine.do(*APPLY)
         self.wait()
+        self.machine.set_down()
         self.scenario.by_hand(self.machine)
         self.scenario.after(self.machine)
         self.wait()
 
     def wait(self) -> None:
-        """Wait until networkd is done."""
+        """Wait until the network service is done."""
         end = time.monotonic() + _SETTLE
         while not self.machine.settled():
-            assert time.monotonic() < end, "networkd never settles"
+            assert time.monotonic() < end, "the network service never settles"
             time.sleep(0.02)
 
     def judge(self, at: int, *, recover: bool) -> str:
@@ -204,13 +226,26 @@ class Stage:
         return outcome
 
 
-def interrupt(box: Any, scenario: str) -> list[dict[str, Any]]:
+def _without_manner(found: dict[str, Any]) -> None:
+    """Take out by whom an address was added: NetworkManager makes the subnet's route itself, with a metric.
+
+    Drift is repaired over netlink, where the kernel makes it.
+    """
+    for key, value in found.items():
+        if key.startswith("link "):
+            value["addresses"] = [line.partition(" flags ")[0] for line in value["addresses"]]
+    routes = [re.sub(r"priority \d+|priority None", "", route) for route in found["routes"]]
+    found["routes"] = sorted(set(routes))
+
+
+def interrupt(box: Any, scenario: str, backend: str = "netplan") -> list[dict[str, Any]]:
     """Interrupt one scenario at every moment on a booted host without any other ports; return every case."""
     box.remove(DATABASE)
     for number in (1, 2, 3, 4, 9):
         box.plug(f"ens{number}", mac_of(number))
     environment = {"PYTHONPATH": "/srv/checkout", "PYTHONPYCACHEPREFIX": "/var/cache/pycache"}
-    done = box.run("python3", "-m", "tests.host.interrupting", scenario, env=environment, timeout=900)
+    command = ["python3", "-m", "tests.host.interrupting", scenario, backend]
+    done = box.run(*command, env=environment, timeout=900)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -219,10 +254,10 @@ def main() -> None:
     warm_up()
     for path in Path("/proc/sys/net/ipv6/conf").glob("*/accept_dad"):
         path.write_text("0")  # duplicate address detection takes seconds, and is not what is tested
-    machine = Machine()
+    machine = Machine(sys.argv[2])
     machine.rows()
     machine.do(*APPLY)  # port 9 is multinic0 from now on
-    stage = Stage(SCENARIOS[sys.argv[1]])
+    stage = Stage(SCENARIOS[sys.argv[1]], machine)
     for at in stage.different:
         for recover in (True, False):
             outcome = in_child(lambda at=at, recover=recover: stage.judge(at, recover=recover))
