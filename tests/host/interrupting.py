@@ -31,6 +31,7 @@ from tests.schemas import CONTROLLER, execute
 DATABASE = "/root/multinic.db"
 LOOKED_AT = {
     "netplan": ("/etc/netplan", "/run/systemd/network", "/run/udev/rules.d"),
+    "networkd": ("/etc/systemd/network",),
     "networkmanager": ("/etc/NetworkManager/system-connections", "/etc/systemd/network"),
 }
 """Where a backend keeps its files."""

@@ -1,4 +1,4 @@
-"""Interrupted is not lost, with netplan and with NetworkManager: at whichever moment a run is killed.
+"""Interrupted is not lost, with netplan, networkd and NetworkManager: at whichever moment a run is killed.
 
 Also between writing runtime files, telling udevd and networkd of them, and renaming links. networkd goes on
 with what it was told; what counts is where the host is once it is done.
@@ -18,18 +18,20 @@ from tests.host.nspawn import Box, eventually
 from tests.mariadb import PrivateMariaDB
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_killed_at_any_moment_a_change_is_undone_or_done(clean: Box, scenario: str):
-    found = interrupt(clean, scenario)
-    assert found
-    assert [case for case in found if case["outcome"] not in ("old", "new")] == []
-
-
-@pytest.mark.parametrize("scenario", ["create", "delete", "slot taken over"])
-def test_killed_at_any_moment_with_networkmanager(boxes: Callable[[str], Box], scenario: str):
-    box = boxes("networkmanager")
+@pytest.mark.parametrize(
+    ("kind", "scenario"),
+    [
+        *(("netplan", scenario) for scenario in SCENARIOS),
+        *(("networkd", scenario) for scenario in ("create", "slot taken over")),
+        *(("networkmanager", scenario) for scenario in ("create", "delete", "slot taken over")),
+    ],
+)
+def test_killed_at_any_moment_a_change_is_undone_or_done(
+    boxes: Callable[[str], Box], kind: str, scenario: str
+):
+    box = boxes(kind)
     box.clean()
-    found = interrupt(box, scenario, "networkmanager")
+    found = interrupt(box, scenario, kind)
     assert found
     assert [case for case in found if case["outcome"] not in ("old", "new")] == []
 
