@@ -47,6 +47,7 @@ LEFT_BEHIND = (
     "/run/NetworkManager/system-connections/*multinic*",
     "/run/systemd/network/*multinic*",
     "/run/udev/rules.d/*multinic*",
+    "/etc/udev/rules.d/*multinic*",
     "/etc/systemd/network/*multinic*.link*",
     "/etc/systemd/network/*multinic*.network",
     "/etc/multinic",

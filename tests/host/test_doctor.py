@@ -137,6 +137,8 @@ def test_a_timer_must_be_enabled_and_active(node: Node) -> None:
     assert findings(node, "timer")[0][0] == "note"
     node.box.write("/etc/systemd/system/multinic.timer", TIMER, 0o644)
     node.box.write("/etc/systemd/system/multinic.service", SERVICE, 0o644)
+    node.box.write("/etc/systemd/system/multinic-hotplug.service", SERVICE, 0o644)
+    node.box.write("/run/udev/rules.d/90-multinic.rules", "# looked for, not at\n", 0o644)
     node.box.run("systemctl", "daemon-reload")
     level, words = findings(node, "timer")[0]
     assert (level, "systemctl enable --now multinic.timer" in words) == ("problem", True)

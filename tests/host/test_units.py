@@ -15,7 +15,7 @@ from tests.host.test_commands import HANGS_ONCE, UDEVADM, instead_of, state
 from tests.mariadb import PrivateMariaDB
 
 PASSES = "/run/multinic-passes"
-# What a test needs and a host does not: passes are counted as they end, coverage is written, rows may be in a file.
+# What a test needs and a host does not: passes are counted as they end; coverage and rows are written.
 COUNTED = f"""\
 [Service]
 ExecStopPost=+sh -c 'echo pass >> {PASSES}'
@@ -81,7 +81,6 @@ def node(clean: Box, server: PrivateMariaDB) -> Iterator[Node]:
     install(clean)
     yield node
     clean.run("systemctl", "disable", "--now", "multinic.timer", "multinic-health.socket")
-    clean.remove("/etc/udev/rules.d/9?-multinic*.rules")
     clean.run("systemctl", "reset-failed", "multinic*", check=False)
 
 
@@ -255,4 +254,3 @@ def test_the_confined_service_can_do_its_job_with_every_backend(
     assert "multinic2" not in box.links()
     assert {item["state"] for item in node.plan().values()} == {"unchanged"}
     assert complaints(box) == ""
-    box.remove("/etc/udev/rules.d/9?-multinic*.rules")
