@@ -70,7 +70,13 @@ def complaints(box: Box) -> str:
     ours = ("--unit=multinic*", "--priority=warning", "--output=cat", "--quiet", "--boot")
     said = box.run("journalctl", "--no-pager", *ours).stdout.splitlines()
     # systemd itself stumbles over the two versions of cgroups that it has in a container here.
-    return "\n".join(line for line in said if "compat systemd cgroup" not in line)
+    return "\n".join(line for line in said if "cgroup" not in line and "control group" not in line)
+
+
+def do_pass(box: Box) -> None:
+    """Have systemd run one pass, and wait for its end."""
+    done = box.run("systemctl", "start", "multinic.service", check=False)
+    assert done.returncode == 0, complaints(box)
 
 
 @pytest.fixture
@@ -236,7 +242,7 @@ def test_the_confined_service_can_do_its_job_with_every_backend(
     install(box)
     for slot in range(3):
         node.attach(slot, link=f"eno{slot + 3}")
-    box.run("systemctl", "start", "multinic.service")
+    do_pass(box)
     assert node.flags() == {f"port-{slot}": 1 for slot in range(3)}
     eventually(lambda: all(box.settled(f"multinic{slot}") for slot in range(3)), timeout=60)
 
@@ -245,7 +251,7 @@ def test_the_confined_service_can_do_its_job_with_every_backend(
         json.dumps({"rp_filter": 2, "routes": [{"to": "10.7.0.0/16", "via": "10.5.0.1"}]}),
     )
     node.detach(2)
-    box.run("systemctl", "start", "multinic.service")
+    do_pass(box)
 
     assert node.flags() == {"port-0": 1, "port-1": 1}
     link = box.links()["multinic0"]
