@@ -55,6 +55,12 @@ format: ## let ruff put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: deb
+deb: ## build the Debian package into dist/, and check it with lintian
+	@scripts/setup.sh run
+	@packaging/build.sh $@ lint-$@
+	@ls dist
+
 .PHONY: lock
 lock: ## choose the newest versions that pyproject.toml allows and write them to requirements/
 	@scripts/setup.sh run
@@ -66,4 +72,4 @@ clean: ## remove what the other targets made
 
 .PHONY: help
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16

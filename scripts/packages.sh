@@ -36,6 +36,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
         host | all)
             need mmdebstrap mmdebstrap
             need dnsmasq dnsmasq-base
+            need dh debhelper
             need systemd-nspawn systemd-container
             # Ubuntu does not have the keys of the Debian that is booted.
             [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring" ;;

@@ -1,0 +1,192 @@
+"""The Debian package in the life of a host: installed, configured, upgraded, removed, installed again.
+
+On hosts that lack every library that the program uses: the package brings its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.host.kinds import BOOKWORM, NETPLAN, Kind
+from tests.host.node import Node, mac_of
+from tests.host.nspawn import CHECKOUT, Box, eventually
+from tests.mariadb import PrivateMariaDB
+
+# But python3-rich: some netplan.io needs that itself.
+LIBRARIES = tuple(f"python3-{name}" for name in ("click", "coverage", "jinja2", "pymysql", "pyroute2"))
+WANTED = "/etc/systemd/system/timers.target.wants/multinic.timer"
+# What only an older version has, and an upgrade therefore takes away.
+GONE = "usr/share/multinic/multinic/gone.py"
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The package of this checkout, and one of a version before it."""
+    directory = tmp_path_factory.mktemp("packages")
+    # The libraries are fetched with the pip of the environment that we run in.
+    environment = {**os.environ, "DIST": str(directory), "VENV": sys.prefix}
+    command = [CHECKOUT / "packaging/build.sh", "deb"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (new,) = directory.glob("*.deb")
+    tree = directory / "older"
+    subprocess.run(["dpkg-deb", "--raw-extract", new, tree], check=True)
+    for file in (tree / "DEBIAN/control", tree / "usr/share/multinic/multinic/__init__.py"):
+        text = file.read_text()
+        assert "0.1.0" in text
+        file.write_text(text.replace("0.1.0", "0.0.9"))
+    (tree / GONE).write_text("gone = True\n")
+    old = directory / "older.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, old], check=True)
+    return old, new
+
+
+@pytest.fixture(scope="module", params=[NETPLAN, BOOKWORM], ids=["trixie", "bookworm"])
+def bare(request: pytest.FixtureRequest) -> Iterator[Box]:
+    """A host of its own: without the checkout's program, and without the libraries of the distribution."""
+    kind: Kind = request.param
+    with Box(dataclasses.replace(kind, without=(*kind.without, *LIBRARIES))) as box:
+        box.remove("/usr/local/bin/multinic", "/etc/multinic-coverage.ini")
+        assert box.run("python3", "-c", "import click", check=False).returncode
+        yield box
+
+
+@pytest.fixture(scope="module")
+def database(bare: Box) -> Iterator[PrivateMariaDB]:
+    """A database server in the cloud around that host."""
+    with PrivateMariaDB() as server:
+        server.start(bare.cloud_prefix, address=bare.gateway)
+        server.execute("CREATE USER multinic@'%' IDENTIFIED BY 'hush-hush'")
+        server.execute("GRANT SELECT, UPDATE ON *.* TO multinic@'%'")
+        yield server
+
+
+@pytest.fixture
+def node(bare: Box, database: PrivateMariaDB, packages: tuple[Path, Path]) -> Node:
+    """That host without anything of ours, and both packages at hand."""
+    for name, package in zip(("old", "new"), packages, strict=True):
+        shutil.copy(package, bare.shared / f"{name}.deb")
+    node = Node(bare, database)
+    bare.remove("/etc/multinic")
+    return node
+
+
+def apt(box: Box, *arguments: str) -> str:
+    """Run apt-get as an unattended administrator; return what it said."""
+    command = ("apt-get", "-y", "-o", "Dpkg::Options::=--force-confold", *arguments)
+    done = box.run(*command, env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=300)
+    assert "error" not in done.stdout + done.stderr
+    return done.stdout
+
+
+def active(box: Box) -> bool:
+    return box.run("systemctl", "is-active", "multinic.timer", check=False).stdout == "active\n"
+
+
+def configure(node: Node) -> None:
+    """Do what an administrator does after the installation."""
+    settings = node.box.read("/etc/multinic/multinic.toml")
+    url = f"mysql://multinic@{node.box.gateway}:{node.server.port}/{node.database}"
+    password = '\npassword_file = "/etc/multinic/password"'
+    node.configure(settings.replace('#url = ""', f'url = "{url}"{password}'))
+    node.box.write("/etc/multinic/password", "hush-hush\n", 0o600)
+
+
+def left(box: Box) -> list[str]:
+    """Return what is on the host of the package, whoever wrote it."""
+    places = ("/etc", "/usr", "/var/lib", "/run")
+    found = box.run("find", *places, "-xdev", "-name", "*multinic*").stdout.splitlines()
+    ours = (
+        "/etc/systemd/network/10-",
+        "/var/lib/dpkg/",
+        "/var/lib/systemd/timers/",
+    )  # veth; dpkg's list; stamps
+    return [path for path in found if not path.startswith(ours)]
+
+
+def answers_as_itself(box: Box) -> bool:
+    """Return whether no library, directory or variable of others has a say in what is run."""
+    installed = box.run("python3", "-c", "import site; print(site.getsitepackages()[0])").stdout.strip()
+    places = ("/tmp/evil", installed)
+    for place in places:
+        for library in ("click", "multinic", "sitecustomize", "json"):
+            box.write(f"{place}/{library}.py", "raise SystemExit('injected')\n")
+    environment = dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE"), "/tmp/evil")
+    done = box.run("sh", "-c", "cd /tmp/evil && multinic --version", env=environment, check=False)
+    for place in places:
+        box.remove(*(f"{place}/{library}.py" for library in ("click", "multinic", "sitecustomize", "json")))
+    return done.stdout.startswith("multinic ")
+
+
+def test_the_life_of_a_host_with_the_package(node: Node) -> None:
+    box = node.box
+    links = ("multinic0", "multinic1")
+
+    said = apt(box, "install", "/srv/shared/old.deb")
+    assert "multinic: nothing is configured yet" in said
+    assert box.multinic("--version").stdout == "multinic 0.0.9\n"
+    assert (active(box), box.exists(WANTED)) == (False, False)
+    settings = box.stat("/etc/multinic/multinic.toml")
+    assert (settings.mode, settings.owner, settings.group) == (0o640, "root", "root")
+    assert answers_as_itself(box)
+    assert box.glob("/usr/share/multinic/multinic/__pycache__/cli.*.pyc")
+
+    configure(node)
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    box.run("systemctl", "enable", "--now", "multinic.timer")
+    eventually(lambda: node.flags() == {"port-0": 1, "port-1": 1}, timeout=60)
+    eventually(lambda: all(box.settled(name) for name in links), timeout=60)
+
+    with box.monitor("eth0", *links) as events:
+        apt(box, "install", "/srv/shared/new.deb")
+        eventually(lambda: '"version": "0.0.9"' not in box.read("/run/multinic/state.json"), timeout=60)
+    assert events == []
+    assert active(box)
+    assert not box.exists(f"/{GONE}")
+    node.run("doctor")
+
+    with box.monitor("eth0", *links) as events:
+        said = apt(box, "remove", "multinic")
+    assert "'multinic purge'" in said
+    assert events == []
+    assert not box.exists("/usr/share/multinic"), "nor byte code"
+    box.reboot()
+    eventually(lambda: all(box.settled(name) for name in links), timeout=60)
+    assert box.addresses("multinic1") == ["10.5.0.11/24"]
+
+    with box.monitor("eth0", *links) as events:
+        apt(box, "install", "/srv/shared/new.deb")
+        eventually(lambda: box.exists("/run/multinic/state.json"), timeout=60)
+    assert events == []
+    assert active(box)
+
+    box.run("systemctl", "stop", "multinic.timer")
+    node.run("purge", "--yes")
+    apt(box, "purge", "multinic")
+    assert left(box) == []
+    assert box.link_of(mac_of(0))["ifname"] == "ens3"  # type: ignore[index]
+
+
+def test_a_database_that_is_configured_beforehand_is_enough(node: Node) -> None:
+    box = node.box
+    node.configure(f'[database]\nurl = "mysql://multinic@{box.gateway}:{node.server.port}/{node.database}"\n')
+    box.write("/etc/multinic/password", "hush-hush\n", 0o600)  # the unit's credential
+    node.attach(7, link="ens7")
+
+    said = apt(box, "install", "/srv/shared/new.deb")
+
+    assert "names a database" in said
+    eventually(lambda: node.flags() == {"port-7": 1}, timeout=60)
+    assert active(box)
+    node.run("purge", "--yes")
+    apt(box, "purge", "multinic")
+    assert left(box) == []
