@@ -48,6 +48,7 @@ def install(box: Box) -> None:
     box.run("udevadm", "control", "--reload")
     # Unlike on a machine, systemd in a container hears of devices only if udevd ran when it was started.
     box.run("systemctl", "daemon-reexec")
+    eventually(lambda: box.settled("eth0"), timeout=60)
 
 
 def passes(box: Box) -> int:
@@ -76,7 +77,7 @@ def complaints(box: Box) -> str:
 def do_pass(box: Box) -> None:
     """Have systemd run one pass, and wait for its end."""
     done = box.run("systemctl", "start", "multinic.service", check=False)
-    assert done.returncode == 0, complaints(box)
+    assert done.returncode == 0, box.run("journalctl", "--no-pager", "--boot", "--unit=multinic*").stdout
 
 
 @pytest.fixture
