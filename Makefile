@@ -27,6 +27,10 @@ test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k
 	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" -n $(JOBS) $(ARGS); tests=$$?; \
 	$(BIN)/python scripts/report_coverage.py && exit $$tests
 
+.PHONY: test-again
+test-again: ## run what failed in the last `make test` once more, one test after the other
+	$(BIN)/python -m pytest --tiers="$(TIERS)" --last-failed --last-failed-no-failures none
+
 .PHONY: soak
 soak: ## run many passes with everything happening at random: make soak [PASSES=1000] [SEED=7]
 	@scripts/setup.sh run test
