@@ -59,8 +59,8 @@ format: ## let ruff put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.PHONY: deb
-deb: ## build the Debian package into dist/, and check it with lintian
+.PHONY: deb rpm
+deb rpm: ## build the package into dist/, and check it with lintian or rpmlint
 	@scripts/setup.sh run
 	@packaging/build.sh $@ lint-$@
 	@ls dist

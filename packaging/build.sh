@@ -2,7 +2,7 @@
 # Build packages into dist/ (or $DIST), or let lintian and rpmlint look at what was built.
 #   packaging/build.sh deb|rpm|lint-deb|lint-rpm ...
 # Only fetching the libraries needs the network. Files that are not in git are not packaged. The same commit makes
-# the same package, byte for byte.
+# the same package, byte for byte. RELEASE counts rpms of one version.
 set -eu
 cd "$(dirname "$0")/.."
 # What git knows is what is packaged.
@@ -70,13 +70,16 @@ rpm() {
     nodeps=
     [ -e /etc/redhat-release ] || [ -e /etc/SUSE-brand ] || nodeps=--nodeps
     rpmbuild -bb $nodeps --define "_topdir $top" --define "version_of_multinic $version" \
+        --define "release_of_multinic ${RELEASE:-1}" --define "epoch_of_multinic $SOURCE_DATE_EPOCH" --define "packager The multinic developers" \
+        --define "_buildhost localhost" --define "use_source_date_epoch_as_buildtime 1" \
+        --define "clamp_mtime_to_source_date_epoch 1" \
         packaging/rpm/multinic.spec >"$work/rpm.log" 2>&1 || { cat "$work/rpm.log" >&2; exit 1; }
     mv "$top"/RPMS/noarch/*.rpm "$dist"
 }
 
 lint_rpm() {
     need rpmlint
-    rpmlint --config packaging/rpm/rpmlint.toml "$dist/multinic-$version"-*.noarch.rpm
+    rpmlint --config packaging/rpm/rpmlint.toml "$dist/multinic-$version-${RELEASE:-1}.noarch.rpm"
 }
 
 mkdir -p "$dist" "$work"

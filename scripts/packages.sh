@@ -37,6 +37,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need mmdebstrap mmdebstrap
             need dnsmasq dnsmasq-base
             need dh debhelper
+            need rpmbuild rpm
             need systemd-nspawn systemd-container
             # Ubuntu does not have the keys of the Debian that is booted.
             [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring" ;;

@@ -1,4 +1,4 @@
-"""The Debian package in the life of a host: installed, configured, upgraded, removed, installed again.
+"""The packages in the life of a host: installed, configured, upgraded, removed, installed again.
 
 On hosts that lack every library that the program uses: the package brings its own.
 """
@@ -17,7 +17,7 @@ import pytest
 
 from tests.host.kinds import BOOKWORM, NETPLAN, Kind
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import CHECKOUT, Box, eventually
+from tests.host.nspawn import CHECKOUT, Box, eventually, run
 from tests.mariadb import PrivateMariaDB
 
 # But python3-rich: some netplan.io needs that itself.
@@ -27,16 +27,20 @@ WANTED = "/etc/systemd/system/timers.target.wants/multinic.timer"
 GONE = "usr/share/multinic/multinic/gone.py"
 
 
+def build(form: str, directory: Path, release: str = "1") -> Path:
+    """Build a package of this checkout, with libraries from the pip of the environment that we run in."""
+    environment = {**os.environ, "DIST": str(directory), "VENV": sys.prefix, "RELEASE": release}
+    command = [CHECKOUT / "packaging/build.sh", form]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return max(directory.glob(f"*.{form}"))
+
+
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The package of this checkout, and one of a version before it."""
     directory = tmp_path_factory.mktemp("packages")
-    # The libraries are fetched with the pip of the environment that we run in.
-    environment = {**os.environ, "DIST": str(directory), "VENV": sys.prefix}
-    command = [CHECKOUT / "packaging/build.sh", "deb"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (new,) = directory.glob("*.deb")
+    new = build("deb", directory)
     tree = directory / "older"
     subprocess.run(["dpkg-deb", "--raw-extract", new, tree], check=True)
     for file in (tree / "DEBIAN/control", tree / "usr/share/multinic/multinic/__init__.py"):
@@ -190,3 +194,45 @@ def test_a_database_that_is_configured_beforehand_is_enough(node: Node) -> None:
     node.run("purge", "--yes")
     apt(box, "purge", "multinic")
     assert left(box) == []
+
+
+# The Python of this one is what SLES 15 and RHEL 9 have beside their own.
+@pytest.mark.parametrize("bare", [BOOKWORM], ids=["bookworm"], indirect=True)
+def test_the_life_of_a_host_with_the_rpm(node: Node, tmp_path: Path) -> None:
+    box = node.box
+    old, new = build("rpm", tmp_path, "1"), build("rpm", tmp_path, "2")
+    assert old != new
+
+    def rpm(*arguments: str | Path) -> str:
+        # This machine's program, on the host as it runs, of whose own packages it knows nothing.
+        where = ("nsenter", f"--target={box.leader}", "--pid", "--net", "--uts", "--ipc", "--")
+        done = run(*where, "rpm", f"--root=/proc/{box.leader}/root", "--nodeps", *arguments, timeout=300)
+        assert "ailed" not in done.stderr
+        return done.stdout
+
+    said = rpm("--install", old)
+    assert "multinic: nothing is configured yet" in said
+    assert (active(box), box.exists(WANTED)) == (False, False)
+    assert box.stat("/etc/multinic/multinic.toml").mode == 0o640
+    assert answers_as_itself(box)
+    assert box.glob("/usr/share/multinic/multinic/__pycache__/cli.*.pyc")
+
+    configure(node)
+    node.attach(5, link="ens8")
+    box.run("systemctl", "enable", "--now", "multinic.timer")
+    eventually(lambda: node.flags() == {"port-5": 1} and box.settled("multinic0"), timeout=60)
+
+    with box.monitor("eth0", "multinic0") as events:
+        rpm("--upgrade", new)
+        assert active(box)
+        said = rpm("--erase", "multinic")
+    assert events == []
+    assert "'multinic purge'" in said
+    assert (active(box), box.exists(WANTED)) == (False, False)
+    assert not box.exists("/usr/share/multinic"), "nor byte code"
+    assert box.addresses("multinic0") == ["10.5.0.15/24"]
+
+    said = rpm("--install", new)
+    assert "nothing is configured yet" in said  # changed settings are kept beside the new ones
+    assert box.exists("/etc/multinic/multinic.toml.rpmsave")
+    rpm("--erase", "multinic")

@@ -28,7 +28,7 @@ def test_the_settings_as_installed_say_nothing_and_show_every_default(tmp_path):
 @pytest.mark.parametrize(
     "text", ['url = "mysql://a@b/c"', "  url='sqlite:////x'", 'database.url="sqlite:////x"']
 )
-@pytest.mark.parametrize("script", ["packaging/deb/multinic.postinst"])
+@pytest.mark.parametrize("script", ["packaging/deb/multinic.postinst", "packaging/rpm/multinic.spec"])
 def test_an_installation_knows_a_database_that_is_named(script, text):
     (pattern,) = set(re.findall(r"grep -Eqs '(.*?)' \\$", (ROOT / script).read_text(), re.MULTILINE))
     found = re.compile(pattern.replace("'\\''", "'").replace("[[:space:]]", r"\s"), re.MULTILINE)
@@ -47,8 +47,10 @@ def test_the_packages_bring_the_versions_that_are_tested():
     assert brought.items() <= tested.items()
 
 
-def test_every_library_that_is_brought_is_in_the_copyright_file():
+def test_every_library_that_is_brought_is_named_in_both_packages():
     brought = re.findall(r"^([\w-]+)==", (ROOT / "requirements/vendor.txt").read_text(), re.MULTILINE)
+    spec = (ROOT / "packaging/rpm/multinic.spec").read_text()
+    assert set(re.findall(r"bundled\(python3dist\((.*)\)\)", spec)) == set(brought)
     named = re.findall(r"vendor/lib/(\w+)/\*", (ROOT / "packaging/deb/copyright").read_text())
     modules = {"markdown-it-py": "markdown_it"}
     assert {modules.get(name, name) for name in brought} == set(named)
