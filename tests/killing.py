@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 
 import multinic
 from multinic import cli
+from multinic.cli import base
 from multinic.config import Settings
 from multinic.host import Host
 
@@ -152,15 +153,15 @@ def probed(probe: Moments, prefix: tuple[str, ...] = ()) -> Iterator[None]:
     """Let the command line work on a host that tells `probe` of every effect."""
 
     @dataclass
-    class Context(cli.Context):
+    class Context(base.Context):
         def host(self, settings: Settings) -> Host:
             return replace(super().host(settings), probe=probe, prefix=prefix)
 
-    whole, cli.Context = cli.Context, Context
+    whole, base.Context = base.Context, Context
     try:
         yield
     finally:
-        cli.Context = whole
+        base.Context = whole
 
 
 def _text(descriptor: int) -> str:

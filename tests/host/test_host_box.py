@@ -207,7 +207,7 @@ def test_runs_of_the_program_are_measured(tmp_path: Path):
     (measured,) = tmp_path.glob("data.*")
     with closing(sqlite3.connect(measured)) as data:
         files = {row[0] for row in data.execute("SELECT path FROM file")}
-    assert "/srv/checkout/multinic/cli.py" in files
+    assert "/srv/checkout/multinic/cli/base.py" in files
 
 
 def test_two_hosts_live_side_by_side_and_the_second_leaves_nothing(box: Box):
