@@ -8,48 +8,32 @@ kernel is looked at afterwards. docs/backends.md tells which command does what.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface, ip_network
-from pathlib import Path
 
-from multinic.backend import Render, Staged, netlink
+from multinic.backend import Render, Staged, netlink, wickedd
 from multinic.backend.detect import WICKED, running
 from multinic.configure import free, rename_pending, restore_mtu
-from multinic.errors import CommandFailed, HostError
+from multinic.errors import HostError
 from multinic.host import Host
 from multinic.links import Faults, Links, kept
 from multinic.model import DesiredLink, Route
 from multinic.naming import slot_of
 from multinic.netlink import Reader
-from multinic.paths import SCRATCH, UNFINISHED
 from multinic.plan import Interface, State
 from multinic.routing import METRIC, default_metric
 
 NAME = "wicked"
 
-_ETC, _LINKS = "/etc/sysconfig/network", "/etc/systemd/network"
+_ETC, _LINKS = wickedd.CONFIGURATION, "/etc/systemd/network"
 _XML = "/etc/wicked/ifconfig"
 _PARTS = ("ifcfg", "ifsysctl", "ifroute", "ifrule")
-_DEFAULTS = ("config", "dhcp")  # what wicked reads along with every ifcfg file
 _PROGRAMS = tuple(f"{path}/wicked" for path in ("/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin"))
 _STATE = "/run/wicked"
 _FILE = re.compile(rf"{_ETC}/if(?:cfg|route|rule|sysctl)-(multinic\d+)|{_LINKS}/70-(multinic\d+)\.link")
 _IGNORED = ("~", ".old", ".bak", ".orig", ".scpmbackup", ".rpmnew", ".rpmsave", ".rpmorig")
 _BY_WICKED = frozenset({"name", "state", "mtu", "address", "route", "rule"})
 """Fields of a change that its files speak of; the rest is set by us."""
-_WAIT = 30  # seconds for links that are there; twice that is still within `command_timeout`
-_NO_DAEMON = 1
-_FINE = (0, 162, 163)  # up; set up so far, waiting for a lease; up with an earlier configuration
-_WORDS = {
-    155: "it is disabled",
-    156: "it is not set up",
-    157: "there is no such link",
-    158: "setting it up failed",
-    159: "wicked has no configuration of it",
-    168: "it has no carrier",
-}
 
 
 def unusable(host: Host) -> str:
@@ -132,12 +116,12 @@ def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
     """Show wicked the files as they shall be: whatever it says of them is an objection."""
     written = {i.key: _as_written(host, i) for i in interfaces if i.state is not State.DELETE}
     written = {key: contents for key, contents in written.items() if contents}
-    if not written or not _objections(host, *written.values()):
+    if not written or not wickedd.objections(host, *written.values()):
         return Staged()
-    ordinary = set(_objections(host))  # what it says of this host without any file of ours
+    ordinary = set(wickedd.objections(host))  # what it says of this host without any file of ours
     refused: dict[str, str] = {}
     for key, contents in written.items():
-        if lines := [line for line in _objections(host, contents) if line not in ordinary]:
+        if lines := [line for line in wickedd.objections(host, contents) if line not in ordinary]:
             refused[key] = " ".join(lines)[:300]
     return Staged({}, refused)
 
@@ -154,22 +138,6 @@ def _as_written(host: Host, interface: Interface) -> dict[str, bytes]:
     return found
 
 
-def _objections(host: Host, *candidates: Mapping[str, bytes]) -> list[str]:
-    """Return what wicked says of files in a scratch directory, besides what it makes of them."""
-    directory = Path(tempfile.mkdtemp(UNFINISHED, "scratch-", host.directory(SCRATCH)))
-    inside = f"{SCRATCH}/{directory.name}"
-    try:
-        for name in _DEFAULTS:
-            file = host.file(f"{_ETC}/{name}", follow=True)
-            (directory / name).write_bytes(file.content if file else b"")
-        for name, content in (item for contents in candidates for item in contents.items()):
-            (directory / name).write_bytes(content)
-        said = host.complaints("wicked", "show-config", "--ifconfig", f"compat:{inside}", "all")
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-    return [line.replace(f"{inside}/", "").strip() for line in said.splitlines() if line.strip()]
-
-
 def activate(
     host: Host,
     links: Links,
@@ -183,23 +151,23 @@ def activate(
     leaving = {i.link.name: i for i in interfaces if i.link and _leaves_its_name(i)}
     # What wicked holds under its old name it would go on holding under that.
     held = {name: i for name, i in leaving.items() if slot_of(name) is not None or (i.link and i.link.up)}
-    _blame(host, "ifdown", held, faults)
+    wickedd.blame(host, "ifdown", held, faults)
     for interface in interfaces:
         with faults.of(interface):
             if interface.state is State.DELETE:
-                _forget(host, interface.name)
+                wickedd.forget(host, interface.name)
                 free(links, interface)
             elif interface.link and interface.link.name in held:
                 links.down(interface.link.index, interface.link.name)
     rename_pending(links, interfaces, faults)
     there = {i.name: i for i in interfaces if i.link and i.state is not State.DELETE and i.key not in faults}
     reloaded = {name: i for name, i in there.items() if _is_reloaded(i)}
-    _blame(host, "ifreload", reloaded, faults)
-    _blame(host, "ifup", {name: i for name, i in there.items() if _is_brought_up(i)}, faults)
+    wickedd.blame(host, "ifreload", reloaded, faults)
+    wickedd.blame(host, "ifup", {name: i for name, i in there.items() if _is_brought_up(i)}, faults)
     for interface in there.values():
         with faults.of(interface):
             _clear(links, interface)
-    _load(host, [i.name for i in interfaces if i.link is None and i.desired])
+    wickedd.load(host, [i.name for i in interfaces if i.link is None and i.desired])
 
 
 def _leaves_its_name(interface: Interface) -> bool:
@@ -247,57 +215,16 @@ def reload(host: Host, names: Sequence[str]) -> None:
         _reload_udev(host)
     if not unusable(host):
         with kept(faults):
-            _status(host, "ifdown", sorted(set(names) & present - configured))
+            wickedd.status(host, "ifdown", sorted(set(names) & present - configured))
         for name in sorted(set(names) - configured):
             with kept(faults):
-                _forget(host, name)
+                wickedd.forget(host, name)
         with kept(faults):
-            _status(host, "ifreload", sorted(configured & present))
+            wickedd.status(host, "ifreload", sorted(configured & present))
         with kept(faults):
-            _load(host, sorted(configured - present))
+            wickedd.load(host, sorted(configured - present))
     for fault in faults:
         raise fault
-
-
-def _blame(host: Host, verb: str, interfaces: Mapping[str, Interface], faults: Faults) -> None:
-    """Run a command of wicked for links by name; what it cannot do is the fault of one of them.
-
-    Of several links it tells one status for all, so each is asked for.
-    """
-    status = _status(host, verb, [*interfaces])
-    for name, interface in interfaces.items() if status else ():
-        own = status if len(interfaces) == 1 else _status(host, "ifstatus", [name])
-        if own not in _FINE:
-            with faults.of(interface):
-                words = f"wicked {verb} {name}: {_WORDS.get(own, f'status {own}')}"
-                raise HostError(words, "look at `journalctl -u wickedd -u wickedd-nanny`")
-
-
-def _status(host: Host, verb: str, names: Sequence[str], seconds: int = _WAIT) -> int:
-    """Run a command of wicked for links, return its exit status. Raises CommandFailed if wickedd is gone."""
-    options = ["--quiet"] if verb == "ifstatus" else ["--timeout", str(seconds)]
-    try:
-        if names:
-            host.run("wicked", verb, *options, *names)
-    except CommandFailed as e:
-        if e.status is None or e.status == _NO_DAEMON:
-            raise
-        return e.status
-    return 0
-
-
-def _load(host: Host, names: Sequence[str]) -> None:
-    """Tell wicked of links that are not plugged in: it configures them when they are.
-
-    A file alone it does not look at, but at those of a link that it is told to bring up, also in vain.
-    """
-    _status(host, "ifup", names, seconds=1)
-
-
-def _forget(host: Host, name: str) -> None:
-    """Have wicked forget one of our names without a file: it would configure the next link that bears it."""
-    if slot_of(name) is not None and not host.present(f"{_ETC}/ifcfg-{name}"):
-        host.run("wicked", "nanny", "delpolicy", f"policy__{name}")
 
 
 def _reload_udev(host: Host) -> None:
