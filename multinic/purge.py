@@ -18,7 +18,7 @@ from multinic import __version__, converged, full, source
 from multinic import backend as backends
 from multinic.apply import Result
 from multinic.backend import Backend, Staged, netlink, netplan
-from multinic.backend.detect import NETWORKD, running
+from multinic.backend.detect import NETWORKD, UDEV, running
 from multinic.backend.generator import runtime_paths
 from multinic.config import Settings, node_name
 from multinic.errors import ConfigError, Exit, MultinicError, Refused, SourceError
@@ -193,6 +193,8 @@ class _WithoutService:
         """Remove what was made of our files, then free the links."""
         for path, file in sorted(staged.runtime.items()):
             host.restore(path, file)
+        if running(host, UDEV):  # a link that is renamed would get the settings of its removed file again
+            host.run("udevadm", "control", "--reload")
         self.reload(host, ())
         netlink.activate(host, links, interfaces, Staged(), faults)
 

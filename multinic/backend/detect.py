@@ -15,6 +15,7 @@ from multinic.errors import HostError
 from multinic.host import Host
 
 NETWORKD, NETWORK_MANAGER, WICKED = "systemd-networkd", "NetworkManager", "wickedd"
+UDEV = "systemd-udevd"
 # The last is that of Ubuntu 18.04, whose /lib is not in /usr yet.
 NETPLAN_GENERATORS = (
     "/usr/libexec/netplan/generate",

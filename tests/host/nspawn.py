@@ -38,6 +38,8 @@ from tests.namespaces import Event, monitor
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLS = ("dnsmasq", "ip", "mount", "nsenter", "systemd-nspawn", "unshare")
+# Where systemd keeps its own: in a hierarchy of version 1, of version 2 beside it, or of version 2 alone.
+CGROUPS = tuple(map(Path, ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")))
 BOOT_TIMEOUT = 120  # seconds; it takes less than one on an idle machine
 SLOTS = range(64)
 DEFAULT_RULES = (0, 32766, 32767)
@@ -110,6 +112,12 @@ chmod 0755 "$1/changes"
 mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/changes,workdir=$1/work" "$1/root"
 echo ready
 exec cat
+"""
+
+# Enters the cgroups whose files come first among the arguments, then runs the rest.
+IN_CGROUPS = """\
+while [ "${1%/cgroup.procs}" != "$1" ]; do echo 0 > "$1"; shift; done
+exec "$@"
 """
 
 # The same steps, gone with the shell that took them: what cannot be done here cannot be done for a box.
@@ -274,6 +282,7 @@ class Box:
         image = build_image(self.kind.suite)
         self.directory = Path(tempfile.mkdtemp(prefix="multinic-box-"))
         self._exits.callback(self.directory.rmdir)
+        self._exits.callback(self._leave_cgroups)
         self.shared = Path(self._exits.enter_context(tempfile.TemporaryDirectory(prefix="multinic-shared-")))
         """A directory of this machine that the host has as /srv/shared."""
         self._console = self._exits.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed by _exits
@@ -358,8 +367,19 @@ class Box:
         if self.coverage:
             self.coverage.parent.mkdir(parents=True, exist_ok=True)
             options += [f"--bind={self.coverage.parent}:/srv/coverage"]
+        own = ["sh", "-c", IN_CGROUPS, "sh", *self._own_cgroups()]
         self._nspawn = subprocess.Popen(
-            [*enter, "systemd-nspawn", *options, "--boot"],
+            [
+                "sh",
+                "-c",
+                IN_CGROUPS,
+                "sh",
+                *self._own_cgroups(),
+                *enter,
+                "systemd-nspawn",
+                *options,
+                "--boot",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=self._console,
             stderr=self._console,
@@ -375,6 +395,22 @@ class Box:
             what="the address of eth0",
         )
         self._management_at_boot = self._management()
+
+    def _own_cgroups(self) -> list[str]:
+        """Return the files by which a process enters a cgroup of this box's own.
+
+        In one that they share, the systemd of each host removes what is another's.
+        """
+        hierarchies = [path for path in CGROUPS if (path / "cgroup.procs").exists()]
+        for hierarchy in hierarchies:
+            (hierarchy / self._machine).mkdir(exist_ok=True)
+        return [f"{hierarchy}/{self._machine}/cgroup.procs" for hierarchy in hierarchies]
+
+    def _leave_cgroups(self) -> None:
+        for hierarchy in CGROUPS:
+            for directory in sorted(hierarchy.glob(f"{self._machine}/**/"), reverse=True):
+                with suppress(OSError):  # busy for a moment: it costs nothing to leave it
+                    directory.rmdir()
 
     def _find_leader(self) -> int:
         """Return the process that is number 1 in the third namespace, after this machine's and the box's."""

@@ -129,7 +129,7 @@ def option_texts(draw: st.DrawFn) -> Any:
     """Return an `options` column in which at most one text is not good."""
     bad = draw(st.sampled_from(["", *_TEXTS, "document"]))
     if bad == "document":
-        return draw(with_something(st.just('{"dhcp4": true}')) | texts | others)
+        return draw(with_something(st.just('{"rp_filter": 2}')) | texts | others)
     text = {
         name: draw(with_something(good).map(_decoded) if name == bad else good)
         for name, good in _TEXTS.items()
