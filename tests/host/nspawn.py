@@ -369,17 +369,7 @@ class Box:
             options += [f"--bind={self.coverage.parent}:/srv/coverage"]
         own = ["sh", "-c", IN_CGROUPS, "sh", *self._own_cgroups()]
         self._nspawn = subprocess.Popen(
-            [
-                "sh",
-                "-c",
-                IN_CGROUPS,
-                "sh",
-                *self._own_cgroups(),
-                *enter,
-                "systemd-nspawn",
-                *options,
-                "--boot",
-            ],
+            [*own, *enter, "systemd-nspawn", *options, "--boot"],
             stdin=subprocess.DEVNULL,
             stdout=self._console,
             stderr=self._console,
