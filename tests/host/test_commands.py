@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unicodedata import category
 
 import pytest
 
@@ -101,7 +102,9 @@ def test_a_command_that_misbehaves_changes_nothing_for_good(node: Node, program:
 
     assert done.returncode in (0, 1, 4, 5), done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.isprintable() or all(line.isprintable() for line in done.stderr.splitlines())
+    # The Python of the host may know newer letters than ours, so not `isprintable`.
+    said = "".join(done.stderr.splitlines())
+    assert not [char for char in said if category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
     assert events == []
     if done.returncode:
         assert state(node) == before

@@ -141,7 +141,7 @@ def test_the_life_of_a_host_with_the_package(node: Node) -> None:
     settings = box.stat("/etc/multinic/multinic.toml")
     assert (settings.mode, settings.owner, settings.group) == (0o640, "root", "root")
     assert answers_as_itself(box)
-    assert box.glob("/usr/share/multinic/multinic/__pycache__/cli.*.pyc")
+    assert box.glob("/usr/share/multinic/multinic/__pycache__/config.*.pyc")
 
     configure(node)
     for slot in range(2):
@@ -215,7 +215,7 @@ def test_the_life_of_a_host_with_the_rpm(node: Node, tmp_path: Path) -> None:
     assert (active(box), box.exists(WANTED)) == (False, False)
     assert box.stat("/etc/multinic/multinic.toml").mode == 0o640
     assert answers_as_itself(box)
-    assert box.glob("/usr/share/multinic/multinic/__pycache__/cli.*.pyc")
+    assert box.glob("/usr/share/multinic/multinic/__pycache__/config.*.pyc")
 
     configure(node)
     node.attach(5, link="ens8")
