@@ -29,6 +29,7 @@ test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k
 
 .PHONY: test-again
 test-again: ## run what failed in the last `make test` once more, one test after the other
+	@test -e build/coverage/ran || { echo "A tier that is required did not run: nothing to try again." >&2; exit 1; }
 	$(BIN)/python -m pytest --tiers="$(TIERS)" --last-failed --last-failed-no-failures none
 
 .PHONY: soak

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 COMPLETE = TESTS.parent / "build" / "coverage" / "complete"
 """Written when every tier ran as a whole: only then does the coverage threshold mean something."""
+RAN = COMPLETE.with_name("ran")
+"""Written when every required tier ran, whatever came of its tests: only then may some be tried again."""
 
 
 def host_missing() -> str | None:
@@ -121,6 +123,9 @@ class Tiers:
             COMPLETE.touch()
         if any(self.failures()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        else:
+            RAN.parent.mkdir(parents=True, exist_ok=True)
+            RAN.touch()
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         if terminalreporter.config.option.collectonly:
