@@ -18,21 +18,26 @@ _OUTPUT_LIMIT = 64 * 1024  # bytes of a command's output worth keeping: an error
 _DETAIL_LIMIT = 1000  # characters of it in a message
 
 
-def run(prefix: Sequence[str], argv: Sequence[str], timeout: float, *, complaints: bool = False) -> str:
+def run(
+    prefix: Sequence[str], argv: Sequence[str], timeout: float, *, given: str = "", complaints: bool = False
+) -> str:
     """Run `argv` behind `prefix`, return its stdout; after `timeout` seconds its whole group is killed.
 
-    With `complaints`, return its stderr instead. Raises CommandFailed.
+    It reads `given`. With `complaints`, return its stderr instead. Raises CommandFailed.
     """
     shown = shlex.join(argv)
     # Output goes to files in memory: a grandchild that keeps a pipe open could hang us.
     with (
+        os.fdopen(os.memfd_create("stdin"), "w+b") as read,
         os.fdopen(os.memfd_create("stdout"), "w+b") as out,
         os.fdopen(os.memfd_create("stderr"), "w+b") as err,
     ):
+        read.write(given.encode())
+        read.seek(0)
         try:
             process = subprocess.Popen(
                 [*prefix, *argv],
-                stdin=subprocess.DEVNULL,
+                stdin=read,
                 stdout=out,
                 stderr=err,
                 env=_environment(),

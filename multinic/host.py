@@ -242,19 +242,19 @@ class Host:
                     except OSError as e:
                         raise _cannot("remove", f"{directory}/{name}", e) from e
 
-    def run(self, *argv: str, timeout: float | None = None, changes: bool = True) -> str:
+    def run(self, *argv: str, timeout: float | None = None, changes: bool = True, given: str = "") -> str:
         """Run a command on the host and return its stdout.
 
         After `timeout` seconds (by default `command_timeout`) its whole process group is killed.
-        `changes` says whether the command changes the host. Raises CommandFailed.
+        `changes` says whether the command changes the host; it reads `given`. Raises CommandFailed.
         """
         from multinic import command  # a pass that runs no command needs none of it
 
         limit = self.command_timeout if timeout is None else timeout
         if not changes:
-            return command.run(self.prefix, argv, limit)
+            return command.run(self.prefix, argv, limit, given=given)
         with self.effect(f"run {' '.join(argv)}"):
-            return command.run(self.prefix, argv, limit)
+            return command.run(self.prefix, argv, limit, given=given)
 
     def complaints(self, *argv: str) -> str:
         """Run a command that changes nothing on the host and return its stderr. Raises CommandFailed."""

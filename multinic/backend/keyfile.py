@@ -7,7 +7,6 @@ import re
 from multinic.errors import CommandFailed
 from multinic.host import Host
 from multinic.model import DesiredLink
-from multinic.paths import SCRATCH, UNFINISHED
 
 DIRECTORY = "/etc/NetworkManager/system-connections"
 MODE = 0o600  # NetworkManager ignores one that others may read
@@ -61,19 +60,14 @@ def unsaid(wish: DesiredLink | None) -> str:
 
 def objection(host: Host, name: str, text: str) -> str:
     """Return what NetworkManager's reader has against a keyfile; "" for nothing."""
-    candidate = f"{SCRATCH}/{name}{UNFINISHED}"
-    host.write(candidate, text, MODE)
+    command = ("nmcli", "--offline", "connection", "modify", "connection.id", name)
     try:
-        # The shell only opens the file: nmcli reads it from nowhere but its standard input.
-        command = 'exec nmcli --offline connection modify connection.id "$1" <"$2"'
-        understood = host.run("sh", "-c", command, "sh", name, candidate, changes=False)
+        understood = host.run(*command, changes=False, given=text)
     except CommandFailed as e:
         if e.status is None:
             raise
         words = " ".join(e.stderr.replace("Error: ", "").split())
         return "" if e.status == _OFFLINE_UNKNOWN else words[:300] or "nmcli refused it"
-    finally:
-        host.remove(candidate)
     left_out = {entry: value for entry, value in _entries(text).items() if value not in _DEFAULTS}
     for section, key in left_out.keys() - _entries(understood).keys():
         return f"it makes nothing of {key}={left_out[section, key]} in [{section}]"
