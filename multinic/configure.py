@@ -12,7 +12,7 @@ from multinic.fields import FIELDS, OFFLOAD
 from multinic.host import Host
 from multinic.links import Faults, Links, kept
 from multinic.model import IPInterface, IPNetwork, ObservedLink, ObservedRoute
-from multinic.plan import Change, Interface
+from multinic.plan import Change, Interface, State
 from multinic.routing import rule_words
 from multinic.witness import Loss
 
@@ -29,6 +29,25 @@ def rename_pending(links: Links, interfaces: Iterable[Interface], faults: Faults
         faults.setdefault(renamed[index][0].key, error)
 
 
+def release(links: Links, interfaces: Iterable[Interface], faults: Faults) -> None:
+    """Free what is removed, then give all links their new names."""
+    interfaces = tuple(interfaces)
+    for interface in interfaces:
+        if interface.state is State.DELETE:
+            with faults.of(interface):
+                free(links, interface)
+    rename_pending(links, interfaces, faults)
+
+
+def reload_udev(host: Host) -> None:
+    """Have udevd read .link files again before a link is renamed or plugged in.
+
+    By itself it does so every 3 s only: a link that came before that kept its name, and one that
+    was renamed away had the settings of its removed file put on it once more.
+    """
+    host.run("udevadm", "control", "--reload")
+
+
 def drop_stale(links: Links, interface: Interface) -> None:
     """Remove the routes and rules of ours that nobody asks for any more."""
     for rule in interface.stale_rules:
@@ -39,7 +58,6 @@ def drop_stale(links: Links, interface: Interface) -> None:
 
 def free(links: Links, interface: Interface) -> None:
     """Take our configuration off a link that is to be removed; its name is changed elsewhere."""
-    drop_stale(links, interface)
     link = interface.link
     if link is None:
         return
@@ -60,7 +78,6 @@ def converge(links: Links, interface: Interface) -> None:
         return
     name = interface.name
     gone = [ip_interface(c.old) for c in interface.changes if c.field == "address" and not c.new]
-    drop_stale(links, interface)
     for change in interface.changes:
         if change.field == "mtu":
             links.mtu(link.index, name, int(change.new))
@@ -77,9 +94,7 @@ def converge(links: Links, interface: Interface) -> None:
     for found in link.addresses:
         if found.address.network in emptied and found.address not in gone and not found.kernel:
             links.restore_address(name, found)
-    for route in sorted(
-        desired.routes, key=lambda route: route.via is not None
-    ):  # gateways need what is near
+    for route in sorted(desired.routes, key=lambda route: route.via is not None):  # first what is near
         links.make_route(link.index, name, route)
     # Only those that are missing: a service's own rule, with its protocol number, is another to the kernel.
     missing = {change.new for change in interface.changes if change.field == "rule"}

@@ -21,6 +21,7 @@ from multinic.backend import Backend, Staged, netlink, netplan
 from multinic.backend.detect import NETWORKD, UDEV, running
 from multinic.backend.generator import runtime_paths
 from multinic.config import Settings, node_name
+from multinic.configure import reload_udev
 from multinic.errors import ConfigError, Exit, MultinicError, Refused, SourceError
 from multinic.host import Host
 from multinic.links import Faults, Links
@@ -194,7 +195,7 @@ class _WithoutService:
         for path, file in sorted(staged.runtime.items()):
             host.restore(path, file)
         if running(host, UDEV):  # a link that is renamed would get the settings of its removed file again
-            host.run("udevadm", "control", "--reload")
+            reload_udev(host)
         self.reload(host, ())
         netlink.activate(host, links, interfaces, Staged(), faults)
 

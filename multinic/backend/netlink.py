@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from multinic.backend import Render, Staged
-from multinic.configure import converge, free, rename_pending, tune
+from multinic.configure import converge, release, tune
 from multinic.host import Host
 from multinic.links import Faults, Links
 from multinic.model import DesiredLink
@@ -92,11 +92,7 @@ def activate(
     faults: Faults,
 ) -> None:
     """Free what is removed, rename, then configure every link."""
-    for interface in interfaces:
-        if interface.state is State.DELETE:
-            with faults.of(interface):
-                free(links, interface)
-    rename_pending(links, interfaces, faults)
+    release(links, interfaces, faults)
     for interface in interfaces:
         if interface.state is not State.DELETE and interface.link and interface.key not in faults:
             with faults.of(interface):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from multinic.configure import converge, free, rename_pending, restore_mtu
+from multinic.configure import converge, release, reload_udev, restore_mtu
 from multinic.errors import CommandFailed, HostError
 from multinic.host import Host
 from multinic.links import Faults, Links, kept
@@ -24,12 +24,8 @@ def take_effect(
     that is repaired by netlink, and only that.
     """
     if changed:
-        _reload_udev(host)
-    for interface in interfaces:
-        if interface.state is State.DELETE:
-            with faults.of(interface):
-                free(links, interface)
-    rename_pending(links, interfaces, faults)
+        reload_udev(host)
+    release(links, interfaces, faults)
     if changed:
         for interface in interfaces:
             if interface.key in changed and interface.key not in faults:
@@ -54,15 +50,6 @@ def _let_link_local(host: Host, interface: Interface) -> None:
         host.sysctl(sysctl_path(name, "addr_gen_mode"), "0")
 
 
-def _reload_udev(host: Host) -> None:
-    """Have udevd read .link files again before a link is renamed or plugged in.
-
-    By itself it does so every 3 s only: a link that came before that kept its name, and one that
-    was renamed away had the settings of its removed file put on it once more.
-    """
-    host.run("udevadm", "control", "--reload")
-
-
 def _reload_networkd(host: Host) -> None:
     """Have networkd read its files again. Before version 244 it can do so only as it starts."""
     try:
@@ -80,7 +67,7 @@ def reload(host: Host) -> None:
     """
     faults: list[HostError] = []
     with kept(faults):
-        _reload_udev(host)
+        reload_udev(host)
     with kept(faults):
         _reload_networkd(host)
     for fault in faults:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from multinic.backend import keyfile
 from multinic.backend.detect import NETWORK_MANAGER, running
-from multinic.configure import converge, free, rename_pending, restore_mtu
+from multinic.configure import converge, release, reload_udev, restore_mtu
 from multinic.errors import CommandFailed, HostError
 from multinic.host import Host
 from multinic.links import Faults, Links, kept
@@ -20,15 +20,11 @@ def take_effect(host: Host, links: Links, interfaces: Sequence[Interface], fault
     """Forget removed connections, free and rename links, load changed connections, and put them to use."""
     changed = {change.path for interface in interfaces for change in interface.files}
     if any(path.endswith(".link") for path in changed):
-        _reload_udev(host)
+        reload_udev(host)
     keyfiles = {path for path in changed if path.startswith(keyfile.DIRECTORY)}
     gone = {path for path in keyfiles if not host.present(path)}
     _load(host, gone)
-    for interface in interfaces:
-        if interface.state is State.DELETE:
-            with faults.of(interface):
-                free(links, interface)
-    rename_pending(links, interfaces, faults)
+    release(links, interfaces, faults)
     _load(host, keyfiles - gone)
     plugged = [i for i in interfaces if i.state is not State.DELETE and i.link and i.key not in faults]
     active = _active(host) if plugged else {}
@@ -83,7 +79,7 @@ def reload(host: Host, names: Sequence[str]) -> None:
     """
     faults: list[HostError] = []
     with kept(faults):
-        _reload_udev(host)
+        reload_udev(host)
     # Before NetworkManager runs, at boot, there is nobody to tell: it reads all files when it starts.
     ours = [name for name in names if slot_of(name) is not None and running(host, NETWORK_MANAGER)]
     active: dict[str, str] = {}
@@ -108,8 +104,3 @@ def _active(host: Host) -> dict[str, str]:
     """Return the links that NetworkManager knows, with the uuid of the connection that each uses."""
     found = host.run("nmcli", "--terse", "--fields", "DEVICE,CON-UUID", "device", "status", changes=False)
     return dict(line.rsplit(":", 1) for line in found.splitlines() if ":" in line)
-
-
-def _reload_udev(host: Host) -> None:
-    """Have udevd read .link files again before a link is renamed or plugged in."""
-    host.run("udevadm", "control", "--reload")

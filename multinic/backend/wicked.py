@@ -13,7 +13,7 @@ from ipaddress import ip_interface, ip_network
 
 from multinic.backend import Render, Staged, netlink, wickedd
 from multinic.backend.detect import WICKED, running
-from multinic.configure import free, rename_pending, restore_mtu
+from multinic.configure import free, reload_udev, rename_pending, restore_mtu
 from multinic.errors import HostError
 from multinic.host import Host
 from multinic.links import Faults, Links, kept
@@ -147,7 +147,7 @@ def activate(
 ) -> None:
     """Take down what leaves its name, rename, and bring up or reload: one command each for all links."""
     if any(change.path.startswith(_LINKS) for interface in interfaces for change in interface.files):
-        _reload_udev(host)
+        reload_udev(host)
     leaving = {i.link.name: i for i in interfaces if i.link and _leaves_its_name(i)}
     # What wicked holds under its old name it would go on holding under that.
     held = {name: i for name, i in leaving.items() if slot_of(name) is not None or (i.link and i.link.up)}
@@ -212,7 +212,7 @@ def reload(host: Host, names: Sequence[str]) -> None:
     configured = {name for name in names if host.present(f"{_ETC}/ifcfg-{name}")}
     faults: list[HostError] = []
     with kept(faults):
-        _reload_udev(host)
+        reload_udev(host)
     if not unusable(host):
         with kept(faults):
             wickedd.status(host, "ifdown", sorted(set(names) & present - configured))
@@ -225,8 +225,3 @@ def reload(host: Host, names: Sequence[str]) -> None:
             wickedd.load(host, sorted(configured - present))
     for fault in faults:
         raise fault
-
-
-def _reload_udev(host: Host) -> None:
-    """Have udevd read .link files before a link is renamed or plugged in."""
-    host.run("udevadm", "control", "--reload")
