@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import Box, eventually
+from tests.host.nspawn import Box
+from tests.hosts import eventually
 
 
 @dataclass(frozen=True)

@@ -19,24 +19,22 @@ import itertools
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tests.host.image import PACKAGES, build_image, image_path
+from tests.host.image import IMAGES, build_image
 from tests.host.kinds import ADDRESS, GATEWAY, MANAGEMENT_MAC, NETPLAN, Kind
+from tests.hosts import CHECKOUT, ENVIRONMENT, Host, eventually, run
 from tests.namespaces import Event, monitor
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLS = ("dnsmasq", "ip", "mount", "nsenter", "systemd-nspawn", "unshare")
 # Where systemd keeps its own: in a hierarchy of version 1, of version 2 beside it, or of version 2 alone.
 CGROUPS = tuple(map(Path, ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")))
@@ -58,12 +56,6 @@ LEFT_BEHIND = (
     "/var/cache/multinic",
 )
 """What the program may leave on a host, as shell patterns; the drop-ins for veth links are ours."""
-
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/root",
-    "LANG": "C.UTF-8",
-}
 
 # netplan (0.106 and later) matches the MAC of a renamed link by PermanentMACAddress=, which no veth has. With
 # that match emptied, Name= is left of it. Only links without a permanent MAC need this; the product must not.
@@ -136,7 +128,7 @@ def available() -> str | None:
     """Say why no host can be booted on this machine, or None if one can."""
     if os.geteuid() != 0:
         return "only root can boot a host"
-    needed = TOOLS if all(image_path(suite).exists() for suite in PACKAGES) else (*TOOLS, "mmdebstrap")
+    needed = TOOLS if all(image.path.exists() for image in IMAGES.values()) else (*TOOLS, "mmdebstrap")
     if lacking := [tool for tool in needed if not shutil.which(tool)]:
         packages = "mmdebstrap systemd-container iproute2 dnsmasq-base"
         return f"{', '.join(lacking)} not found (Debian, Ubuntu: {packages})"
@@ -145,51 +137,6 @@ def available() -> str | None:
     if done.returncode:
         return f"no namespaces, overlays or veth links here: {done.stderr.strip()}"
     return None
-
-
-class CommandFailed(subprocess.CalledProcessError):
-    """A command ended with another status than 0; what it printed is part of the message."""
-
-    def __str__(self) -> str:
-        return f"{super().__str__()}\n{self.stdout or ''}{self.stderr or ''}".rstrip()
-
-
-def run(
-    *argv: str | os.PathLike[str],
-    check: bool = True,
-    env: Mapping[str, str] | None = None,
-    timeout: float = 60,
-    input: str | None = None,  # noqa: A002 - as subprocess.run calls it
-) -> subprocess.CompletedProcess[str]:
-    """Run a command and return what it printed, byte for byte; past `timeout` kill its process group."""
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=env,
-        start_new_session=True,
-    ) as process:
-        try:
-            out, err = process.communicate(None if input is None else input.encode(), timeout=timeout)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    text = [data.decode(errors="surrogateescape") for data in (out, err)]
-    done = subprocess.CompletedProcess(argv, process.returncode, *text)
-    if check and done.returncode:
-        raise CommandFailed(done.returncode, shlex.join(str(word) for word in argv), *text)
-    return done
-
-
-def eventually(condition: Callable[[], Any], *, timeout: float = 10, what: str = "") -> Any:
-    """Wait until `condition()` is true and return it; past `timeout` seconds, fail with its last value."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what or condition} not within {timeout} s, but {value!r}")
-        time.sleep(0.02)
-    return value
 
 
 @dataclass(frozen=True)
@@ -204,20 +151,7 @@ class Nic:
     """The far end, in the cloud."""
 
 
-@dataclass(frozen=True)
-class Stat:
-    """What `stat` says of a file in a box."""
-
-    mode: int
-    owner: str
-    group: str
-    inode: int
-    size: int
-    mtime: str
-    """With nanoseconds."""
-
-
-class Box:
+class Box(Host):
     """A host of its own: booted on entry to the `with` block, gone after it; `reboot()` keeps its files."""
 
     gateway = GATEWAY
@@ -480,44 +414,12 @@ class Box:
             start_new_session=True,
         )
 
-    def multinic(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run this checkout's program on the host; options are those of `run`."""
-        return self.run("multinic", *arguments, **options)
-
     def _enter_host(self, argv: Sequence[str]) -> list[str]:
         if not self.leader:
             raise RuntimeError("the host is not running")
         nsenter = shutil.which("nsenter") or "nsenter"
         namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
         return [nsenter, f"--target={self.leader}", *namespaces, "--", *argv]
-
-    def read(self, path: str) -> str:
-        """Return the text of a file."""
-        return self.run("cat", path).stdout
-
-    def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Write a file, and the directories above it."""
-        script = 'mkdir -p "$(dirname "$1")" && rm -f "$1" && cat > "$1" && chmod "$2" "$1"'
-        self.run("sh", "-euc", script, "sh", path, f"{mode:o}", input=text)
-
-    def remove(self, *patterns: str) -> None:
-        """Remove the files and directories that these shell patterns match, if any."""
-        self.run("sh", "-c", f"rm -rf {' '.join(patterns)}")
-
-    def exists(self, path: str) -> bool:
-        """Return whether there is such a file, even if it is a dangling symbolic link."""
-        return self.run("sh", "-c", 'test -e "$1" || test -L "$1"', "sh", path, check=False).returncode == 0
-
-    def stat(self, path: str) -> Stat:
-        """Return mode, owner and the like of a file."""
-        fields = self.run("stat", "--format=%a %U %G %i %s %y", path).stdout.split(maxsplit=5)
-        mode, owner, group, inode, size, mtime = fields
-        return Stat(int(mode, 8), owner, group, int(inode), int(size), mtime.strip())
-
-    def glob(self, *patterns: str) -> list[str]:
-        """Return the paths that these shell patterns match, sorted."""
-        found = self.run("sh", "-c", f"ls -d {' '.join(patterns)} 2>/dev/null", check=False).stdout
-        return sorted(found.splitlines())
 
     def clean(self) -> None:
         """Take everything off the host that a test may have put there; its eth0 and its uptime stay."""
@@ -552,16 +454,6 @@ class Box:
 
     # Links
 
-    def links(self) -> dict[str, dict[str, Any]]:
-        """Return the host's links by name, as `ip -json -details address` describes them."""
-        found = json.loads(self.run("ip", "-json", "-details", "address").stdout)
-        return {link["ifname"]: link for link in found}
-
-    def addresses(self, name: str) -> list[str]:
-        """Return the addresses of a link with their prefixes, without IPv6's own (link-local) ones."""
-        found = self.links().get(name, {}).get("addr_info", ())
-        return [f"{one['local']}/{one['prefixlen']}" for one in found if one["scope"] != "link"]
-
     def settled(self, name: str) -> bool:
         """Return whether the service has configured a link and no address of it is still tentative."""
         link = self.links().get(name, {})
@@ -572,10 +464,6 @@ class Box:
             state = self.run("cat", f"/run/systemd/netif/links/{link.get('ifindex')}", check=False).stdout
             configured = "ADMIN_STATE=configured" in state.splitlines()
         return configured and not any(address.get("tentative") for address in link.get("addr_info", ()))
-
-    def link_of(self, mac: str) -> dict[str, Any] | None:
-        """Return the link with this MAC, whatever its name is now."""
-        return next((link for link in self.links().values() if link.get("address") == mac.lower()), None)
 
     def plug(self, name: str, mac: str, *, network: str = "lan") -> None:
         """Plug a NIC in, as a cloud does while the host runs; `name` is what the kernel calls it."""

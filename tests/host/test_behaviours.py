@@ -12,7 +12,8 @@ import pytest
 
 from tests.host.columns import COLUMNS, Column, Host, columns
 from tests.host.node import mac_of
-from tests.host.nspawn import Box, eventually
+from tests.host.nspawn import Box
+from tests.hosts import eventually
 
 every = columns()
 whole = columns(only=lambda column: column.whole)

@@ -13,7 +13,8 @@ from unicodedata import category
 import pytest
 
 from tests.host.node import Node
-from tests.host.nspawn import Box, eventually
+from tests.host.nspawn import Box
+from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
 
 GENERATE = "/usr/libexec/netplan/generate"

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import Box, eventually
+from tests.host.nspawn import Box
+from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
 
 ADVERTISE = Path(__file__).parents[1] / "kernel" / "advertise.py"

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.host.node import Node
-from tests.host.nspawn import LEFT_BEHIND, Box, eventually
+from tests.host.nspawn import LEFT_BEHIND, Box
+from tests.hosts import eventually
 
 UNITS = ("systemd-networkd.socket", "systemd-networkd.service")
 TIMER = "[Timer]\nOnBootSec=1h\n[Install]\nWantedBy=timers.target\n"

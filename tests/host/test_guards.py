@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import Box, eventually
+from tests.host.nspawn import Box
+from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.host.kinds import MANAGEMENT_MAC
 from tests.host.node import Node
-from tests.host.nspawn import MANAGEMENT_MAC, Box, CommandFailed, eventually, run
+from tests.host.nspawn import Box
+from tests.hosts import CommandFailed, eventually, run
 
 MAC = "52:54:00:00:00:01"
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests import terminal
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import CHECKOUT, Box, eventually
+from tests.host.nspawn import Box
+from tests.hosts import CHECKOUT, eventually
 from tests.mariadb import PrivateMariaDB
 from tests.secrets import SECRET, found
 

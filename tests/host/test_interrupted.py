@@ -14,7 +14,8 @@ import pytest
 
 from tests.host.interrupting import SCENARIOS, interrupt
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import Box, eventually
+from tests.host.nspawn import Box
+from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
 
 

@@ -20,7 +20,8 @@ import pytest
 from multinic import backend
 from multinic.host import Host as Root
 from tests.host.columns import COLUMNS, Column, Host, columns
-from tests.host.nspawn import CHECKOUT, DEFAULT_RULES, Box, eventually
+from tests.host.nspawn import DEFAULT_RULES, Box
+from tests.hosts import CHECKOUT, eventually
 
 V6 = "10.5.0.{host}, fd00:5::{host}/64"
 ROUTER, ROUTER6 = "10.5.0.1", "fd00:5::1"

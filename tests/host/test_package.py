@@ -17,7 +17,8 @@ import pytest
 
 from tests.host.kinds import BOOKWORM, NETPLAN, Kind
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import CHECKOUT, Box, eventually, run
+from tests.host.nspawn import Box
+from tests.hosts import CHECKOUT, eventually, run
 from tests.mariadb import PrivateMariaDB
 
 # But python3-rich: some netplan.io needs that itself.

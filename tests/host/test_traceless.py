@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import Box, eventually, run
+from tests.host.nspawn import Box
+from tests.hosts import eventually, run
 from tests.snapshot import SHOWN, Snapshot, different, take
 
 EVERYTHING = {

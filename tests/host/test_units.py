@@ -10,8 +10,9 @@ import pytest
 
 from tests.host.kinds import BOOKWORM, BULLSEYE, NETWORKD, NETWORKMANAGER
 from tests.host.node import Node, mac_of
-from tests.host.nspawn import Box, eventually
+from tests.host.nspawn import Box
 from tests.host.test_commands import HANGS_ONCE, UDEVADM, instead_of, state
+from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
 
 PASSES = "/run/multinic-passes"
