@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import eventually
+from tests.node import mac_of
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.host.columns import COLUMNS, Column, Host, columns
-from tests.host.node import mac_of
 from tests.host.nspawn import Box
 from tests.hosts import eventually
+from tests.node import mac_of
 
 every = columns()
 whole = columns(only=lambda column: column.whole)

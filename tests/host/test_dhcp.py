@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
+from tests.node import mac_of
 
 ADVERTISE = Path(__file__).parents[1] / "kernel" / "advertise.py"
 LEASED = "10.5.0.150/24"

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests import terminal
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import CHECKOUT, eventually
 from tests.mariadb import PrivateMariaDB
+from tests.node import mac_of
 from tests.secrets import SECRET, found
 
 ETC = "/etc/netplan/90-multinic0.yaml"

@@ -13,10 +13,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.host.interrupting import SCENARIOS, interrupt
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
+from tests.node import mac_of
 
 
 @pytest.mark.parametrize(

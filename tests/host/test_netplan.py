@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
+from tests.node import mac_of
 
 
 @pytest.fixture

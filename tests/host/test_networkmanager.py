@@ -16,10 +16,11 @@ import pytest
 from multinic.backend import networkmanager
 from multinic.naming import name_of
 from multinic.render import Renderer
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.host.test_hostile_rows import LIMITS
 from tests.hosts import eventually
+from tests.node import mac_of
 from tests.unit import hostile
 from tests.unit.test_hostile_rows import read_ini
 

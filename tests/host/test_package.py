@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.host.kinds import BOOKWORM, NETPLAN, Kind
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import CHECKOUT, eventually, run
 from tests.mariadb import PrivateMariaDB
+from tests.node import mac_of
 
 # But python3-rich: some netplan.io needs that itself.
 LIBRARIES = tuple(f"python3-{name}" for name in ("click", "coverage", "jinja2", "pymysql", "pyroute2"))

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import eventually, run
+from tests.node import mac_of
 from tests.snapshot import SHOWN, Snapshot, different, take
 
 EVERYTHING = {

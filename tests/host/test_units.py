@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from tests.host.kinds import BOOKWORM, BULLSEYE, NETWORKD, NETWORKMANAGER
-from tests.host.node import Node, mac_of
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.host.test_commands import HANGS_ONCE, UDEVADM, instead_of, state
 from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
+from tests.node import mac_of
 
 PASSES = "/run/multinic-passes"
 # What a test needs and a host does not: passes are counted as they end; coverage and rows are written.
