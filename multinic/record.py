@@ -15,7 +15,7 @@ from typing import Any
 from multinic import options
 from multinic.fields import FIELDS
 from multinic.host import Host
-from multinic.model import DesiredLink, Failure, Held, IPNetwork, Mac, Record, Route, Rule
+from multinic.model import DesiredLink, Failure, Held, Mac, Record, Route, Rule
 from multinic.naming import name_of, slot_of
 from multinic.paths import RECORD
 
@@ -82,9 +82,7 @@ def link_document(link: DesiredLink) -> dict[str, Any]:
         "routes": [
             [str(r.to), str(r.via) if r.via else None, r.metric, r.table, r.on_link] for r in link.routes
         ],
-        "rules": [
-            [_optional_text(r.source), _optional_text(r.destination), r.table, r.priority] for r in link.rules
-        ],
+        "rules": [rule_document(rule) for rule in link.rules],
     }
 
 
@@ -101,19 +99,20 @@ def link_from(document: Mapping[str, Any]) -> DesiredLink:
             Route(ip_network(to), ip_address(via) if via else None, metric, table, on_link)
             for to, via, metric, table, on_link in document["routes"]
         ),
-        rules=tuple(
-            Rule(_optional_network(source), _optional_network(destination), table, priority)
-            for source, destination, table, priority in document["rules"]
-        ),
+        rules=tuple(rule_from(*rule) for rule in document["rules"]),
     )
 
 
-def _optional_text(network: IPNetwork | None) -> str | None:
-    return None if network is None else str(network)
+def rule_document(rule: Rule) -> list[Any]:
+    """Return a rule as JSON can hold it."""
+    source, destination = (str(network) if network else None for network in (rule.source, rule.destination))
+    return [source, destination, rule.table, rule.priority]
 
 
-def _optional_network(text: str | None) -> IPNetwork | None:
-    return None if text is None else ip_network(text)
+def rule_from(source: str | None, destination: str | None, table: int, priority: int) -> Rule:
+    """Return the rule of `rule_document`. Raises ValueError."""
+    from_, to = (None if text is None else ip_network(text) for text in (source, destination))
+    return Rule(from_, to, table, priority)
 
 
 def held_document(held: Held) -> dict[str, Any]:

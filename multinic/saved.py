@@ -11,7 +11,7 @@ from typing import Any
 from multinic.fields import FIELDS
 from multinic.host import File
 from multinic.model import Held, Mac, ObservedAddress, ObservedLink, ObservedRoute, ObservedRule, Rule
-from multinic.record import held_document, held_from
+from multinic.record import held_document, held_from, rule_document, rule_from
 
 _VERSION = 1
 
@@ -93,26 +93,12 @@ def _route_document(route: ObservedRoute) -> list[Any]:
 
 
 def _rule_document(rule: Rule, family: int = 0, protocol: int = 0, raw: bytes = b"") -> list[Any]:
-    source, destination = (str(network) if network else None for network in (rule.source, rule.destination))
-    return [source, destination, rule.table, rule.priority, family, protocol, raw.hex()]
+    return [*rule_document(rule), family, protocol, raw.hex()]
 
 
-def _rule_from(
-    source: str | None,
-    destination: str | None,
-    table: int,
-    priority: int,
-    family: int,
-    protocol: int,
-    raw: str,
-) -> ObservedRule:
-    rule = Rule(
-        ip_network(source) if source else None,
-        ip_network(destination) if destination else None,
-        table,
-        priority,
-    )
-    return ObservedRule(rule, family, protocol, bytes.fromhex(raw))
+def _rule_from(*saved: Any) -> ObservedRule:
+    *rule, family, protocol, raw = saved
+    return ObservedRule(rule_from(*rule), family, protocol, bytes.fromhex(raw))
 
 
 def _link_document(link: ObservedLink | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Mapping
+from typing import Any
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "rules": ("ip rule", "ip -6 rule"),
@@ -15,6 +16,27 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "sysctls": ("sysctl -a --pattern ^net\\.ipv[46]\\.(conf|neigh|route)\\.",),
 }
 Snapshot = dict[str, list[str]]
+
+
+def all_options(subnet: int) -> dict[str, Any]:
+    """Return options that change all of SHOWN but addresses, for 10.SUBNET.0.0/24 and fd00:SUBNET::/64."""
+    return {
+        "gateway": [f"10.{subnet}.0.1", f"fd00:{subnet}::1"],
+        "policy_routing": "auto",
+        "default_route": True,
+        "metric": 4000,
+        "routes": [
+            {"to": "10.50.0.0/16", "via": f"10.{subnet}.0.1", "metric": 50},
+            {"to": "fd00:50::/48", "via": f"fd00:{subnet}::1"},
+            {"to": "10.51.0.0/16", "via": "10.66.0.1", "on_link": True, "table": 700},
+        ],
+        "rp_filter": 2,
+        "arp_ignore": 1,
+        "arp_announce": 2,
+        "ethtool": {"gro": False, "tso": False},
+        "txqueuelen": 500,
+        "description": "storage of rack 7",
+    }
 
 
 def take(run: Callable[..., subprocess.CompletedProcess[str]], name: str) -> Snapshot:

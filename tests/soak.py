@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tests.judging import Witness
 from tests.killing import WHOLE, End, Run, warm_up
 from tests.killing import run as program
 
@@ -107,7 +108,7 @@ class World:
         self.ip = IPRoute()
         self.ip.link("set", index=1, state="up")
         self._others()
-        self.monitor = Monitor()
+        self.monitor = Witness()
         self.foreign = self.others()
 
     def _others(self) -> None:
@@ -575,37 +576,6 @@ class World:
                 return False
         spoken = {mac_of(row.number) for row in self.rows.values()}
         return not [x for mac, x in links.items() if mac not in spoken and x["ifname"].startswith("multinic")]
-
-
-class Monitor:
-    """What the kernel reports of links, addresses, routes and rules."""
-
-    def __init__(self) -> None:
-        from pyroute2.netlink.rtnl.marshal import MarshalRtnl
-
-        from tests import watch
-
-        self._event = watch.event
-        self._marshal = MarshalRtnl()
-        self._names = dict(socket.if_nameindex())
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE
-        self._socket.bind((0, watch.GROUPS))
-
-    def events(self) -> list[str]:
-        """Return what was reported since the last call, without the far ends of the ports."""
-        found = []
-        while True:
-            try:
-                data = self._socket.recv(1 << 20)
-            except BlockingIOError:
-                return found
-            for message in self._marshal.parse(data):
-                event = self._event(message, self._names)
-                if not event["link"].startswith("far"):
-                    found.append(" ".join(event.values()))
 
 
 def run(*argv: str) -> str:

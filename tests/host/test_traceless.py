@@ -11,25 +11,9 @@ from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import eventually, run
 from tests.node import mac_of
-from tests.snapshot import SHOWN, Snapshot, different, take
+from tests.snapshot import SHOWN, Snapshot, all_options, different, take
 
-EVERYTHING = {
-    "gateway": ["10.5.0.1", "fd00:5::1"],
-    "policy_routing": "auto",
-    "default_route": True,
-    "metric": 4000,
-    "routes": [
-        {"to": "10.50.0.0/16", "via": "10.5.0.1", "metric": 50},
-        {"to": "fd00:50::/48", "via": "fd00:5::1"},
-        {"to": "10.51.0.0/16", "via": "10.66.0.1", "on_link": True, "table": 700},
-    ],
-    "rp_filter": 2,
-    "arp_ignore": 1,
-    "arp_announce": 2,
-    "ethtool": {"gro": False, "tso": False},
-    "txqueuelen": 500,
-    "description": "storage of rack 7",
-}
+EVERYTHING = all_options(5)
 BACKENDS = ("netplan", "networkd", "networkmanager")
 ADDRESSES = "10.5.0.11/24, fd00:5::11/64"
 

@@ -17,6 +17,7 @@ from typing import Any
 from tests.mariadb import PrivateMariaDB
 from tests.namespaces import Event, Namespace
 from tests.schemas import CONTROLLER, Schema, execute
+from tests.snapshot import Snapshot, take
 
 ROOT = Path(__file__).parents[2]
 
@@ -200,6 +201,11 @@ class Node:
                 if name != "lo" and "UP" in link["flags"]
             )
         )
+
+    def everything(self, number: int = 1) -> Snapshot:
+        """Return all that the kernel says once it is done with what was changed; offloads of one port."""
+        self.settle()
+        return take(self.namespace.run, (self.link(number) or ("",))[0])
 
     def record(self) -> Any:
         """Return what the host remembers of its managed links."""

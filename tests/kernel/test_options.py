@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from multinic.fields import LEFT_BEHIND
 from tests.kernel.node import Node, mac_of
+from tests.snapshot import Snapshot, different
 
 ALL = {
     "gateway": "10.0.0.1",
@@ -30,27 +30,16 @@ ALL = {
 }
 
 
-def everything(node: Node) -> dict[str, Any]:
-    """Return all that options may change: rules, routes of all tables, kernel variables, properties."""
-    namespace = node.namespace
-    links = [
-        {key: link.get(key) for key in ("ifname", "mtu", "txqlen", "ifalias", "operstate")}
-        for link in namespace.links().values()
-    ]
-    offloads = namespace.run("ethtool", "-k", next(n for n in namespace.links() if n != "lo")).stdout
-    return {
-        "rules": namespace.run("ip", "rule").stdout + namespace.run("ip", "-6", "rule").stdout,
-        "routes": namespace.run("ip", "route", "show", "table", "all").stdout,
-        "routes6": namespace.run("ip", "-6", "route", "show", "table", "all").stdout,
-        "variables": namespace.run("sysctl", "-a", "-r", r"^net\.ipv[46]\.conf\.").stdout,
-        "links": links,
-        "offloads": offloads.partition("\n")[2],
-    }
-
-
 def attach(node: Node, options: object, address: str = "10.0.0.11/24, fd00::11/64") -> None:
     node.attach(1, address, 1500, options=json.dumps(options))
     node.namespace.plug("eth1", mac_of(1))
+
+
+def configured(node: Node, options: object) -> Snapshot:
+    """Attach a port with these options, configure it, and return how everything is then."""
+    attach(node, options)
+    node.reconcile()
+    return node.everything()
 
 
 def lines(node: Node, *what: str) -> list[str]:
@@ -94,57 +83,46 @@ def test_every_option_is_on_the_link_and_then_nothing_happens(node: Node) -> Non
 
 def test_a_removed_row_leaves_no_rule_no_route_and_no_variable_changed(node: Node) -> None:
     attach(node, ALL)
-    before = everything(node)
+    before = node.everything()
     node.reconcile()
-    assert everything(node) != before
+    assert different(before, node.everything())
     node.detach(1)
     node.multinic("apply", "--yes", "--allow-mass-delete")
-    assert everything(node) == before
+    assert different(before, node.everything()) == {}
 
 
 def test_options_that_go_are_set_back_and_the_rest_stays(node: Node) -> None:
-    attach(node, {})
-    node.reconcile()
-    node.settle()
-    before = everything(node)
+    before = configured(node, {})
     node.sql("UPDATE multi_interface SET options = %s", json.dumps(ALL))
     node.reconcile()
-    assert everything(node) != before
+    assert different(before, node.everything())
     node.sql("UPDATE multi_interface SET options = NULL")
     node.reconcile()
-    assert everything(node) == before
+    assert different(before, node.everything()) == {}
     assert node.record()[mac_of(1)]["tuning_before"].keys() == LEFT_BEHIND
 
 
 def test_a_rollback_takes_all_of_it_back(node: Node) -> None:
-    attach(node, {})
-    node.reconcile()
-    node.settle()
-    before = everything(node)
+    before = configured(node, {})
     node.sql("UPDATE multi_interface SET options = %s", json.dumps(ALL))
     node.reconcile()
     node.multinic("rollback")
-    node.settle()
-    assert everything(node) == before
+    assert different(before, node.everything()) == {}
 
 
 def test_a_change_that_fails_takes_all_of_it_back(node: Node) -> None:
-    attach(node, {})
-    node.reconcile()
-    node.settle()
-    before = everything(node)
+    before = configured(node, {})
     # Of the same metric in the same table only one route can be: that one is somebody else's.
     node.namespace.plug("own", up=True)
     node.ip("address", "add", "192.168.7.2/24", "dev", "own")
     node.ip("route", "add", "10.40.0.0/16", "via", "192.168.7.1")
-    node.settle()
-    there = everything(node)
+    there = node.everything()
     node.sql("UPDATE multi_interface SET options = %s", json.dumps(ALL))
     said = node.reconcile(expect=4)
     assert "route (none) → 10.40.0.0/16" in said
-    assert everything(node) == there
+    assert different(there, node.everything()) == {}
     node.namespace.unplug("own")
-    assert everything(node) == before
+    assert different(before, node.everything()) == {}
 
 
 @pytest.mark.parametrize(
@@ -161,18 +139,14 @@ def test_a_change_that_fails_takes_all_of_it_back(node: Node) -> None:
     ],
 )
 def test_what_drifted_is_put_right_at_once(node: Node, drift: str) -> None:
-    attach(node, ALL)
+    before = configured(node, ALL)
     node.reconcile()
-    node.settle()
-    node.reconcile()
-    before = everything(node)
     node.ip(*drift.split())
     if drift.endswith("down"):
         node.namespace.run("sysctl", "-qw", "net.ipv6.conf.multinic0.disable_ipv6=0")
     assert node.plan()[mac_of(1)]["reason"] == "drift"
     node.reconcile()
-    node.settle()
-    assert everything(node) == before
+    assert different(before, node.everything()) == {}
 
 
 @pytest.mark.parametrize(
@@ -184,14 +158,11 @@ def test_what_drifted_is_put_right_at_once(node: Node, drift: str) -> None:
     ],
 )
 def test_a_variable_that_drifted_is_put_right_at_once(node: Node, drift: tuple[str, ...], back: str) -> None:
-    attach(node, ALL)
+    before = configured(node, ALL)
     node.reconcile()
-    node.settle()
-    node.reconcile()
-    before = everything(node)
     node.namespace.run(*drift)
     assert back in node.reconcile()
-    assert everything(node) == before
+    assert different(before, node.everything()) == {}
 
 
 @pytest.mark.parametrize(

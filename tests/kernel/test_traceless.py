@@ -9,25 +9,9 @@ import pytest
 
 from tests.kernel.network import Network
 from tests.kernel.node import Node, mac_of, until
-from tests.snapshot import SHOWN, Snapshot, different, take
+from tests.snapshot import SHOWN, all_options, different
 
-EVERYTHING = {
-    "gateway": ["10.1.0.1", "fd00:1::1"],
-    "policy_routing": "auto",
-    "default_route": True,
-    "metric": 4000,
-    "routes": [
-        {"to": "10.50.0.0/16", "via": "10.1.0.1", "metric": 50},
-        {"to": "fd00:50::/48", "via": "fd00:1::1"},
-        {"to": "10.51.0.0/16", "via": "10.66.0.1", "on_link": True, "table": 700},
-    ],
-    "rp_filter": 2,
-    "arp_ignore": 1,
-    "arp_announce": 2,
-    "ethtool": {"gro": False, "tso": False},
-    "txqueuelen": 500,
-    "description": "storage of rack 7",
-}
+EVERYTHING = all_options(1)
 SOMETHING = {
     "gateway": "10.1.0.1",
     "policy_routing": "auto",
@@ -39,13 +23,6 @@ SOMETHING = {
 ADDRESSES = "10.1.0.11/24, fd00:1::11/64"
 TAKEN = "10.1.0.11/24, fd00:1::99/64"
 """The second address of these is another machine's."""
-
-
-def everything(node: Node) -> Snapshot:
-    """Return all that the kernel says once it is done with what was changed."""
-    node.settle()
-    name = next(name for name, link in node.namespace.links().items() if link["address"] == mac_of(1))
-    return take(node.namespace.run, name)
 
 
 def ask(node: Node, address: str, options: object) -> None:
@@ -83,59 +60,59 @@ def add(node: Node, options: object = EVERYTHING, address: str | None = ADDRESSE
 
 def test_a_removal_leaves_no_rule_no_route_in_any_table_and_no_setting(lived_in):
     node = lived_in
-    before = everything(node)
+    before = node.everything()
     add(node)
     node.reconcile()
-    assert different(before, everything(node)).keys() == SHOWN.keys()
+    assert different(before, node.everything()).keys() == SHOWN.keys()
     assert node.reconcile() == ""
     node.detach(1)
     node.reconcile()
-    assert different(before, everything(node)) == {}
+    assert different(before, node.everything()) == {}
 
 
 def test_a_row_that_no_longer_asks_takes_every_option_back(lived_in):
     node = lived_in
     add(node, {})
     node.reconcile()
-    before = everything(node)
+    before = node.everything()
     ask(node, ADDRESSES, EVERYTHING)
     node.reconcile()
-    assert different(before, everything(node)).keys() == SHOWN.keys() - {"addresses"}
+    assert different(before, node.everything()).keys() == SHOWN.keys() - {"addresses"}
     ask(node, ADDRESSES, {})
     node.reconcile()
-    assert different(before, everything(node)) == {}
+    assert different(before, node.everything()) == {}
 
 
 @pytest.mark.parametrize("address", ["10.1.0.11/24", None])
 def test_a_link_without_ipv6_leaves_no_trace_of_what_kept_that_off(lived_in, address):
     node = lived_in
-    before = everything(node)
+    before = node.everything()
     add(node, {}, address)
     node.reconcile()
-    assert "sysctls" in different(before, everything(node))
+    assert "sysctls" in different(before, node.everything())
     node.multinic("rollback")
-    assert different(before, everything(node)) == {}
+    assert different(before, node.everything()) == {}
     node.reconcile()
     node.detach(1)
     node.reconcile()
-    assert different(before, everything(node)) == {}
+    assert different(before, node.everything()) == {}
 
 
 @pytest.mark.parametrize("options", [None, {}, SOMETHING], ids=["unmanaged", "plain", "with options"])
 def test_a_rollback_puts_everything_back(lived_in, options):
     node = lived_in
     if options is None:
-        before = everything(node)
+        before = node.everything()
         add(node)
     else:
         add(node, options)
         node.reconcile()
-        before = everything(node)
+        before = node.everything()
         ask(node, ADDRESSES, EVERYTHING)
     node.reconcile()
-    assert different(before, everything(node))
+    assert different(before, node.everything())
     node.multinic("rollback")
-    assert different(before, everything(node)) == {}
+    assert different(before, node.everything()) == {}
 
 
 @pytest.mark.parametrize("options", [None, {}, SOMETHING], ids=["unmanaged", "plain", "with options"])
@@ -143,15 +120,15 @@ def test_a_change_that_fails_is_put_back_with_all_its_options(lived_in, options)
     node = lived_in
     node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth1.dad_transmits=1")
     if options is None:
-        before = everything(node)
+        before = node.everything()
         add(node, address=TAKEN)
     else:
         add(node, options)
         node.reconcile()
-        before = everything(node)
+        before = node.everything()
         ask(node, TAKEN, EVERYTHING)
     assert "in use by another machine" in node.reconcile(expect=4)
-    assert different(before, everything(node)) == {}
+    assert different(before, node.everything()) == {}
 
 
 def test_a_link_that_was_unplugged_leaves_no_rule_when_its_row_goes(lived_in):
@@ -170,18 +147,18 @@ def test_a_link_that_was_unplugged_leaves_no_rule_when_its_row_goes(lived_in):
 def test_a_purge_leaves_nothing_of_it(node):
     Network(node.namespace).switch("lan")
     node.namespace.plug("eth1", mac_of(1))
-    before = everything(node)
+    before = node.everything()
     add(node)
     node.reconcile()
-    assert different(before, everything(node)).keys() == SHOWN.keys()
+    assert different(before, node.everything()).keys() == SHOWN.keys()
     node.multinic("purge", "--yes")
-    assert different(before, everything(node)) == {}
+    assert different(before, node.everything()) == {}
 
 
 def test_a_pass_that_is_killed_in_the_middle_is_put_back_with_all_its_options(lived_in):
     node = lived_in
     node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth1.dad_transmits=60")
-    before = everything(node)
+    before = node.everything()
     add(node)
     process = node.start("reconcile", env={"MULTINIC_VERIFY_TIMEOUT": "60s"})
     until(lambda: node.namespace.run("ip", "-6", "address", "show", "tentative", "to", "fd00:1::11").stdout)
@@ -189,4 +166,4 @@ def test_a_pass_that_is_killed_in_the_middle_is_put_back_with_all_its_options(li
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     node.multinic("rollback")
-    assert different(before, everything(node)) == {}
+    assert different(before, node.everything()) == {}
