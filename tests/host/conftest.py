@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.host.kinds import KINDS
+from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.mariadb import PrivateMariaDB
 
@@ -38,10 +39,7 @@ def box(boxes: Callable[[str], Box]) -> Box:
 @pytest.fixture(scope="session")
 def server(box: Box) -> Iterator[PrivateMariaDB]:
     """A database server in the cloud around the host."""
-    with PrivateMariaDB() as server:
-        server.start(box.cloud_prefix, address=box.gateway)
-        server.execute("CREATE USER multinic@'%' IDENTIFIED BY 'hush-hush'")
-        server.execute("GRANT SELECT, UPDATE ON *.* TO multinic@'%'")
+    with Node.database_of(box) as server:
         yield server
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -24,15 +23,6 @@ RUN = [
 ]
 ATTACK = "\x1b[31m\x1b]0;x\x07\x1b[2J\b\r\x7f\x85\x9b2J\u202e\u2028"
 TERMINAL = "/srv/checkout/tests/terminal.py"
-
-
-@pytest.fixture(scope="module")
-def server(box: Box) -> Iterator[PrivateMariaDB]:
-    with PrivateMariaDB() as server:
-        server.start(box.cloud_prefix, address=box.gateway)
-        server.create_user("multinic", "hush-hush", ["SELECT, UPDATE ON *.*"])
-        server.create_user("secretive", SECRET, ["SELECT, UPDATE ON *.*"])
-        yield server
 
 
 @pytest.fixture
@@ -207,6 +197,7 @@ RECORD = """#!/bin/sh
 @pytest.mark.parametrize("way", ["file", "credential", "variable", "seed's variable", "URL"])
 def test_no_command_learns_the_password(node: Node, way: str, outcome: str) -> None:
     """Neither by an argument nor by its environment; nor does the journal, nor any file."""
+    node.server.create_user("secretive", SECRET, ["SELECT, UPDATE ON *.*"])
     plain = f"mysql://secretive@{node.box.gateway}:{node.server.port}/{node.database}"
     node.configure(f'verify_timeout = "2s"\n[database]\nurl = "{plain}"\n')
     environment = {

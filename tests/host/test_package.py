@@ -68,10 +68,7 @@ def bare(request: pytest.FixtureRequest) -> Iterator[Box]:
 @pytest.fixture(scope="module")
 def database(bare: Box) -> Iterator[PrivateMariaDB]:
     """A database server in the cloud around that host."""
-    with PrivateMariaDB() as server:
-        server.start(bare.cloud_prefix, address=bare.gateway)
-        server.execute("CREATE USER multinic@'%' IDENTIFIED BY 'hush-hush'")
-        server.execute("GRANT SELECT, UPDATE ON *.* TO multinic@'%'")
+    with Node.database_of(bare) as server:
         yield server
 
 
