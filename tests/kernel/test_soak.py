@@ -23,12 +23,15 @@ def test_whatever_happens_every_promise_is_kept(namespace, tmp_path, seed):
     assert "every promise was kept" in done.stdout
 
 
-MEDDLE = "while :; do ip link set eth0 mtu 1400; sleep 0.02; ip link set eth0 mtu 1480; sleep 0.02; done"
+MEDDLE = """\
+exec 2>/dev/null
+while :; do ip link set eth0 mtu 1400; sleep 0.02; ip link set eth0 mtu 1480; sleep 0.02; done
+"""
 
 
 def test_a_promise_that_is_broken_is_told_with_the_seed_and_every_step(namespace, tmp_path):
     """The soak can fail: here somebody else changes what is not ours while it runs."""
-    meddler = namespace.popen("sh", "-c", f"({MEDDLE}) 2>/dev/null")
+    meddler = namespace.popen("sh", "-c", MEDDLE)
     try:
         done = soak(namespace, tmp_path, 5)
     finally:
