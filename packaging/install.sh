@@ -28,6 +28,7 @@ done
 
 "$python" -BIS packaging/describe.py "$library" build
 install -D -m 644 build/multinic.1 "$share/man/man1/multinic.1"
+install -D -m 644 build/multinic.toml.5 "$share/man/man5/multinic.toml.5"
 install -D -m 644 build/multinic.bash "$share/bash-completion/completions/multinic"
 install -D -m 644 build/multinic.zsh "$destination$zsh/_multinic"
 install -D -m 644 build/multinic.fish "$share/fish/vendor_completions.d/multinic.fish"

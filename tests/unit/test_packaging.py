@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from multinic import config
+from multinic.cli import main
+from multinic.errors import Exit
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (ROOT / "packaging/multinic.toml").read_text()
@@ -54,3 +60,43 @@ def test_every_library_that_is_brought_is_named_in_both_packages():
     named = re.findall(r"vendor/lib/(\w+)/\*", (ROOT / "packaging/deb/copyright").read_text())
     modules = {"markdown-it-py": "markdown_it"}
     assert {modules.get(name, name) for name in brought} == set(named)
+
+
+@pytest.fixture(scope="module")
+def manual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What packages and the wheel bring beside the program, by name."""
+    directory = tmp_path_factory.mktemp("manual")
+    library = os.pathsep.join(sys.path)
+    command = [sys.executable, "-B", ROOT / "packaging/describe.py", ROOT, directory]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": library})
+    return {path.name: path.read_text(encoding="utf-8") for path in directory.iterdir()}
+
+
+def test_every_setting_has_an_entry_in_its_man_page_with_default_and_variables(manual):
+    page = manual["multinic.toml.5"].replace(r"\-", "-")
+    for key in config.KEYS:
+        found = re.search(
+            rf"^\.TP\n\\fB{re.escape(key.name)}\\fR\n(.+)\n\.br\nDefault: (.+)$", page, re.MULTILINE
+        )
+        assert found, f"{key.name} has no entry"
+        assert all(f"\\fB{name}\\fR" in found[2] for name in (key.variable, *key.variables))
+        shown = found[2].partition(". Environment")[0].removeprefix(r"\fB").removesuffix(r"\fR")
+        assert key.parse("" if shown == "empty" else shown) == key.default
+
+
+def test_every_command_and_exit_status_is_in_the_man_page(manual):
+    page = manual["multinic.1"].replace(r"\-", "-")
+    for name in main.commands:
+        assert f"\n.SS multinic {name}" in page
+    for status in Exit:
+        assert f"\n\\fB{status.value}\\fR\n" in page
+
+
+@pytest.mark.skipif(not shutil.which("groff"), reason="no groff")
+@pytest.mark.parametrize("name", ["multinic.1", "multinic.toml.5"])
+def test_the_man_pages_are_typeset_without_a_warning(manual, name):
+    command = ["groff", "-man", "-Tutf8", "-ww", "-rLL=78n"]
+    done = subprocess.run(command, input=manual[name], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    said = re.sub(r".\x08|\x1b\[[\d;]*m", "", done.stdout)
+    assert not re.search(r"\\f|\*\*|`|\]\(", said), "no Markdown is left"
