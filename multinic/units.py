@@ -39,6 +39,10 @@ _PACKAGED = "/usr/bin/multinic"  # what the units in the repository run
 _MARK = "# Part of multinic; "
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - from services, by ProtectHome= and PrivateTmp=
 
+_ELSEWHERE = (
+    "install multinic elsewhere, for example into what `/usr/bin/python3 -m venv /opt/multinic` makes"
+)
+
 
 def find(host: Host, name: str) -> str | None:
     """Return the path of an installed unit or rule; None where there is none."""
@@ -99,7 +103,7 @@ def _is_ours(host: Host, name: str) -> bool:
 
 
 def _runnable(program: str) -> str:
-    """Return the path of a program for a unit. Raises ConfigError where a service could not run it."""
+    """Return the path of a program for a unit. Raises ConfigError where services cannot run it for long."""
     path = os.path.abspath(shutil.which(program) or program)
     if not os.access(path, os.X_OK):
         raise ConfigError(f"{path} is no program", "name the installed one with --program FILE")
@@ -107,10 +111,30 @@ def _runnable(program: str) -> str:
         raise ConfigError(
             f"a unit cannot name the program {path!r}", "name another path of it with --program"
         )
-    for part in (path, os.path.realpath(path), sys.prefix):
+    for part in _parts(path):
         if part.startswith(tuple(f"{directory}/" for directory in _HIDDEN)):
             raise ConfigError(
-                f"{part} cannot be seen by services, which are kept out of {', '.join(_HIDDEN)}",
-                "install multinic elsewhere, for example into a virtual environment /opt/multinic",
+                f"{part} cannot be seen by services, which are kept out of {', '.join(_HIDDEN)}", _ELSEWHERE
             )
+    if cache := _cache_of(os.path.realpath(path)):
+        raise ConfigError(f"{path} is in the cache {cache}, which may be emptied at any time", _ELSEWHERE)
     return path
+
+
+def _parts(program: str) -> Iterator[str]:
+    """Yield what a service must see of a program: itself, and the Python of its first line."""
+    yield from (program, os.path.realpath(program))
+    with open(program, "rb") as file:
+        start = file.read(4096).decode("utf-8", "replace")
+    # The second form is that of pip for long paths.
+    if found := re.match(r"#!\s*(/\S+)\n(?:'''exec' \"?(/[^\"\n]+?)\"? \"\$0\")?", start):
+        interpreter = found[2] or found[1]
+        yield from (interpreter, os.path.realpath(interpreter))
+
+
+def _cache_of(path: str) -> str | None:
+    """Return the cache in which an environment is, as those of `uvx` and `pipx run` are.
+
+    Not the environment itself, PREFIX/bin/PROGRAM: many have the tag, so that backups leave them out.
+    """
+    return next((str(d) for d in Path(path).parents[2:] if (d / "CACHEDIR.TAG").exists()), None)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from multinic import config
 from multinic.cli import main
 from multinic.errors import Exit
+from tests import wheel
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (ROOT / "packaging/multinic.toml").read_text()
@@ -100,3 +102,17 @@ def test_the_man_pages_are_typeset_without_a_warning(manual, name):
     assert done.stderr == ""
     said = re.sub(r".\x08|\x1b\[[\d;]*m", "", done.stdout)
     assert not re.search(r"\\f|\*\*|`|\]\(", said), "no Markdown is left"
+
+
+def test_a_wheel_holds_all_that_an_installation_needs(tmp_path):
+    with zipfile.ZipFile(wheel.build(tmp_path)) as archive:
+        names = set(archive.namelist())
+    for directory in ("templates", "systemd"):
+        shipped = {path.relative_to(ROOT) for path in (ROOT / directory).rglob("*.*") if path.is_file()}
+        assert shipped
+        assert {f"multinic/{path}" for path in shipped} <= names
+    assert {f"multinic/{path.name}" for path in (ROOT / "multinic").glob("*.*")} <= names
+    places = {name.partition("/data/")[2] for name in names if ".data/data/" in name}
+    assert {"share/man/man1/multinic.1", "share/man/man5/multinic.toml.5"} <= places
+    assert {"share/bash-completion/completions/multinic", "share/doc/multinic/multinic.toml"} <= places
+    assert any(name.endswith("/licenses/LICENSE") for name in names)

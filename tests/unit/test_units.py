@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,8 @@ PROGRAM = "/usr/bin/env"  # any program that services can run
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path) -> Path:
     (tmp_path / "root").mkdir(mode=0o755)
-    monkeypatch.setattr(sys, "prefix", "/usr")
     return tmp_path / "root"
 
 
@@ -106,10 +104,49 @@ def test_a_program_that_no_service_could_run_is_refused(root: Path, tmp_path: Pa
     assert written(root) == {}
 
 
-def test_an_installation_in_a_home_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "prefix", "/root/.local/pipx/venvs/multinic")
-    done = run(root, "--program", PROGRAM)
-    assert (done.exit_code, "/opt/multinic" in done.output) == (2, True)
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment with the program and its Python, in a place that services see."""
+    monkeypatch.setattr(units, "_HIDDEN", (str(tmp_path / "home"),))
+    made = tmp_path / "cache" / "multinic"
+    (made / "bin").mkdir(parents=True)
+    (made / "bin/python").symlink_to("/usr/bin/env")
+    (made / "CACHEDIR.TAG").touch()  # as pipx and uv make it in every environment
+    (made / "bin/multinic").write_text(f"#!{made}/bin/python\n")
+    (made / "bin/multinic").chmod(0o755)
+    return made
+
+
+def test_the_units_run_the_program_of_an_environment(root: Path, environment: Path) -> None:
+    program = f"{environment}/bin/multinic"
+    assert run(root, "--program", program).exit_code == 0
+    assert f"ExecStart={program} reconcile\n" in written(root)["multinic.service"].read_text()
+
+
+@pytest.mark.parametrize("first", ["#!{}\n", "#!/bin/sh\n'''exec' \"{}\" \"$0\" \"$@\"\n' '''\n"])
+def test_an_environment_with_the_python_of_a_home_is_refused(
+    root: Path, environment: Path, tmp_path: Path, first: str
+) -> None:
+    python = environment / "bin/python"
+    python.unlink()
+    (tmp_path / "home/bin").mkdir(parents=True)
+    (tmp_path / "home/bin/python3").touch()
+    python.symlink_to(tmp_path / "home/bin/python3")
+    (environment / "bin/multinic").write_text(first.format(python))
+    done = run(root, "--program", f"{environment}/bin/multinic")
+    assert (done.exit_code, "home/bin/python3 cannot be seen" in done.output) == (2, True)
+    assert "/opt/multinic" in done.output
+    assert written(root) == {}
+
+
+def test_the_throw_away_environment_of_a_cache_is_refused(
+    root: Path, environment: Path, tmp_path: Path
+) -> None:
+    (environment.parent / "CACHEDIR.TAG").touch()
+    (tmp_path / "multinic").symlink_to(environment / "bin/multinic")
+    done = run(root, "--program", str(tmp_path / "multinic"))
+    assert (done.exit_code, f"in the cache {environment.parent}" in done.output) == (2, True)
+    assert written(root) == {}
 
 
 def test_every_unit_that_is_in_the_repository_is_installed() -> None:
