@@ -38,6 +38,9 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need dnsmasq dnsmasq-base
             need dh debhelper
             need rpmbuild rpm
+            need dnf dnf
+            need zypper zypper
+            need createrepo_c createrepo-c
             need systemd-nspawn systemd-container
             # Ubuntu does not have the keys of the Debian that is booted.
             [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring" ;;
