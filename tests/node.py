@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tests.hosts import Host
@@ -79,3 +81,12 @@ class Node:
 def mac_of(slot: int) -> str:
     """Return the MAC address of port number `slot`."""
     return f"fa:16:3e:00:00:{slot:02x}"
+
+
+@contextmanager
+def database_server(prefix: Sequence[str], address: str) -> Iterator[PrivateMariaDB]:
+    """Run a database server behind `prefix`, with the user that nodes have."""
+    with PrivateMariaDB() as server:
+        server.start(prefix, address=address)
+        server.create_user("multinic", "hush-hush", ["SELECT, UPDATE ON *.*"])
+        yield server

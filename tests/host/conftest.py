@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.host.kinds import KINDS
-from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.mariadb import PrivateMariaDB
+from tests.node import database_server
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def box(boxes: Callable[[str], Box]) -> Box:
 @pytest.fixture(scope="session")
 def server(box: Box) -> Iterator[PrivateMariaDB]:
     """A database server in the cloud around the host."""
-    with Node.database_of(box) as server:
+    with database_server(box.cloud_prefix, box.gateway) as server:
         yield server
 
 

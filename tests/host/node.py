@@ -41,15 +41,6 @@ class Node(node.Node):
             connection.row_factory = sqlite3.Row
             super().__init__(box, connection, "sqlite:////srv/shared/multinic.db", backend=backend)
 
-    @staticmethod
-    @contextmanager
-    def database_of(box: Box) -> Iterator[PrivateMariaDB]:
-        """Run a database server in the cloud around a box, with the user that its nodes have."""
-        with PrivateMariaDB() as server:
-            server.start(box.cloud_prefix, address=box.gateway)
-            server.create_user("multinic", "hush-hush", ["SELECT, UPDATE ON *.*"])
-            yield server
-
     def attach(self, slot: int, *, mtu: int | None = 1450, link: str = "", **values: Any) -> str:
         """Attach port number `slot`: the row and, where `link` names one, the NIC; return its MAC."""
         mac = super().attach(slot, mtu=mtu, **values)

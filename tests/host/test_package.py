@@ -6,10 +6,7 @@ On hosts that lack every library that the program uses: the package brings its o
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +15,10 @@ import pytest
 from tests.host.kinds import BOOKWORM, NETPLAN, Kind
 from tests.host.node import Node
 from tests.host.nspawn import Box
-from tests.hosts import CHECKOUT, eventually, run
+from tests.hosts import eventually, run
 from tests.mariadb import PrivateMariaDB
-from tests.node import mac_of
+from tests.node import database_server, mac_of
+from tests.packages import build, older
 
 # But python3-rich: some netplan.io needs that itself.
 LIBRARIES = tuple(f"python3-{name}" for name in ("click", "coverage", "jinja2", "pymysql", "pyroute2"))
@@ -29,30 +27,12 @@ WANTED = "/etc/systemd/system/timers.target.wants/multinic.timer"
 GONE = "usr/share/multinic/multinic/gone.py"
 
 
-def build(form: str, directory: Path, release: str = "1") -> Path:
-    """Build a package of this checkout, with libraries from the pip of the environment that we run in."""
-    environment = {**os.environ, "DIST": str(directory), "VENV": sys.prefix, "RELEASE": release}
-    command = [CHECKOUT / "packaging/build.sh", form]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return max(directory.glob(f"*.{form}"))
-
-
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The package of this checkout, and one of a version before it."""
+    """The package of this checkout, and one of a version before it, which had a module more."""
     directory = tmp_path_factory.mktemp("packages")
     new = build("deb", directory)
-    tree = directory / "older"
-    subprocess.run(["dpkg-deb", "--raw-extract", new, tree], check=True)
-    for file in (tree / "DEBIAN/control", tree / "usr/share/multinic/multinic/__init__.py"):
-        text = file.read_text()
-        assert "0.1.0" in text
-        file.write_text(text.replace("0.1.0", "0.0.9"))
-    (tree / GONE).write_text("gone = True\n")
-    old = directory / "older.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, old], check=True)
-    return old, new
+    return older(new, directory, GONE), new
 
 
 @pytest.fixture(scope="module", params=[NETPLAN, BOOKWORM], ids=["trixie", "bookworm"])
@@ -68,7 +48,7 @@ def bare(request: pytest.FixtureRequest) -> Iterator[Box]:
 @pytest.fixture(scope="module")
 def database(bare: Box) -> Iterator[PrivateMariaDB]:
     """A database server in the cloud around that host."""
-    with Node.database_of(bare) as server:
+    with database_server(bare.cloud_prefix, bare.gateway) as server:
         yield server
 
 

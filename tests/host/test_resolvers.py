@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.host.image import build_image
-from tests.host.nspawn import run
-from tests.host.test_package import build
+from tests.hosts import run
+from tests.packages import build
 
 TOOLS = ("dnf", "zypper", "createrepo_c", "rpmbuild")
 pytestmark = pytest.mark.skipif(

@@ -11,8 +11,9 @@ import pytest
 
 from tests import wheel
 from tests.host.node import Node
-from tests.host.nspawn import Box, eventually
+from tests.host.nspawn import Box
 from tests.host.test_units import COUNTED, complaints
+from tests.hosts import eventually
 
 PLACE = "/opt/multinic"
 PROGRAM = f"{PLACE}/bin/multinic"

@@ -1,0 +1,37 @@
+"""The packages of this checkout, built for tests that install them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from multinic import __version__
+from tests.hosts import CHECKOUT
+
+OLDER = "0.0.9"
+
+
+def build(form: str, directory: Path, release: str = "1") -> Path:
+    """Build a package of this checkout, with libraries from the pip of the environment that we run in."""
+    environment = {**os.environ, "DIST": str(directory), "VENV": sys.prefix, "RELEASE": release}
+    command = [CHECKOUT / "packaging/build.sh", form]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return max(directory.glob(f"*.{form}"))
+
+
+def older(package: Path, directory: Path, *more: str) -> Path:
+    """Return a deb that differs from `package` by an earlier version, and by having `more` files."""
+    tree = directory / "older"
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    for file in (tree / "DEBIAN/control", tree / "usr/share/multinic/multinic/__init__.py"):
+        text = file.read_text()
+        assert __version__ in text
+        file.write_text(text.replace(__version__, OLDER))
+    for path in more:
+        (tree / path).write_text("gone = True\n")
+    made = directory / "older.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, made], check=True)
+    return made
