@@ -15,14 +15,8 @@ from tests.host.test_commands import HANGS_ONCE, UDEVADM, instead_of, state
 from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
 from tests.node import mac_of
+from tests.passes import COUNTED, PASSES, complaints, do_pass, idle, passes, show
 
-PASSES = "/run/multinic-passes"
-# What a test needs and a host does not: passes are counted as they end; coverage and rows are written.
-COUNTED = f"""\
-[Service]
-ExecStopPost=+sh -c 'echo pass >> {PASSES}'
-ReadWritePaths=-/srv/coverage -/srv/shared
-"""
 # No pass by the timer's own clock: what happens then was asked for by something else.
 RARELY = "[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnUnitInactiveSec=1d\n"
 # The links of a box have no device below them, as those of a container: the rule would not heed them.
@@ -51,35 +45,6 @@ def install(box: Box) -> None:
     # Unlike on a machine, systemd in a container hears of devices only if udevd ran when it was started.
     box.run("systemctl", "daemon-reexec")
     eventually(lambda: box.settled("eth0"), timeout=60)
-
-
-def passes(box: Box) -> int:
-    return box.read(PASSES).count("pass") if box.exists(PASSES) else 0
-
-
-def show(box: Box, unit: str, name: str) -> str:
-    return box.run("systemctl", "show", f"--property={name}", "--value", unit).stdout.strip()
-
-
-def idle(box: Box) -> bool:
-    units = ("multinic.service", "multinic-hotplug.service")
-    return all(show(box, unit, "ActiveState") in ("inactive", "failed") for unit in units) and not box.run(
-        "systemctl", "list-jobs", "multinic*", "--no-legend"
-    ).stdout.startswith("multinic")
-
-
-def complaints(box: Box) -> str:
-    """Return what our units, and systemd about them, said at level warning or worse."""
-    ours = ("--unit=multinic*", "--priority=warning", "--output=cat", "--quiet", "--boot")
-    said = box.run("journalctl", "--no-pager", *ours).stdout.splitlines()
-    # systemd itself stumbles over the two versions of cgroups that it has in a container here.
-    return "\n".join(line for line in said if "cgroup" not in line and "control group" not in line)
-
-
-def do_pass(box: Box) -> None:
-    """Have systemd run one pass, and wait for its end."""
-    done = box.run("systemctl", "start", "multinic.service", check=False)
-    assert done.returncode == 0, box.run("journalctl", "--no-pager", "--boot", "--unit=multinic*").stdout
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from tests import wheel
 from tests.host.node import Node
 from tests.host.nspawn import Box
-from tests.host.test_units import COUNTED, complaints
 from tests.hosts import eventually
+from tests.passes import COUNTED, complaints
 
 PLACE = "/opt/multinic"
 PROGRAM = f"{PLACE}/bin/multinic"
