@@ -148,7 +148,7 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc]
 
 
 # What the names of tests say of the host that they run on; the others run on that with netplan.
-KIND_OF = {kind: kind for kind in ("bookworm", "bullseye", "networkd", "networkmanager")}
+KIND_OF = {kind: kind for kind in ("bookworm", "bullseye", "networkd", "networkmanager", "wicked")}
 KIND_OF["netlink"] = "networkd"
 
 

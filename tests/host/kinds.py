@@ -50,6 +50,21 @@ method=link-local
 """
 # NetworkManager would make a connection of its own for every link that is plugged in.
 _NETWORKMANAGER = "[main]\nno-auto-default=*\n"
+_IFCFG = f"STARTMODE='auto'\nBOOTPROTO='static'\nIPADDR_0='{ADDRESS}/24'\n"
+_WICKEDD = """\
+[Unit]
+Description=A fake wickedd
+Before=network.target
+Wants=network.target
+
+[Service]
+ExecStart=/usr/bin/python3 -B /srv/checkout/tests/host/wickedd.py serve
+RuntimeDirectory=wicked
+
+[Install]
+WantedBy=multi-user.target
+"""
+_WICKED = '#!/bin/sh\nexec /usr/bin/python3 -B /srv/checkout/tests/host/wickedd.py wicked "$@"\n'
 
 
 @dataclass(frozen=True)
@@ -68,11 +83,14 @@ class Kind:
     """Packages of the image that this kind has not."""
     more: tuple[tuple[str, str], ...] = ()
     """Further files, as pairs of path and text."""
+    programs: tuple[tuple[str, str], ...] = ()
+    """Further programs."""
 
     @property
     def files(self) -> dict[str, tuple[int, str]]:
         """Return the files by which this kind differs: path → (mode, text)."""
         more = {path: (0o644, text) for path, text in self.more}
+        more |= {path: (0o755, text) for path, text in self.programs}
         return {self.management: (self.mode, self.management_text), **more}
 
     @property
@@ -109,6 +127,22 @@ NETWORKMANAGER = Kind(
         ("/etc/udev/rules.d/85-nm-unmanaged.rules", "# nothing is unmanaged\n"),
     ),
 )
+WICKED = Kind(
+    "wicked",
+    "trixie",
+    "wickedd",
+    "/etc/sysconfig/network/ifcfg-eth0",
+    _IFCFG,
+    without=(*_NETPLAN_PACKAGES, "network-manager"),
+    more=(
+        ("/etc/sysconfig/network/ifroute-eth0", f"default {GATEWAY} - eth0\n"),
+        ("/etc/sysconfig/network/config", ""),
+        ("/etc/sysconfig/network/dhcp", ""),
+        ("/etc/systemd/system/wickedd.service", _WICKEDD),
+    ),
+    programs=(("/usr/sbin/wicked", _WICKED),),
+)
+"""A host with the fake of wicked, which configures eth0 as well."""
 DESKTOP = Kind(
     "desktop",
     "trixie",
@@ -118,4 +152,4 @@ DESKTOP = Kind(
     more=NETWORKMANAGER.more,
 )
 """netplan, which hands its links to NetworkManager."""
-KINDS = {kind.name: kind for kind in (NETPLAN, BOOKWORM, BULLSEYE, NETWORKD, NETWORKMANAGER, DESKTOP)}
+KINDS = {kind.name: kind for kind in (NETPLAN, BOOKWORM, BULLSEYE, NETWORKD, NETWORKMANAGER, WICKED, DESKTOP)}

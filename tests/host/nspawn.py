@@ -50,6 +50,7 @@ LEFT_BEHIND = (
     "/etc/udev/rules.d/*multinic*",
     "/etc/systemd/network/*multinic*.link*",
     "/etc/systemd/network/*multinic*.network",
+    "/etc/sysconfig/network/*multinic*",
     "/etc/multinic",
     "/run/multinic",
     "/var/lib/multinic",
@@ -255,7 +256,6 @@ class Box(Host):
         chroot = ["nsenter", f"--target={self._keeper}", "--mount", "chroot", f"{self.directory}/root"]
         if self.kind.without:
             run(*chroot, "dpkg", "--purge", "--force-depends", *self.kind.without, env=ENVIRONMENT)
-        run(*chroot, "systemctl", "--quiet", "enable", self.kind.service, env=ENVIRONMENT)
         options, settings = "", ""
         if self.coverage:
             options = f"-m coverage run --rcfile={COVERAGE_RC} "
@@ -279,6 +279,7 @@ class Box(Host):
             path.unlink(missing_ok=True)
             path.write_text(text)
             path.chmod(mode)
+        run(*chroot, "systemctl", "--quiet", "enable", self.kind.service, env=ENVIRONMENT)
 
     def _start(self) -> None:
         self._namespace(self.host, self._exits_of_host)
@@ -440,6 +441,8 @@ class Box(Host):
         self.run("udevadm", "control", "--reload")
         if self.kind.service == "NetworkManager":
             self.run("nmcli", "connection", "reload")
+        elif self.kind.service == "wickedd":
+            self.run("systemctl", "restart", "wickedd")
         else:
             self.run("networkctl", "reload")
         if self._management() != self._management_at_boot:
@@ -460,6 +463,8 @@ class Box(Host):
         if self.kind.service == "NetworkManager":
             state = self.run("nmcli", "-g", "GENERAL.STATE", "device", "show", name, check=False).stdout
             configured = state.startswith("100 ")
+        elif self.kind.service == "wickedd":
+            configured = not self.run("wicked", "ifstatus", "--quiet", name, check=False).returncode
         else:  # networkctl says it as JSON, but not that of every Debian
             state = self.run("cat", f"/run/systemd/netif/links/{link.get('ifindex')}", check=False).stdout
             configured = "ADMIN_STATE=configured" in state.splitlines()

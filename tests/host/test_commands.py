@@ -82,6 +82,8 @@ def node(clean: Box, server: PrivateMariaDB) -> Node:
 def state(node: Node):
     """Return what may not be changed: links, files, and nothing left over."""
     patterns = ("/etc/netplan/*", "/run/systemd/network/*multinic*", "/run/udev/rules.d/*multinic*")
+    patterns += ("/etc/systemd/network/*multinic*.*k", "/etc/sysconfig/network/*")
+    patterns += ("/etc/NetworkManager/system-connections/*",)
     left = node.box.glob(
         "/run/multinic/scratch*", "/var/lib/multinic/checkpoint.json", "/etc/netplan/.*multinic*"
     )
