@@ -46,8 +46,37 @@ _ELSEWHERE = (
 
 def find(host: Host, name: str) -> str | None:
     """Return the path of an installed unit or rule; None where there is none."""
-    directories = RULE_DIRECTORIES if name == RULES else DIRECTORIES
-    return next((path for d in directories if host.present(path := f"{d}/{name}")), None)
+    return next(_all(host, name), None)
+
+
+def hidden(host: Host) -> Iterator[tuple[str, str]]:
+    """Yield what `install` wrote and what a package brought in vain: the paths of both."""
+    for name in NAMES:
+        packaged = [path for path in _all(host, name) if path.startswith(("/usr/lib/", "/lib/"))]
+        if packaged and _is_ours(host, name):
+            yield _path(name), packaged[0]
+
+
+def program(host: Host) -> str | None:
+    """Return the path of the program that the installed units run; None where they do not say."""
+    path = find(host, SERVICE)
+    found = re.search(r"(?m)^ExecStart=(/\S+) reconcile$", (host.read(path) or "") if path else "")
+    return found[1] if found else None
+
+
+def stale(host: Host) -> Iterator[str]:
+    """Yield the paths of installed units that are ours, and not those of this version."""
+    where = program(host)
+    for name in NAMES:
+        path = find(host, name)
+        text = host.read(path) or "" if path else ""
+        if path and text.startswith(_MARK) and text != _shipped(name).replace(_PACKAGED, where or _PACKAGED):
+            yield path
+
+
+def started() -> str:
+    """Return the name or path by which this program was started."""
+    return "multinic" if os.path.basename(sys.argv[0]) == "__main__.py" else sys.argv[0]
 
 
 def install(host: Host, program: str | None = None) -> Iterator[str]:
@@ -56,15 +85,14 @@ def install(host: Host, program: str | None = None) -> Iterator[str]:
     Raises ConfigError where units of a package or of somebody else are there, and for a program that no
     service can run.
     """
-    started = "multinic" if os.path.basename(sys.argv[0]) == "__main__.py" else sys.argv[0]
-    where = _runnable(program or started)
+    where = _runnable(program or started())
     for name in NAMES:
         found = find(host, name)
         if found is not None and not _is_ours(host, name):
             remedy = f"systemctl enable --now {TIMER}" if found.startswith(("/usr/", "/lib/")) else ""
             raise ConfigError(f"there is a {found} already, which is not from here", remedy)
     for name in NAMES:
-        text = (_shipped() / name).read_text(encoding="utf-8").replace(_PACKAGED, where)
+        text = _shipped(name).replace(_PACKAGED, where)
         if host.read(_path(name)) == text:
             yield f"{_path(name)} is there already"
         else:
@@ -78,20 +106,40 @@ def install(host: Host, program: str | None = None) -> Iterator[str]:
 
 
 def remove(host: Host) -> Iterator[str]:
-    """Remove what `install` wrote, and yield what was done. Raises ConfigError while it is enabled."""
-    if enabled := [path for path in WANTED if host.present(path)]:
+    """Remove what `install` wrote, and yield what was done.
+
+    Raises ConfigError while it is enabled, unless a package has units of the same names: those take over.
+    """
+    ours = [name for name in NAMES if _is_ours(host, name)]
+    alone = {*ours} - {os.path.basename(path) for path, _ in hidden(host)}
+    if enabled := [path for path in WANTED if host.present(path) and os.path.basename(path) in alone]:
         raise ConfigError(f"{os.path.basename(enabled[0])} is still enabled", DISABLE)
-    for name in NAMES:
-        if _is_ours(host, name):
-            host.remove(_path(name))
-            yield f"removed {_path(name)}"
+    for name in ours:
+        host.remove(_path(name))
+        yield f"removed {_path(name)}"
     yield "next: systemctl daemon-reload && udevadm control --reload"
 
 
-def _shipped() -> Path:
+def _all(host: Host, name: str) -> Iterator[str]:
+    """Yield the paths at which there is a unit or rule, the one that counts first."""
+    seen: list[str] = []
+    for directory in RULE_DIRECTORIES if name == RULES else DIRECTORIES:
+        path = f"{directory}/{name}"
+        # /lib may be /usr/lib by another name.
+        if host.present(path) and path.removeprefix("/usr") not in seen:
+            seen.append(path.removeprefix("/usr"))
+            yield path
+
+
+def _shipped(name: str) -> str:
+    """Return the text of a unit as this version has it: beside the program, or where packages bring it."""
     package = Path(__file__).parent
-    installed = package / "systemd"
-    return installed if installed.is_dir() else package.parent / "systemd"
+    places = [package / "systemd", package.parent / "systemd"]
+    places += [Path("/usr/lib/systemd/system"), Path("/usr/lib/udev/rules.d")]
+    path = next((place / name for place in places if (place / name).is_file()), None)
+    if path is None:
+        raise ConfigError(f"this installation has no {name}", "install it again")
+    return path.read_text(encoding="utf-8")
 
 
 def _path(name: str) -> str:

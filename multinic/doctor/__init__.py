@@ -12,7 +12,7 @@ from typing import Any
 
 from multinic import __version__
 from multinic.config import Settings
-from multinic.doctor import database, interfaces, neighbours, own
+from multinic.doctor import database, interfaces, neighbours, own, timer
 from multinic.doctor.finding import Finding, Level, Seen
 from multinic.errors import ConfigError, Exit, HostError, MultinicError
 from multinic.host import Host
@@ -36,7 +36,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("foreign-routes", neighbours.foreign_routes),
     ("files", own.files),
     ("state", own.state),
-    ("timer", own.timer),
+    ("timer", timer.timer),
 )
 
 

@@ -1,4 +1,4 @@
-"""Our own side: files and their modes, what the last pass came to, and what runs the next one."""
+"""Our own side: files and their modes, and what the last pass came to."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import json
 import time
 from collections.abc import Iterator
 
-from multinic import checkpoint, record, units
+from multinic import checkpoint, record
 from multinic.doctor.finding import Finding, Level, Seen
-from multinic.errors import CommandFailed, Exit
+from multinic.errors import Exit
 from multinic.health import SILENT
 from multinic.paths import CHECKPOINT, LAST_CHECKPOINT, OWN, RECORD
 from multinic.record import Memory
 from multinic.report import statefile
-from multinic.units import HOTPLUG, RULES, SERVICE, TIMER, WANTED
-
-_LATE = "a NIC that is plugged in waits for the next pass"
 
 
 def files(seen: Seen) -> Iterator[Finding]:
@@ -63,41 +60,3 @@ def state(seen: Seen) -> Iterator[Finding]:
         yield Finding("state", Level.WARNING, words)
     elif status == Exit.OK and age <= SILENT:
         yield Finding("state", Level.OK, "the last pass left nothing to be desired")
-
-
-def timer(seen: Seen) -> Iterator[Finding]:
-    """Look for the timer that runs the passes, and for what belongs to it."""
-    if units.find(seen.host, TIMER) is None:
-        words = f"{TIMER} is not installed: passes must be run by something else"
-        yield Finding("timer", Level.NOTE, words, "`multinic install-units` installs it")
-        return
-    for name, use in ((SERVICE, "no pass runs"), (HOTPLUG, _LATE), (RULES, _LATE)):
-        if units.find(seen.host, name) is None:
-            level = Level.PROBLEM if name == SERVICE else Level.WARNING
-            hint = "install the package again, or `multinic install-units`"
-            yield Finding("timer", level, f"{name} is not installed: {use}", hint)
-    if seen.host.root == "/":
-        try:
-            seen.host.run("systemctl", "is-active", TIMER, changes=False, timeout=5)
-        except CommandFailed as e:
-            words = f"{TIMER} is not active ({e.stdout.strip() or e})"
-            yield Finding("timer", Level.PROBLEM, words, f"systemctl enable --now {TIMER}")
-            return
-        yield from _last_run(seen)
-    if seen.host.present(WANTED[0]):
-        yield Finding(
-            "timer", Level.OK, f"{TIMER} is enabled" + (" and active" if seen.host.root == "/" else "")
-        )
-    else:
-        words = f"{TIMER} is not enabled: after the next boot no pass runs"
-        yield Finding("timer", Level.WARNING, words, f"systemctl enable --now {TIMER}")
-
-
-def _last_run(seen: Seen) -> Iterator[Finding]:
-    """Look at how the last pass of the timer ended."""
-    shown = ("systemctl", "show", "--property=Result,ExecMainStatus", SERVICE)
-    found = dict(line.split("=", 1) for line in seen.host.run(*shown, changes=False, timeout=5).splitlines())
-    result, status = found.get("Result", "success"), found.get("ExecMainStatus", "0")
-    if result != "success":
-        words = f"the last run of {SERVICE} failed ({result}, status {status})"
-        yield Finding("timer", Level.PROBLEM, words, f"journalctl --unit={SERVICE} says why")

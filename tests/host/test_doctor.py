@@ -10,9 +10,11 @@ import pytest
 from tests.host.node import Node
 from tests.host.nspawn import LEFT_BEHIND, Box
 from tests.hosts import eventually
+from tests.passes import COUNTED
 
 UNITS = ("systemd-networkd.socket", "systemd-networkd.service")
 TIMER = "[Timer]\nOnBootSec=1h\n[Install]\nWantedBy=timers.target\n"
+ONCE = "[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec=100ms\nRandomizedDelaySec=0\n"
 SERVICE = "[Service]\nType=oneshot\nExecStart=/bin/true\n"
 
 
@@ -148,6 +150,33 @@ def test_a_timer_must_be_enabled_and_active(node: Node) -> None:
     node.box.run("systemctl", "enable", "multinic.timer")
     assert findings(node, "timer") == [("ok", "multinic.timer is enabled and active ")]
     node.box.run("systemctl", "disable", "--now", "multinic.timer")
+
+
+def test_what_systemd_knows_of_the_units_is_told(node: Node) -> None:
+    box = node.box
+
+    def words(*command: str) -> list[tuple[str, str]]:
+        box.run("sh", "-c", " && ".join(command))
+        return [(level, text) for level, text in findings(node, "timer") if level != "ok"]
+
+    box.multinic("install-units")
+    box.write("/etc/systemd/system/multinic.service.d/test.conf", COUNTED)
+    assert words("systemctl daemon-reload", "systemctl enable --now multinic.timer") == [
+        ("note", "multinic.service is changed by /etc/systemd/system/multinic.service.d/test.conf ")
+    ]
+    box.remove("/etc/systemd/system/multinic.service.d")
+    level, text = words("true")[0]
+    assert (level, text.split(" ", 1)[0], "daemon-reload" in text) == ("warning", "changed", True)
+    ((level, text),) = words("systemctl daemon-reload", "systemctl enable multinic-health.socket")
+    assert (level, "multinic-health.socket is enabled, but not active" in text) == ("warning", True)
+    box.write("/etc/systemd/system/multinic.timer.d/test.conf", ONCE)
+    reload = "systemctl disable multinic-health.socket && systemctl daemon-reload"
+    words(reload, "systemctl restart multinic.timer")
+    elapsed = "multinic.timer is active, but has nothing to wait for any more: no pass runs"
+    eventually(lambda: any(elapsed in text for _, text in words("true")), timeout=60)
+    box.remove("/etc/systemd/system/multinic.timer.d", "/etc/systemd/system/multinic.timer")
+    ((level, text),) = words("systemctl stop multinic.timer", "systemctl mask multinic.timer")
+    assert (level, "is masked" in text, "unmask" in text) == ("problem", True, True)
 
 
 def test_rules_of_others_are_told_with_a_remedy_that_networkd_understands(node: Node) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from multinic import config, doctor
+from multinic import config, doctor, units
 from multinic.doctor.database import too_much
 from multinic.doctor.finding import Finding, Level, Seen
 from multinic.errors import HostError
@@ -416,6 +416,45 @@ def test_what_belongs_to_the_timer_and_is_missing_is_named(patient: Patient) -> 
         "multinic-hotplug.service",
         "90-multinic.rules",
     ]
+
+
+@pytest.fixture
+def installed(patient: Patient) -> Patient:
+    """A host with our units, enabled, and the program that they run."""
+    patient.have({"usr/bin/env": ""})
+    for _ in units.install(Host(patient.root), "/usr/bin/env"):
+        pass
+    patient.have({"etc/systemd/system/timers.target.wants/multinic.timer": ""})
+    assert patient.levels("timer") == ["ok"]
+    return patient
+
+
+def test_units_that_are_not_of_this_version_are_named(installed: Patient) -> None:
+    unit = installed.root / "etc/systemd/system/multinic-hotplug.service"
+    unit.write_text(unit.read_text().replace("sleep 0.2", "sleep 0.1"))
+    assert installed.levels("timer") == ["warning", "ok"]
+    assert "/etc/systemd/system/multinic-hotplug.service" in said(installed.findings(), "timer")
+
+
+def test_units_that_hide_those_of_a_package_are_named(installed: Patient) -> None:
+    installed.have({"usr/lib/systemd/system/multinic.timer": "# Part of multinic; of the package\n"})
+    assert installed.levels("timer") == ["warning", "ok"]
+    assert "/etc/systemd/system/multinic.timer hides what the package brings" in said(
+        installed.findings(), "timer"
+    )
+
+
+def test_a_program_that_went_away_is_a_problem(installed: Patient) -> None:
+    (installed.root / "usr/bin/env").unlink()
+    assert installed.levels("timer") == ["problem", "ok"]
+    assert "runs /usr/bin/env, which is not there" in said(installed.findings(), "timer")
+
+
+def test_a_rule_that_is_switched_off_is_noted(installed: Patient) -> None:
+    rule = installed.root / "etc/udev/rules.d/90-multinic.rules"
+    rule.unlink()
+    rule.symlink_to("/dev/null")
+    assert installed.levels("timer") == ["note", "ok"]
 
 
 def test_a_host_full_of_nonsense_is_told_about_and_nothing_is_raised(patient: Patient) -> None:

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from multinic import units
 from multinic.cli import main
+from multinic.host import Host
 
 NAMES = {"multinic.service", "multinic.timer", "multinic-hotplug.service"}
 NAMES |= {"multinic-health.service", "multinic-health.socket", "90-multinic.rules"}
@@ -91,6 +92,19 @@ def test_what_is_enabled_is_not_removed(root: Path) -> None:
     done = run(root, "--remove")
     assert (done.exit_code, units.DISABLE in done.output) == (2, True)
     assert len(written(root)) >= len(NAMES)
+
+
+def test_the_units_of_a_package_take_over_what_is_enabled(root: Path) -> None:
+    run(root, "--program", PROGRAM)
+    for directory in ("usr/lib/systemd/system", "etc/systemd/system/timers.target.wants"):
+        (root / directory).mkdir(parents=True)
+        (root / directory / "multinic.timer").write_text("# Part of multinic; this one is of the package\n")
+    assert dict(units.hidden(Host(root))) == {
+        "/etc/systemd/system/multinic.timer": "/usr/lib/systemd/system/multinic.timer"
+    }
+    assert run(root, "--remove").exit_code == 0
+    left = sorted(str(path.parent.relative_to(root)) for path in root.rglob("multinic*"))
+    assert left == ["etc/systemd/system/timers.target.wants", "usr/lib/systemd/system"]
 
 
 @pytest.mark.parametrize("name", ["bin/multinic", "odd name", "100%", "new\nline"])

@@ -1,0 +1,152 @@
+"""What runs the passes: the units, whether they are those of this program, and what systemd says of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+from multinic import units
+from multinic.doctor.finding import Finding, Level, Seen
+from multinic.errors import ConfigError
+from multinic.host import Host
+from multinic.units import HOTPLUG, RULES, SERVICE, TIMER, WANTED
+
+_LATE = "a NIC that is plugged in waits for the next pass"
+_SOCKET = "multinic-health.socket"
+_SHOWN = "Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NeedDaemonReload,DropInPaths"
+_AGAIN = "install the package again, or `multinic install-units`"
+
+
+def timer(seen: Seen) -> Iterator[Finding]:
+    """Look for the timer that runs the passes, and for what belongs to it."""
+    host = seen.host
+    if units.find(host, TIMER) is None:
+        words = f"{TIMER} is not installed: passes must be run by something else"
+        yield _finding(Level.NOTE, words, "`multinic install-units` installs it")
+        return
+    yield from _installed(host)
+    if host.root != "/":
+        yield from _enabled(host, active=False)
+    elif not host.present("/run/systemd/system"):
+        yield _finding(Level.NOTE, "systemd does not run here: passes must be run by something else")
+    else:
+        shown = _show(host)
+        yield from _timer(host, shown[TIMER])
+        yield from _service(shown[SERVICE])
+        if shown[HOTPLUG].get("LoadState") == "masked":
+            yield _finding(Level.WARNING, f"{HOTPLUG} is masked: {_LATE}", f"systemctl unmask {HOTPLUG}")
+        yield from _socket(host, shown[_SOCKET])
+        yield from _changes(shown)
+
+
+def _finding(level: Level, words: str, hint: str = "") -> Finding:
+    return Finding("timer", level, words, hint)
+
+
+def _installed(host: Host) -> Iterator[Finding]:
+    """Look at the files of the units: are they there, of this version, and does what they run exist."""
+    for name, use in ((SERVICE, "no pass runs"), (HOTPLUG, _LATE), (RULES, _LATE)):
+        if units.find(host, name) is None:
+            level = Level.PROBLEM if name == SERVICE else Level.WARNING
+            yield _finding(level, f"{name} is not installed: {use}", _AGAIN)
+    rules = units.find(host, RULES)
+    if rules and rules.startswith("/etc/") and not (host.read(rules, follow=True) or "").strip():
+        yield _finding(Level.NOTE, f"{RULES} is switched off by {rules}: {_LATE}")
+    program = units.program(host)
+    if program and not host.present(program):
+        words = f"{SERVICE} runs {program}, which is not there: no pass runs"
+        yield _finding(Level.PROBLEM, words, f"{_AGAIN}, by the multinic that is to run")
+        return
+    if program and host.root == "/" and (other := _other_than(program)):
+        yield _finding(Level.NOTE, f"{SERVICE} runs {program}; this is {other}, another one")
+    shadows = dict(units.hidden(host))
+    if shadows:
+        words = f"{', '.join(shadows)} hide{'s' * (len(shadows) == 1)} what the package brings"
+        hint = "`multinic install-units --remove` && systemctl daemon-reload; changes belong into drop-ins"
+        yield _finding(Level.WARNING, words, hint)
+    try:
+        old = [path for path in units.stale(host) if path not in shadows]
+    except ConfigError:  # this installation has none to compare with
+        old = []
+    if old:
+        hint = "install the package again" if old[0].startswith("/usr/lib/") else "`multinic install-units`"
+        words = f"not as this version has them: {', '.join(old)}"
+        yield _finding(Level.WARNING, words, f"{hint}, then systemctl daemon-reload")
+
+
+def _other_than(program: str) -> str:
+    """Return the path of the program that runs now, where that is not `program`; else ""."""
+    found = shutil.which(units.started())
+    same = found is None or os.path.realpath(found) == os.path.realpath(program)
+    return "" if same or os.path.basename(found or "") != "multinic" else str(found)
+
+
+def _show(host: Host) -> dict[str, dict[str, str]]:
+    """Return what systemd says of each of our units, by name."""
+    names = (TIMER, SERVICE, HOTPLUG, "multinic-health.service", _SOCKET)
+    command = ("systemctl", "show", f"--property={_SHOWN}", *names)
+    blocks = host.run(*command, changes=False, timeout=5).strip().split("\n\n")
+    found = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
+    return {name: {} for name in names} | {shown["Id"]: shown for shown in found if "Id" in shown}
+
+
+def _timer(host: Host, shown: dict[str, str]) -> Iterator[Finding]:
+    state = shown.get("ActiveState", "unknown")
+    if shown.get("LoadState") == "masked":
+        words = f"{TIMER} is masked: no pass runs"
+        yield _finding(Level.PROBLEM, words, f"systemctl unmask {TIMER} && systemctl enable --now {TIMER}")
+    elif shown.get("LoadState") in ("error", "bad-setting"):
+        words = f"systemd cannot read {TIMER}: no pass runs"
+        yield _finding(Level.PROBLEM, words, f"systemd-analyze verify {TIMER} says why")
+    elif state != "active":
+        words = f"{TIMER} is not active ({state}): no pass runs"
+        yield _finding(Level.PROBLEM, words, f"systemctl enable --now {TIMER}")
+    elif shown.get("SubState") == "elapsed":
+        words = f"{TIMER} is active, but has nothing to wait for any more: no pass runs"
+        yield _finding(Level.PROBLEM, words, f"look at its drop-ins: systemctl cat {TIMER}")
+    else:
+        yield from _enabled(host, active=True)
+
+
+def _enabled(host: Host, *, active: bool) -> Iterator[Finding]:
+    if host.present(WANTED[0]):
+        yield _finding(Level.OK, f"{TIMER} is enabled" + (" and active" if active else ""))
+    else:
+        words = f"{TIMER} is not enabled: after the next boot no pass runs"
+        yield _finding(Level.WARNING, words, f"systemctl enable --now {TIMER}")
+
+
+def _service(shown: dict[str, str]) -> Iterator[Finding]:
+    """Look at how the last pass of the timer ended."""
+    result, status = shown.get("Result", "success"), shown.get("ExecMainStatus", "0")
+    if shown.get("LoadState") == "masked":
+        yield _finding(Level.PROBLEM, f"{SERVICE} is masked: no pass runs", f"systemctl unmask {SERVICE}")
+    elif result != "success":
+        words = f"the last run of {SERVICE} failed ({result}, status {status})"
+        yield _finding(Level.PROBLEM, words, f"journalctl --unit={SERVICE} says why")
+
+
+def _socket(host: Host, shown: dict[str, str]) -> Iterator[Finding]:
+    """Look at the health socket, where somebody wants it."""
+    state, enabled = shown.get("ActiveState", ""), host.present(WANTED[1])
+    if state == "failed":
+        words = f"{_SOCKET} failed ({shown.get('Result', 'unknown')}): is its port taken?"
+        yield _finding(Level.PROBLEM, words, f"journalctl --unit={_SOCKET}; ss --listening --tcp --processes")
+    elif enabled and state != "active":
+        words = f"{_SOCKET} is enabled, but not active"
+        yield _finding(Level.WARNING, words, f"systemctl start {_SOCKET}")
+    elif state == "active" and not enabled:
+        words = f"{_SOCKET} is not enabled: after the next boot health is not answered"
+        yield _finding(Level.WARNING, words, f"systemctl enable {_SOCKET}")
+
+
+def _changes(shown: dict[str, dict[str, str]]) -> Iterator[Finding]:
+    """Tell of drop-ins, and of files that systemd has not read yet."""
+    late = [name for name, values in shown.items() if values.get("NeedDaemonReload") == "yes"]
+    if late:
+        words = f"changed on disk since systemd read them: {', '.join(late)}"
+        yield _finding(Level.WARNING, words, "systemctl daemon-reload")
+    for name, values in shown.items():
+        if paths := values.get("DropInPaths"):
+            yield _finding(Level.NOTE, f"{name} is changed by {', '.join(paths.split())}")
