@@ -17,11 +17,11 @@ from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multinic import __version__
-from multinic.config import Settings
 from multinic.errors import Exit, TooLarge
 from multinic.host import Host
 from multinic.netlink import MAIN_TABLE, Reader
 from multinic.paths import CONVERGED, RECORD, TEMPLATES
+from multinic.settings import Settings
 from multinic.source.database import Answer
 
 if TYPE_CHECKING:

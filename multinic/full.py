@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from multinic import __version__, converged, record, source
 from multinic.apply import HARM, Result, Site, apply
-from multinic.config import Settings
 from multinic.errors import Exit, MultinicError, Refused, SourceBusy, SourceError, SourceRejected
 from multinic.fields import FIELDS
 from multinic.host import Host
@@ -21,6 +20,7 @@ from multinic.record import Memory
 from multinic.report import Report, statefile
 from multinic.report import database as database_report
 from multinic.restraint import failed_again
+from multinic.settings import Settings
 from multinic.source.database import Answer, Database
 from multinic.view import View, look, look_back
 

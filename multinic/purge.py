@@ -20,7 +20,7 @@ from multinic.apply import Result
 from multinic.backend import Backend, Staged, netlink, netplan
 from multinic.backend.detect import NETWORKD, UDEV, running
 from multinic.backend.generator import runtime_paths
-from multinic.config import Settings, node_name
+from multinic.config import node_name
 from multinic.configure import reload_udev
 from multinic.errors import ConfigError, Exit, MultinicError, Refused, SourceError
 from multinic.host import Host
@@ -32,6 +32,7 @@ from multinic.plan import Interface, Plan, State
 from multinic.recovery import recover
 from multinic.report import Report, statefile
 from multinic.report import database as database_report
+from multinic.settings import Settings
 from multinic.source import rows
 from multinic.source.database import Database
 from multinic.view import View, look_for_nothing

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from multinic import converged, source
-from multinic.config import Settings, node_name
+from multinic.config import node_name
 from multinic.errors import Exit, SourceError
 from multinic.host import Host
 from multinic.lock import only_one
 from multinic.log import Log
 from multinic.paths import CHECKPOINT, OWN
+from multinic.settings import Settings
 
 if TYPE_CHECKING:
     from multinic.view import View

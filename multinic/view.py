@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from multinic import __version__, backend, record, source, tuning
 from multinic.backend import Backend
 from multinic.compare import Policy
-from multinic.config import Settings, node_name
+from multinic.config import node_name
 from multinic.diff import diff
 from multinic.errors import ConfigError, Exit, Refused
 from multinic.fields import LEFT_BEHIND
@@ -24,6 +24,7 @@ from multinic.record import Memory
 from multinic.render import Renderer, fingerprint
 from multinic.restraint import Past
 from multinic.routing import uses_routing
+from multinic.settings import Settings
 from multinic.source import rows
 from multinic.source.database import Answer, Database
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 import multinic
 from multinic import cli
 from multinic.cli import base
-from multinic.config import Settings
 from multinic.host import Host
+from multinic.settings import Settings
 
 LIMIT = 60.0  # seconds after which a run counts as hanging
 

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multinic.backend.detect import detect
-from multinic.config import BACKENDS
 from multinic.errors import ConfigError
 from multinic.host import File, Host
 from multinic.links import Faults, Links
 from multinic.model import DesiredLink
 from multinic.plan import Interface
+from multinic.settings import BACKENDS
 from multinic.text import shown
 
 NAMES = tuple(name for name in BACKENDS if name != "auto")

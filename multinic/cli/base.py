@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import click
 
 from multinic import __version__, config
-from multinic.config import Settings
 from multinic.errors import Exit, MultinicError
 from multinic.host import Host
 from multinic.log import Log, mark_for
+from multinic.settings import BACKENDS, Settings
 from multinic.text import printable
 
 
@@ -125,9 +125,7 @@ def tell(line: str, *, err: bool = False) -> None:
     "--database-url", metavar="URL", help="mysql://user@host:3306/name or sqlite:////path; no password."
 )
 @click.option("--node", metavar="NAME", help="This node's name in the database  [default: host name]")
-@click.option(
-    "--backend", type=click.Choice(config.BACKENDS), help="What configures the links  [default: auto]"
-)
+@click.option("--backend", type=click.Choice(BACKENDS), help="What configures the links  [default: auto]")
 @click.option("--root", type=click.Path(), default="/", metavar="DIR", help="Work on files below DIR.")
 @click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on stdout."

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from multinic import config
 from multinic.errors import HostError, Refused
+from multinic.settings import KEYS
 
 _OUTSIDE = (
     "MULTINIC_DEMO_OUTSIDE"  # the machine's own network namespace, told to ourselves inside the new one
@@ -42,7 +42,7 @@ def enter(*arguments: str) -> NoReturn:
 
 def environment() -> dict[str, str]:
     """Return the environment without anything that configures multinic: the demo reaches no real database."""
-    ours = {variable for key in config.KEYS for variable in (key.variable, *key.variables)}
+    ours = {variable for key in KEYS for variable in (key.variable, *key.variables)}
     kept = {
         name: text
         for name, text in os.environ.items()

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from multinic import __version__
-from multinic.config import Settings
 from multinic.doctor import database, interfaces, neighbours, own, timer
 from multinic.doctor.finding import Finding, Level, Seen
 from multinic.errors import ConfigError, Exit, HostError, MultinicError
 from multinic.host import Host
+from multinic.settings import Settings
 
 VERSION = 1
 """Of the document: it changes when a field changes its meaning or goes away."""

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from multinic import source
-from multinic.config import DatabaseSettings, node_name
+from multinic.config import node_name
 from multinic.doctor.finding import Finding, Level, Seen
 from multinic.errors import SourceError
+from multinic.settings import DatabaseSettings
 from multinic.source import rows
 from multinic.source.database import Database
 from multinic.text import shown

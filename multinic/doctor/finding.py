@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from multinic.config import Settings
 from multinic.host import Host
+from multinic.settings import Settings
 
 if TYPE_CHECKING:
     from multinic.source.database import Answer, Database

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from multinic.config import DatabaseSettings
 from multinic.errors import ConfigError
+from multinic.settings import DatabaseSettings
 from multinic.source.database import Database
 from multinic.source.limit import deadline
 

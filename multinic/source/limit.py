@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from multinic.config import DatabaseSettings
 from multinic.errors import SourceError
+from multinic.settings import DatabaseSettings
 
 
 @contextmanager

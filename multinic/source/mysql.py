@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pymysql
 from pymysql.constants import CLIENT, CR, ER
 
-from multinic.config import DatabaseSettings
 from multinic.errors import ConfigError, NoSuchDatabase, SourceBusy, SourceError, SourceRejected
+from multinic.settings import DatabaseSettings
 from multinic.source.database import ANSWER_MAX, Database, MissingTable, too_much
 from multinic.source.limit import deadline
 from multinic.text import printable

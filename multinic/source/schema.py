@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from multinic import source
-from multinic.config import DatabaseSettings
 from multinic.errors import ConfigError, NoSuchDatabase, SourceError, SourceRejected
+from multinic.settings import DatabaseSettings
 from multinic.source.database import NEEDED, Database, MissingTable
 
 # {id}: a key that counts up by itself, {json}: the type for JSON, both spelled as the product wants them.

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from multinic.config import DatabaseSettings
 from multinic.errors import ConfigError, SourceError, SourceRejected
+from multinic.settings import DatabaseSettings
 from multinic.source.database import ANSWER_MAX, Database, MissingTable, too_much
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from multinic import source
-from multinic.config import DatabaseSettings, Secret
+from multinic.settings import DatabaseSettings, Secret
 from multinic.source.database import Database
 from tests.schemas import execute
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from multinic import config, source
-from multinic.config import Secret
 from multinic.errors import ConfigError, Exit, MultinicError, SourceError, SourceRejected
+from multinic.settings import Secret
 from tests.db.conftest import settings
 from tests.mariadb import PrivateMariaDB
 from tests.schemas import BASE, CONTROLLER

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from multinic import source
-from multinic.config import Secret
 from multinic.errors import ConfigError, SourceError, SourceRejected
+from multinic.settings import Secret
 from multinic.source import schema
 from tests.db.conftest import settings
 from tests.schemas import BASE, CONTROLLER, VARIANTS, insert

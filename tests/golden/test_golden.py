@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from multinic.config import BACKENDS
 from multinic.model import DesiredLink
 from multinic.naming import name_of
 from multinic.render import Renderer
 from multinic.routing import resolved
+from multinic.settings import BACKENDS
 from multinic.source.rows import parse
 
 HERE = Path(__file__).parent

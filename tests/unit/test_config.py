@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.config import KEYS, DatabaseSettings, Secret, Settings, load, node_name
+from multinic.config import load, node_name
 from multinic.errors import ConfigError
+from multinic.settings import KEYS, DatabaseSettings, Secret, Settings
 
 SECRET = "s3cr3t-0f-th3-cl0ud"
 

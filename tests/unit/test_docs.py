@@ -24,6 +24,7 @@ from multinic.log import Log
 from multinic.model import DesiredLink
 from multinic.plan import State
 from multinic.report import Report, statefile
+from multinic.settings import KEYS
 from multinic.source.rows import parse
 from multinic.status import status
 from tests.unit.making import desired, link, observed, policy, row, want
@@ -226,8 +227,8 @@ def shown(default: Any) -> str:
 
 def test_every_setting_is_in_the_reference_with_its_default_and_its_variables():
     table = {cells[0]: cells[1:] for cells in rows(section("Configuration")) if len(cells) == 4}
-    assert list(table) == [f"`{key.name}`" for key in config.KEYS]
-    for key in config.KEYS:
+    assert list(table) == [f"`{key.name}`" for key in KEYS]
+    for key in KEYS:
         default, variables, meaning = table[f"`{key.name}`"]
         assert default == shown(key.default)
         assert code(variables) == {key.variable, *key.variables}

@@ -21,12 +21,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from multinic.backend import netplan, networkd, networkmanager, wicked
-from multinic.config import BACKENDS
 from multinic.errors import ConfigError
 from multinic.model import DesiredLink, InvalidRow, Mac
 from multinic.naming import name_of
 from multinic.render import Renderer
 from multinic.routing import resolved
+from multinic.settings import BACKENDS
 from multinic.source.database import Answer
 from multinic.source.rows import desired, match_node, parse
 from tests import fake_wicked

@@ -15,6 +15,7 @@ import pytest
 from multinic import config
 from multinic.cli import main
 from multinic.errors import Exit
+from multinic.settings import KEYS
 from tests import wheel
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ def test_the_settings_as_installed_say_nothing_and_show_every_default(tmp_path):
     file.write_text(re.sub(r"^#(\w+ = )", r"\1", SETTINGS, flags=re.MULTILINE))
     assert repr(config.load(str(file), {}, {})) == nothing
     shown = set(re.findall(r"^#(\w+) = ", SETTINGS, re.MULTILINE))
-    assert shown == {key.name.rpartition(".")[2] for key in config.KEYS if not key.name.startswith("agent.")}
+    assert shown == {key.name.rpartition(".")[2] for key in KEYS if not key.name.startswith("agent.")}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def manual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_every_setting_has_an_entry_in_its_man_page_with_default_and_variables(manual):
     page = manual["multinic.toml.5"].replace(r"\-", "-")
-    for key in config.KEYS:
+    for key in KEYS:
         found = re.search(
             rf"^\.TP\n\\fB{re.escape(key.name)}\\fR\n(.+)\n\.br\nDefault: (.+)$", page, re.MULTILINE
         )

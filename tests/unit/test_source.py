@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multinic import source
-from multinic.config import DatabaseSettings, Secret
 from multinic.errors import ConfigError, Exit, SourceError, SourceRejected
 from multinic.model import Desired
+from multinic.settings import DatabaseSettings, Secret
 from multinic.source import rows, schema
 from multinic.source.database import Database, node_patterns
 from multinic.source.mysql import Target, parse_url
