@@ -11,13 +11,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from tests.scratch import scratch
 
 START_TIMEOUT = 60  # seconds; a loaded machine of two cores needs about two
 # A user's PATH often lacks the last two.
@@ -48,14 +49,8 @@ class PrivateMariaDB:
     """A server of its own; `start()` it, and leave the `with` block to end it and remove its data."""
 
     def __init__(self) -> None:
-        # Not pytest's tmp_path: a socket's path has room for 107 characters.
-        self.directory = Path(tempfile.mkdtemp(prefix="multinic-mariadb-"))
-        # Removes the directory at the end of its input: in close(), or when the tests are killed.
-        self._keeper = subprocess.Popen(
-            ["sh", "-c", 'cat; rm -rf "$1"', "sh", self.directory],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._exits = ExitStack()
+        self.directory = self._exits.enter_context(scratch("multinic-mariadb-"))
         self.data = self.directory / "data"
         self.socket = self.directory / "socket"
         self.log = self.directory / "log"
@@ -132,7 +127,7 @@ class PrivateMariaDB:
     def close(self) -> None:
         """End the server and remove its data."""
         self.stop()
-        self._keeper.communicate()
+        self._exits.close()
 
     @property
     def pid(self) -> int:
