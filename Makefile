@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-TIERS  ?= unit db kernel host
+TIERS  ?= unit db kernel host vm
 ARGS   ?=
 # Tests wait more than they work: for the kernel, for a host that boots.
 JOBS   ?= 3

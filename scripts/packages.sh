@@ -14,7 +14,7 @@ need() {
 
 for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
-        db | all)
+        db | host | vm | all)
             # The -core packages are the programs without a service: nothing is started, nothing is enabled.
             release=
             ! grep -qs '^VERSION_CODENAME=jammy' /etc/os-release || release=-10.6
@@ -24,7 +24,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need openssl openssl ;;
     esac
     case $tier in
-        kernel | host | all)
+        kernel | host | vm | all)
             need ip iproute2
             need ethtool ethtool
             need ping iputils-ping
@@ -33,17 +33,25 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need nsenter util-linux ;;
     esac
     case $tier in
-        host | all)
+        host | vm | all)
             need mmdebstrap mmdebstrap
-            need dnsmasq dnsmasq-base
             need dh debhelper
+            # Ubuntu does not have the keys of the Debian that is booted.
+            [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring" ;;
+    esac
+    case $tier in
+        vm | all)
+            need qemu-system-x86_64 qemu-system-x86
+            need mke2fs e2fsprogs ;;
+    esac
+    case $tier in
+        host | all)
+            need dnsmasq dnsmasq-base
             need rpmbuild rpm
             need dnf dnf
             need zypper zypper
             need createrepo_c createrepo-c
-            need systemd-nspawn systemd-container
-            # Ubuntu does not have the keys of the Debian that is booted.
-            [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring" ;;
+            need systemd-nspawn systemd-container ;;
     esac
 done
 

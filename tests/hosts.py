@@ -60,13 +60,15 @@ def run(
     return done
 
 
-def eventually(condition: Callable[[], Any], *, timeout: float = 10, what: str = "") -> Any:
+def eventually(
+    condition: Callable[[], Any], *, timeout: float = 10, pause: float = 0.02, what: str = ""
+) -> Any:
     """Wait until `condition()` is true and return it; past `timeout` seconds, fail with its last value."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what or condition} not within {timeout} s, but {value!r}")
-        time.sleep(0.02)
+        time.sleep(pause)
     return value
 
 

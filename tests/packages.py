@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from multinic import __version__
-from tests.hosts import CHECKOUT
+from tests.hosts import CHECKOUT, Host
 
 OLDER = "0.0.9"
 
@@ -35,3 +35,11 @@ def older(package: Path, directory: Path, *more: str) -> Path:
     made = directory / "older.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, made], check=True)
     return made
+
+
+def apt(host: Host, *arguments: str) -> str:
+    """Run apt-get as an unattended administrator; return what it said."""
+    command = ("apt-get", "-y", "-o", "Dpkg::Options::=--force-confold", *arguments)
+    done = host.run(*command, env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=300)
+    assert "error" not in done.stdout + done.stderr
+    return done.stdout

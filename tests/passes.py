@@ -41,5 +41,5 @@ def complaints(host: Host) -> str:
 
 def do_pass(host: Host) -> None:
     """Have systemd run one pass, and wait for its end."""
-    done = host.run("systemctl", "start", "multinic.service", check=False)
+    done = host.run("systemctl", "start", "multinic.service", check=False, timeout=300)
     assert done.returncode == 0, host.run("journalctl", "--no-pager", "--boot", "--unit=multinic*").stdout

@@ -39,6 +39,11 @@ def host_missing() -> str | None:
     return importlib.import_module("tests.host.nspawn").available()
 
 
+def vm_missing() -> str | None:
+    """Say why no virtual machine can be run here."""
+    return str(reason) if (reason := importlib.import_module("tests.vm.machine").missing()) else None
+
+
 @dataclass
 class Tier:
     """One tier: `missing` says what the machine lacks for it, or None."""
@@ -76,6 +81,7 @@ class Tiers:
             Tier("db", ("db",), mariadb.missing),
             Tier("kernel", ("kernel",), namespaces.missing),
             Tier("host", ("host",), host_missing),
+            Tier("vm", ("vm",), vm_missing),
         )
         names = self._names(chosen, "--tiers")
         for tier in self.all:
