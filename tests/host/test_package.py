@@ -15,6 +15,7 @@ import pytest
 from tests.host.kinds import BOOKWORM, NETPLAN, Kind
 from tests.host.node import Node
 from tests.host.nspawn import Box
+from tests.host.test_commands import UDEVADM, instead_of
 from tests.hosts import eventually, run
 from tests.mariadb import PrivateMariaDB
 from tests.node import database_server, mac_of
@@ -173,6 +174,49 @@ def test_a_database_that_is_configured_beforehand_is_enough(node: Node) -> None:
     node.run("purge", "--yes")
     apt(box, "purge", "multinic")
     assert left(box) == []
+
+
+def test_the_timer_stays_as_the_administrator_has_it(node: Node) -> None:
+    box = node.box
+    node.configure(
+        f'database = {{url = "mysql://multinic@{box.gateway}:{node.server.port}/{node.database}"}}\n'
+    )
+    box.write("/etc/multinic/password", "hush-hush\n", 0o600)
+    box.run("systemctl", "mask", "multinic.timer")
+    assert "multinic.timer is masked" in apt(box, "install", "/srv/shared/old.deb")
+    box.run("systemctl", "unmask", "multinic.timer")
+    box.run("systemctl", "enable", "--now", "multinic.timer")
+
+    box.run("dpkg", "--unpack", "/srv/shared/new.deb")
+    assert not active(box)
+    box.run("dpkg", "--configure", "--pending")  # as after an update that was interrupted
+    assert active(box)
+
+    box.run("systemctl", "disable", "--now", "multinic.timer")
+    apt(box, "install", "--reinstall", "/srv/shared/new.deb")
+    assert (active(box), box.exists(WANTED)) == (False, False)
+    assert not box.exists("/run/multinic.upgrade")
+    apt(box, "purge", "multinic")
+    assert left(box) == []
+
+
+def test_an_update_waits_for_a_pass_that_is_under_way(node: Node) -> None:
+    box = node.box
+    apt(box, "install", "/srv/shared/old.deb")
+    configure(node)
+    node.attach(6, link="ens9")
+    with instead_of(box, UDEVADM, '#!/bin/sh\ntouch /run/multinic/slow\nsleep 3\nexec $0.real "$@"\n'):
+        box.run("systemctl", "start", "--no-block", "multinic.timer")
+        eventually(lambda: box.exists("/run/multinic/slow"), timeout=60)
+        apt(box, "install", "/srv/shared/new.deb")
+    assert node.flags() == {"port-6": 1}
+    assert (
+        box.run("systemctl", "show", "--property=Result", "--value", "multinic.service").stdout == "success\n"
+    )
+    assert active(box)
+    box.run("systemctl", "stop", "multinic.timer")
+    node.run("purge", "--yes")
+    apt(box, "purge", "multinic")
 
 
 # The Python of this one is what SLES 15 and RHEL 9 have beside their own.

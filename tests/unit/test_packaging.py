@@ -35,14 +35,28 @@ def test_the_settings_as_installed_say_nothing_and_show_every_default(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ['url = "mysql://a@b/c"', "  url='sqlite:////x'", 'database.url="sqlite:////x"']
+    ("text", "named"),
+    [
+        pytest.param('[database]\nurl = "mysql://a@b/c"', True, id="a table"),
+        pytest.param("[database]\n  url='sqlite:////x'  # here", True, id="single quotes"),
+        pytest.param('database.url="sqlite:////x"', True, id="a dotted key"),
+        pytest.param('database = {url = "sqlite:////x"}', True, id="an inline table"),
+        pytest.param('[database]\n#url = "sqlite:////x"', False, id="a comment"),
+        pytest.param('[database]\nurl = ""', False, id="empty"),
+        pytest.param('[agent]\nurl = "sqlite:////x"', False, id="another table"),
+        pytest.param('[database]\nurl = "sqlite:////x', False, id="no TOML"),
+        pytest.param(SETTINGS, False, id="as installed"),
+    ],
 )
 @pytest.mark.parametrize("script", ["packaging/deb/multinic.postinst", "packaging/rpm/multinic.spec"])
-def test_an_installation_knows_a_database_that_is_named(script, text):
-    (pattern,) = set(re.findall(r"grep -Eqs '(.*?)' \\$", (ROOT / script).read_text(), re.MULTILINE))
-    found = re.compile(pattern.replace("'\\''", "'").replace("[[:space:]]", r"\s"), re.MULTILINE)
-    assert found.search(text)
-    assert not found.search(SETTINGS)
+def test_an_installation_knows_whether_a_database_is_named(tmp_path, script, text, named):
+    (code,) = re.findall(r"-BIS -c '(.*?)' 2>/dev/null", (ROOT / script).read_text(), re.DOTALL)
+    file = tmp_path / "multinic.toml"
+    file.write_text(text)
+    code = re.sub(r'insert\(0, ".*?"\)', f'insert(0, "{ROOT}")', code).replace("None", f'"{file}"')
+    done = subprocess.run([sys.executable, "-BI", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is named
+    assert named or "ConfigError" in done.stderr or done.stderr == ""
 
 
 def test_the_packages_bring_the_versions_that_are_tested():
