@@ -12,12 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
-
 from tests import watch
 
 LINK_SCOPE = 253
-SO_RCVBUFFORCE = 33
 _LOCAL_TABLE = 255
 
 
@@ -86,24 +83,12 @@ class Witness:
     """Listens to what the kernel reports of all links but the ports' far ends."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)  # so that everything fits
-        self._socket.bind((0, watch.GROUPS))
-        self._marshal = MarshalRtnl()
-        self._names = dict(socket.if_nameindex())
+        self._listener = watch.Listener()
 
     def events(self) -> list[str]:
         """Return what was reported since the last call."""
-        found = []
-        while True:
-            try:
-                data = self._socket.recv(1 << 20)
-            except BlockingIOError:
-                return found
-            events = [watch.event(message, self._names) for message in self._marshal.parse(data)]
-            found += [" ".join(event.values()) for event in events if not event["link"].startswith("far")]
+        events = self._listener.events()
+        return [" ".join(event.values()) for event in events if not event["link"].startswith("far")]
 
     def of_others(self) -> list[str]:
         """Return those of them that are of the link of somebody else, or of no link."""

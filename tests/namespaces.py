@@ -11,13 +11,14 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.prepared import enter, prepared
 
 # A user's PATH often lacks the last two.
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
@@ -139,6 +140,15 @@ class Namespace:
             raise AssertionError(f"{command}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
+    def run_program(
+        self, command: Sequence[str], env: Mapping[str, str], timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m multinic ...` inside as `run` does, without the import where that is the same."""
+        self._refuse_the_machine()
+        where = (self._namespaces("mnt", "net"), f"/proc/{self.pid}/root")
+        done = prepared().run(command[3:], _environment(env), where, timeout)
+        return done or self.run(*command, check=False, env=env, timeout=timeout)
+
     def popen(self, *argv: str | os.PathLike[str], **options: Any) -> subprocess.Popen[str]:
         """Start a program inside; the caller ends it."""
         options = {"text": True, "env": _environment(options.pop("env", None))} | options
@@ -211,8 +221,13 @@ class Namespace:
     @contextmanager
     def monitor(self) -> Iterator[list[Event]]:
         """Collect every change of links, addresses, routes and rules during a block; see `monitor()`."""
-        with monitor(self.prefix) as events:
+        self._refuse_the_machine()
+        with monitor(lambda: enter(self._namespaces("net"))) as events:
             yield events
+
+    def _namespaces(self, *names: str) -> list[str]:
+        names = ("user", *names) if self._user else names
+        return [f"/proc/{self.pid}/ns/{name}" for name in names]
 
 
 def refuse_the_machine(pid: int) -> None:
@@ -247,26 +262,18 @@ class Event:
 
 
 @contextmanager
-def monitor(prefix: Sequence[str]) -> Iterator[list[Event]]:
-    """Collect what the kernel reports where `prefix` leads; the list is filled when the block ends.
+def monitor(within: Callable[[], object]) -> Iterator[list[Event]]:
+    """Collect what the kernel reports where `within` leads a process; the list is filled when the block ends.
 
     Complete from the first line of the block to its last: it begins when the socket listens, and at the end
     what the kernel has queued is read out.
     """
-    environment = {name: text for name, text in _environment().items() if not name.startswith("COVERAGE_")}
-    watcher = subprocess.Popen(
-        [*prefix, sys.executable, "-I", str(Path(__file__).with_name("watch.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    from tests.watch import Listener
+
+    listener = Listener(within)
     events: list[Event] = []
     try:
-        assert watcher.stdout is not None
-        if watcher.stdout.readline() != "listening\n":
-            raise RuntimeError("the monitor did not start")
         yield events
     finally:
-        output, _ = watcher.communicate(timeout=30)
-        events += [Event(**json.loads(line)) for line in output.splitlines()]
+        events += [Event(**event) for event in listener.events()]
+        listener.close()

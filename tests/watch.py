@@ -1,16 +1,19 @@
-"""Report the kernel's changes of this network namespace as JSON lines until standard input ends."""
+"""What the kernel reports of the links, addresses, routes and rules of a network namespace."""
 
 from __future__ import annotations
 
 import json
-import select
+import os
 import socket
-import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pyroute2.netlink import rtnl
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
+SO_RCVBUFFORCE = 33
 # Neighbours and statistics are left out: they change by themselves when packets flow.
 GROUPS = (
     rtnl.RTMGRP_LINK
@@ -23,20 +26,57 @@ GROUPS = (
 )
 
 
-def main() -> None:
-    """Watch, in the order in which things happen."""
-    marshal = MarshalRtnl()
-    names = dict(socket.if_nameindex())
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
-        kernel.bind((0, GROUPS))
-        print("listening", flush=True)
+class Listener:
+    """A socket that the kernel reports to from the moment on that it is made."""
+
+    def __init__(self, within: Callable[[], object] = lambda: None) -> None:
+        """Listen where `within` leads this process; it is called in a child."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        child = os.fork()
+        if not child:
+            try:
+                within()
+                with _listening() as listening:
+                    socket.send_fds(
+                        theirs, [json.dumps(socket.if_nameindex()).encode()], [listening.fileno()]
+                    )
+            except BaseException:  # noqa: BLE001 - nothing may go on as if it were the parent
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        theirs.close()
+        with ours:
+            names, files, _, _ = socket.recv_fds(ours, 1 << 17, 1)
+        os.waitpid(child, 0)
+        if not files:
+            raise RuntimeError("nobody could listen there")
+        self._socket = socket.socket(fileno=files[0])
+        self._names = dict(json.loads(names))
+        self._marshal = MarshalRtnl()
+
+    def events(self) -> list[dict[str, str]]:
+        """Return what was reported since the last call."""
+        found = []
         while True:
-            ready, _, _ = select.select([kernel, sys.stdin], [], [])
-            if kernel in ready:  # first: at the end, what is queued is still to be read
-                for message in marshal.parse(kernel.recv(1 << 20)):
-                    print(json.dumps(event(message, names)), flush=True)
-            elif sys.stdin in ready:
-                return
+            try:
+                data = self._socket.recv(1 << 20)
+            except BlockingIOError:
+                return found
+            found += [event(message, self._names) for message in self._marshal.parse(data)]
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.close()
+
+
+def _listening() -> socket.socket:
+    listening = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+    # So that everything fits; where that is refused to us, what does not fit is an error of recv.
+    for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
+        with suppress(PermissionError):
+            listening.setsockopt(socket.SOL_SOCKET, option, 1 << 24)
+    listening.bind((0, GROUPS))
+    return listening
 
 
 def event(message: Any, names: dict[int, str]) -> dict[str, str]:
@@ -60,7 +100,3 @@ def event(message: Any, names: dict[int, str]) -> dict[str, str]:
         target = message.get_attr("RTA_DST") or "default"
         detail = f"{target}/{message['dst_len']} table {message.get_attr('RTA_TABLE')}"
     return {"kind": kind, "link": names.get(index, f"#{index}") if index else "", "detail": detail}
-
-
-if __name__ == "__main__":
-    main()

@@ -34,6 +34,7 @@ from tests.host.image import IMAGES, build_image
 from tests.host.kinds import ADDRESS, GATEWAY, MANAGEMENT_MAC, NETPLAN, Kind
 from tests.hosts import CHECKOUT, ENVIRONMENT, Host, eventually, run
 from tests.namespaces import Event, monitor
+from tests.prepared import enter
 
 TOOLS = ("dnsmasq", "ip", "mount", "nsenter", "systemd-nspawn", "unshare")
 # Where systemd keeps its own: in a hierarchy of version 1, of version 2 beside it, or of version 2 alone.
@@ -525,7 +526,7 @@ class Box(Host):
         The list is filled as the block is left. A link that is renamed has two names.
         """
         wanted: list[Event] = []
-        with monitor(["nsenter", f"--net=/run/netns/{self.host}", "--"]) as events:
+        with monitor(lambda: enter([f"/run/netns/{self.host}"])) as events:
             yield wanted
         wanted.extend(event for event in events if not links or event.link in links)
 

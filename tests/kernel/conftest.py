@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests import prepared
 from tests.kernel.node import Node
 from tests.namespaces import Namespace
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ended() -> Iterator[None]:
+    """The process that runs are forked off ends before the tests do: it has coverage to tell."""
+    yield
+    prepared.close()
 
 
 @pytest.fixture

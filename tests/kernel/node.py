@@ -101,7 +101,7 @@ class Node:
         self, *arguments: str | os.PathLike[str], expect: int | None = 0, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run the program; `expect` is the status it must end with, None for any."""
-        done = self.namespace.run(*self.command(*arguments), check=False, env=self.environment(env))
+        done = self.namespace.run_program(self.command(*arguments), self.environment(env))
         assert "Traceback" not in done.stderr, done.stderr
         if expect is not None:
             assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}{done.stderr}"

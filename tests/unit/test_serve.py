@@ -44,8 +44,15 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def served(listener: socket.socket) -> Iterator[Callable[[bytes], bytes]]:
-    """Somebody answers on the socket; what is given is sent there, and returned what comes back."""
-    thread = threading.Thread(target=serve.serve, args=(listener, answer), kwargs={"idle": 1.0})
+    """Somebody answers on the socket, and after him the next, as systemd has it; what is given is sent there,
+    and returned what comes back."""
+    done = threading.Event()
+
+    def answer_everybody() -> None:
+        while not done.is_set():
+            serve.serve(listener, answer, idle=0.05)
+
+    thread = threading.Thread(target=answer_everybody)
     thread.start()
 
     def ask(request: bytes) -> bytes:
@@ -54,6 +61,7 @@ def served(listener: socket.socket) -> Iterator[Callable[[bytes], bytes]]:
             return b"".join(iter(lambda: client.recv(4096), b""))
 
     yield ask
+    done.set()
     thread.join(30)
     assert not thread.is_alive(), "somebody is still there although nobody asks"
 
