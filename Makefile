@@ -43,7 +43,7 @@ golden: ## write the golden files anew from what the renderers say now; read the
 	$(BIN)/python -m pytest --tiers=unit tests/golden --update-golden
 
 .PHONY: test-pythons
-test-pythons: ## run the unit tier on every Python 3.10 to 3.14 of this machine, and with the lowest allowed versions
+test-pythons: ## run the unit tier on every Python 3.10 to 3.14 of this machine, and more with the lowest versions
 	@scripts/test-pythons.sh
 
 .PHONY: lint

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Run tests on every Python that multinic supports and this machine has, each in an environment of its own, and on the
-# oldest of them with the lowest versions that pyproject.toml allows.
-#   scripts/test-pythons.sh [TIER...]      which tiers the many run (default: unit)
+# Run the unit tier on every Python that multinic supports and this machine has, each in an environment of its own, and
+# more on the oldest of them, with the lowest versions that pyproject.toml allows.
+#   scripts/test-pythons.sh
+# Properties (hypothesis) are tried on the oldest, with those versions, and on the newest. TESTED names the version whose
+# unit tier has just run elsewhere and needs no other run.
 set -eu
 cd "$(dirname "$0")/.."
-tiers=${*:-unit}
-absent= failed= oldest=
+absent= failed= oldest= newest=
 
 # Print the path of Python $1. A name on the PATH may be a shim of pyenv for a version that is not switched on.
 find_python() {
@@ -26,12 +27,23 @@ run() {
     MULTINIC_TEST_REQUIRE='' "$VENV/bin/python" -m pytest -q -n 3 --tiers="$tiers_of" "$@" || failed="$failed $name"
 }
 
-for version in $(sed -n 's/.*"Programming Language :: Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml); do
+versions=$(sed -n 's/.*"Programming Language :: Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
+for version in $versions; do
     if python=$(find_python "$version"); then
-        run "$version" "$python" requirements/run.txt "$tiers"
         oldest=${oldest:-$python}
+        newest=$version
     else
         absent="$absent $version"
+    fi
+done
+for version in $versions; do
+    python=$(find_python "$version") || continue
+    if [ "$version" = "${TESTED:-}" ]; then
+        echo "== $version: tested before =="
+    elif [ "$version" = "$newest" ]; then
+        run "$version" "$python" requirements/run.txt unit
+    else
+        run "$version" "$python" requirements/run.txt unit -m "not hypothesis"
     fi
 done
 # Old versions of the libraries show themselves where the libraries are really used: databases, and changes of links.

@@ -114,6 +114,10 @@ class Tiers:
         tier = self.of(collection_path)
         return True if tier and tier.reason else None
 
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        if hasattr(config, "workerinput"):
+            items.sort(key=lambda item: place_of(item.nodeid))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         tier = self.of(TESTS.parent / report.location[0])
         if tier and (report.when == "call" or report.outcome != "passed"):
@@ -147,18 +151,39 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc]
     """Give every test to the next worker that is free; those of one booted host to one, for they share it."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if not nodeid.startswith("tests/host/"):
-            return nodeid
-        words = re.split(r"[\[\]-]", nodeid)
-        return next((f"host {kind}" for word, kind in KIND_OF.items() if word in words), "host netplan")
+        return scope_of(nodeid)
 
 
-# What the names of tests say of the host that they run on; the others run on that with netplan.
-KIND_OF = {kind: kind for kind in ("bookworm", "bullseye", "networkd", "networkmanager", "wicked")}
-KIND_OF["netlink"] = "networkd"
+HOSTS = ("netplan", "bookworm", "bullseye", "networkd", "networkmanager", "package", "wicked")
+"""The hosts that tests share, as they are begun: the longest first, and what makes an image of its own."""
+
+
+def scope_of(nodeid: str) -> str:
+    """Return what a test has in common with those that one worker is to run.
+
+    The names of a file and of parameters say which host it is; the others run on that with netplan.
+    """
+    path, _, name = nodeid.partition("::")
+    if not path.startswith("tests/host/"):
+        return nodeid
+    words = {Path(path).stem.removeprefix("test_"), *re.split(r"[\[\]-]", name)}
+    if "netlink" in words:
+        words.add("networkd")
+    if "package" in words:
+        return "host package"  # several, of its own
+    return next((f"host {host}" for host in HOSTS if host in words - {"netplan"}), "host netplan")
+
+
+def place_of(nodeid: str) -> tuple[int, int]:
+    """Return when a test is to begin where workers share them: what is long early, what is short last."""
+    directories = ("vm", "host", "kernel", "db")
+    directory = nodeid.split("/")[1]
+    early = directories.index(directory) if directory in directories else len(directories)
+    return early, HOSTS.index(scope_of(nodeid).removeprefix("host ")) if directory == "host" else 0
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
+    config.option.loadscopereorder = False  # Tiers has put them in order
     return Sharing(config, log)
 
 

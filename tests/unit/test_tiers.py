@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiers import TESTS, Tier, Tiers
+from tests.tiers import TESTS, Tier, Tiers, place_of, scope_of
 
 
 @pytest.fixture
@@ -54,6 +54,24 @@ def test_every_directory_of_tests_belongs_to_a_tier():
     directories = [path for path in TESTS.iterdir() if path.is_dir() and list(path.glob("test_*.py"))]
     assert directories
     assert [path for path in directories if tiers.of(path) is None] == []
+
+
+def test_tests_of_one_host_stay_together_and_begin_before_all_others():
+    tests = {
+        "tests/unit/test_x.py::test_a": "tests/unit/test_x.py::test_a",
+        "tests/kernel/test_x.py::test_networkd[netplan]": "tests/kernel/test_x.py::test_networkd[netplan]",
+        "tests/host/test_package.py::test_a[bookworm]": "host package",
+        "tests/host/test_networkmanager.py::test_a": "host networkmanager",
+        "tests/host/test_x.py::test_a[netlink]": "host networkd",
+        "tests/host/test_x.py::test_a[one more-bullseye]": "host bullseye",
+        "tests/host/test_x.py::test_networkmanager_is_not_here": "host netplan",
+        "tests/host/test_x.py::test_a[netplan-mtu]": "host netplan",
+    }
+    assert {test: scope_of(test) for test in tests} == tests
+    early = [scope_of(test) for test in sorted(tests, key=place_of)]
+    hosts = ["netplan", "netplan", "bullseye", "networkd", "networkmanager", "package"]
+    assert early[:6] == [f"host {host}" for host in hosts]
+    assert [test.split("/")[1] for test in early[6:]] == ["kernel", "unit"]
 
 
 def test_a_run_without_a_required_tier_ends_as_a_failure_and_names_it():
