@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from multinic.ending import uninterrupted
 from multinic.errors import HostError
 from multinic.host import Host
 from multinic.model import (
@@ -65,11 +66,13 @@ class Links:
 
         self._host = host
         self._error = NetlinkError
-        self._ip: Any = IPRoute()
+        with uninterrupted():
+            self._ip: Any = IPRoute()
 
     def close(self) -> None:
         """Close the socket."""
-        self._ip.close()
+        with uninterrupted():
+            self._ip.close()
 
     def __enter__(self) -> Links:
         return self
@@ -257,7 +260,8 @@ class Links:
     def _do(self, what: str, call: Callable[[], object], fine: tuple[int, ...] = ()) -> None:
         with self._host.effect(what):
             try:
-                call()
+                with uninterrupted():  # pyroute2's event loop does not stand an exception out of nowhere
+                    call()
             except self._error as e:
                 if e.code in fine:
                     return

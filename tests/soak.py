@@ -127,7 +127,8 @@ class World:
         for path in ("etc/netplan/50-cloud-init.yaml", "etc/hosts", "var/lib/other/record.json"):
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / path).write_text(f"{path} of somebody else\n")
-        until(lambda: run("ip", "-6", "address", "show", "br0", "scope", "link"))
+        local = ("ip", "-6", "route", "show", "table", "local", "type", "local", "dev")
+        until(lambda: all(run(*local, name) for name in ("eth0", "member", "br0")))
 
     # The cloud and the controller.
 

@@ -9,10 +9,10 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
+from multinic import ending
 from multinic.demo import namespace
 
 
@@ -27,8 +27,7 @@ def run(*, keep: bool) -> int:
     from multinic.demo.stage import Stage
     from multinic.demo.story import Story
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+    ending.in_order()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no tick mark still gets its demo
     try:
@@ -43,8 +42,3 @@ def run(*, keep: bool) -> int:
         click.echo("\ninterrupted; everything of the demo is removed", err=True)
         return 128 + signal.SIGINT
     return 0
-
-
-def _end(number: int, _: object) -> NoReturn:
-    """Leave by way of every `with` and `finally`: they remove what was made."""
-    sys.exit(128 + number)

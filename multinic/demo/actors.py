@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from multinic.ending import uninterrupted
 from multinic.errors import HostError, Refused
 
 _LINK_SCOPE = 253  # RT_SCOPE_LINK: from here on, addresses that the kernel makes itself
@@ -38,7 +39,8 @@ class Cloud:
         from pyroute2 import IPRoute, NetlinkError
 
         self._error = NetlinkError
-        self._ip: Any = IPRoute()
+        with uninterrupted():
+            self._ip: Any = IPRoute()
         self._ports = 0
         if any(found.up for found in self.links().values()):
             raise Refused(
@@ -47,7 +49,8 @@ class Cloud:
 
     def close(self) -> None:
         """Close the socket; the links end with the namespace."""
-        self._ip.close()
+        with uninterrupted():
+            self._ip.close()
 
     def plug(self, name: str, mac: str) -> None:
         """Have a link appear, down and without configuration, as a cloud does it."""
@@ -79,6 +82,10 @@ class Cloud:
 
     def links(self) -> dict[str, Link]:
         """Return the links of the namespace by name."""
+        with uninterrupted():  # pyroute2's event loop does not stand an exception out of nowhere
+            return self._links()
+
+    def _links(self) -> dict[str, Link]:
         addresses: dict[int, list[str]] = {}
         for message in self._ip.get_addr():
             if message["scope"] < _LINK_SCOPE:
@@ -110,7 +117,8 @@ class Cloud:
 
     def _do(self, what: str, call: Callable[[], object]) -> None:
         try:
-            call()
+            with uninterrupted():
+                call()
         except (self._error, OSError) as e:
             raise HostError(
                 f"the demo cannot {what} in its namespace: {e}", "try it on another machine"

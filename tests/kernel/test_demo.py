@@ -163,7 +163,7 @@ def test_a_demo_that_is_ended_early_leaves_nothing_behind(around, number, where)
             break
     demo.send_signal(number)
     rest, _ = demo.communicate(timeout=30)
-    assert demo.returncode == 128 + number
+    assert demo.returncode == 128 + number, rest
     assert "Traceback" not in rest
 
 
