@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,17 @@ def stale(host: Host) -> Iterator[str]:
         text = host.read(path) or "" if path else ""
         if path and text.startswith(_MARK) and text != _shipped(name).replace(_PACKAGED, where or _PACKAGED):
             yield path
+
+
+def exposed(program: str) -> tuple[str, int] | None:
+    """Return what of a program others than root may change, and the user whose it is; None if nothing."""
+    for part in map(Path, _parts(program)):
+        for path in (*reversed(part.parents), part):
+            found = path.stat()
+            anybody = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+            if found.st_uid or anybody:
+                return str(path), found.st_uid
+    return None
 
 
 def started() -> str:

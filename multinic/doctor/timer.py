@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 
 from multinic import units
 from multinic.doctor.finding import Finding, Level, Seen
@@ -58,8 +59,8 @@ def _installed(host: Host) -> Iterator[Finding]:
         words = f"{SERVICE} runs {program}, which is not there: no pass runs"
         yield _finding(Level.PROBLEM, words, f"{_AGAIN}, by the multinic that is to run")
         return
-    if program and host.root == "/" and (other := _other_than(program)):
-        yield _finding(Level.NOTE, f"{SERVICE} runs {program}; this is {other}, another one")
+    if program and host.root == "/":
+        yield from _program(program)
     shadows = dict(units.hidden(host))
     if shadows:
         words = f"{', '.join(shadows)} hide{'s' * (len(shadows) == 1)} what the package brings"
@@ -73,6 +74,18 @@ def _installed(host: Host) -> Iterator[Finding]:
         hint = "install the package again" if old[0].startswith("/usr/lib/") else "`multinic install-units`"
         words = f"not as this version has them: {', '.join(old)}"
         yield _finding(Level.WARNING, words, f"{hint}, then systemctl daemon-reload")
+
+
+def _program(program: str) -> Iterator[Finding]:
+    """Look at the program that the units run as root."""
+    with suppress(OSError):  # a part of it is missing: then its last run has failed, which is told
+        if found := units.exposed(program):
+            path, owner = found
+            who = f"user {owner}" if owner else "anybody"
+            words = f"{SERVICE} runs {program} as root, and {who} may change {path}"
+            yield _finding(Level.WARNING, words, f"chown --recursive root: {path}; chmod o-w {path}")
+    if other := _other_than(program):
+        yield _finding(Level.NOTE, f"{SERVICE} runs {program}; this is {other}, another one")
 
 
 def _other_than(program: str) -> str:

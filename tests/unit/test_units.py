@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,17 @@ def test_the_throw_away_environment_of_a_cache_is_refused(
     done = run(root, "--program", str(tmp_path / "multinic"))
     assert (done.exit_code, f"in the cache {environment.parent}" in done.output) == (2, True)
     assert written(root) == {}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_a_program_that_others_may_change_is_found(environment: Path) -> None:
+    program = f"{environment}/bin/multinic"
+    assert units.exposed(program) is None
+    environment.chmod(0o777)
+    assert units.exposed(program) == (str(environment), 0)
+    environment.chmod(0o755)
+    os.chown(environment / "bin", 4711, -1)
+    assert units.exposed(program) == (f"{environment}/bin", 4711)
 
 
 def test_every_unit_that_is_in_the_repository_is_installed() -> None:
