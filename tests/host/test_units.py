@@ -106,6 +106,27 @@ def test_the_timer_configures_at_once_and_what_is_plugged_in_later_as_it_comes(n
     assert complaints(box) == ""
 
 
+def test_a_pass_that_is_started_by_a_nic_waits_for_what_udev_has_begun(node: Node) -> None:
+    box = node.box
+    box.write("/etc/systemd/system/multinic.timer.d/test.conf", RARELY)
+    seen = "[Service]\nExecStartPre=+sh -c 'ls /run/slow > /run/seen || true'\n"
+    box.write("/etc/systemd/system/multinic.service.d/seen.conf", seen)
+    slowly = 'KERNEL=="slow", RUN+="/bin/sh -c \'sleep 2; touch /run/slow\'"\n'
+    box.write("/etc/udev/rules.d/99-slow.rules", slowly)
+    box.remove("/run/slow")
+    box.run("systemctl", "daemon-reload")
+    box.run("udevadm", "control", "--reload")
+    box.run("systemctl", "start", "multinic.timer")
+    eventually(lambda: passes(box) == 1 and idle(box), timeout=60)
+    try:
+        box.plug("slow", "fa:16:3e:00:00:99")
+        node.attach(0, link="ens3")
+        eventually(lambda: node.flags() == {"port-0": 1}, timeout=60)
+        assert box.read("/run/seen") == "/run/slow\n"
+    finally:
+        box.remove("/etc/udev/rules.d/99-slow.rules")
+
+
 def test_the_timer_comes_again_by_itself(node: Node) -> None:
     box = node.box
     box.write(
