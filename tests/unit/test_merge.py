@@ -236,6 +236,12 @@ def test_what_contradicts_is_named_at_either_level(options: Any, columns: dict[s
         ),
         pytest.param({"gateway": "fe80::1", "link_local": ["ipv6"]}, {}, id="with link-local alone"),
         pytest.param(
+            {"gateway": "fe80::1", "link_local": []},
+            {"address": DUAL},
+            id="with an address alone",
+        ),
+        pytest.param({"default_route": True, "accept_ra": True}, {}, id="a router brings the default route"),
+        pytest.param(
             {"gateway": "10.9.9.1", "dhcp4": True}, {"address": None}, id="DHCP may reach the gateway"
         ),
         pytest.param({"gateway": "fd09::1", "accept_ra": True}, {}, id="an advertisement may reach it"),
@@ -296,6 +302,12 @@ DEFAULT = {"gateway": "10.0.0.1", "default_route": True}
             {"dhcp4": True, "default_route": True, "metric": 50},
             "options.metric 50 is asked for by row 11 too",
             id="two default routes of one metric",
+        ),
+        pytest.param(
+            {"gateway": "fd00::1", "default_route": True, "metric": 50},
+            {"accept_ra": True, "default_route": True, "metric": 50},
+            "options.metric 50 is asked for by row 11 too",
+            id="one of them by a router",
         ),
     ],
 )

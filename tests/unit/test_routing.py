@@ -118,12 +118,52 @@ def test_ours_is_what_we_configured_what_has_our_number_and_what_is_in_our_table
 def test_a_rule_is_ours_by_number_table_and_priority_or_because_we_made_it() -> None:
     mine, by_service = rule_for("10.0.0.5/32", protocol=ROUTE_PROTOCOL), rule_for("10.0.0.6/32", protocol=4)
     by_hand = rule_for("10.0.0.7/32", protocol=3)
+    by_wicked = rule_for("10.0.0.9/32", protocol=0)
     elsewhere = rule_for("10.0.0.8/32", protocol=4, priority=50)
-    host = Observed(rules=(mine, by_service, by_hand, elsewhere))
-    assert routing.stale_rules(3, None, None, 1003, host) == (mine, by_service)
-    assert routing.stale_rules(3, replace(want(1), rules=(mine.rule,)), None, 1003, host) == (by_service,)
+    host = Observed(rules=(mine, by_service, by_wicked, by_hand, elsewhere))
+    by_others = (by_service, by_wicked)
+    assert routing.stale_rules(3, None, None, 1003, host) == (mine, *by_others)
+    assert routing.stale_rules(3, replace(want(1), rules=(mine.rule,)), None, 1003, host) == by_others
     made = replace(want(1), rules=(by_hand.rule,))
     assert by_hand in routing.stale_rules(3, None, made, 1003, host)
+
+
+def test_what_a_router_announced_goes_when_it_is_not_listened_to() -> None:
+    default, near = found("::/0", via="fe80::1", protocol=9), found("fd07::/64", protocol=9)
+    host = Observed((MINE, OTHER), (default, near, found("::/0", OTHER, via="fe80::1", protocol=9)))
+
+    def stale(**options: Any) -> tuple[ObservedRoute, ...]:
+        return routing.stale_routes(MINE, asking("10.0.0.5/24", **options), None, 1003, host)
+
+    assert stale() == (default, near)
+    assert stale(accept_ra=True, default_route=True) == ()
+    assert stale(accept_ra=True) == (default,)
+
+
+def test_the_rival_of_a_route_is_another_link_of_the_host() -> None:
+    route = Route(ip_network("10.9.0.0/16"), metric=0)
+    for there, name in ((found("10.9.0.0/16", OTHER), OTHER.name), (found("10.9.0.0/16"), "")):
+        assert routing.rival(route, MINE, Observed((MINE, OTHER), (there,))) == name
+    nowhere = ObservedRoute(route.to, None, 0)  # "blackhole"
+    assert routing.rival(route, MINE, Observed((MINE, OTHER), (nowhere,))) == ""
+
+
+def test_a_default_route_is_ours_if_a_row_asks_for_it_whoever_brings_it() -> None:
+    leased = found("0.0.0.0/0", via="10.0.0.1", protocol=16)
+    by_hand = found("0.0.0.0/0", via="10.0.0.1", protocol=3)
+    asked, not_asked = (
+        asking("10.0.0.5/24", dhcp4=True, default_route=True),
+        asking("10.0.0.5/24", dhcp4=True),
+    )
+    assert routing.is_ours(leased, MINE, None, asked)
+    assert not routing.is_ours(leased, MINE, None, not_asked)
+    assert not routing.is_ours(by_hand, MINE, None, asked)
+
+
+def test_the_table_of_a_slot_above_the_limit_is_kept_for_it_too() -> None:
+    link = resolved(asking("10.0.0.5/24", routes=(Route(ip_network("10.9.0.0/16"), table=1003),)), 3, BASE)
+    path, problem = routing.table_problem(link, 3, BASE, 2, MINE, Observed((MINE,)))
+    assert (path, "multinic3" in problem) == ("options.routes[0].table", True)
 
 
 @pytest.mark.parametrize(

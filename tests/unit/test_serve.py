@@ -114,6 +114,21 @@ def test_who_says_nothing_takes_nobodys_answer_away(
                 assert client.recv(100) == b""
 
 
+def test_of_too_many_the_oldest_have_to_go(
+    served: Callable[[bytes], bytes], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "_PATIENCE", 3600.0)
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(listener.getsockname(), timeout=30))
+            for _ in range(100)
+        ]
+        assert served(b"GET /me HTTP/1.1\r\n\r\n").endswith(b'{"path": "/me"}\n')
+        assert [client.recv(100) for client in silent[:36]] == [b""] * 36
+        silent[-1].sendall(b"GET /last HTTP/1.1\r\n\r\n")
+        assert silent[-1].recv(4096).endswith(b'{"path": "/last"}\n')
+
+
 def test_a_request_in_pieces_and_one_that_goes_away_are_heard_out(
     served: Callable[[bytes], bytes], listener: socket.socket
 ) -> None:
@@ -208,8 +223,23 @@ def test_a_clock_that_was_wrong_makes_nobody_older_than_the_host(host: Host) -> 
             (200, 200, 200),
             id="a bad row",
         ),
+        pytest.param(
+            {"interfaces": [ITEM, ITEM | {"state": "failed"}], "exit": 4},
+            "degraded",
+            (200, 200, 200),
+            id="a failure",
+        ),
+        pytest.param(
+            {"interfaces": [ITEM, ITEM | {"state": "blocked"}], "exit": 5},
+            "degraded",
+            (200, 200, 200),
+            id="a safety rule",
+        ),
         pytest.param({"from_memory": True, "exit": 75}, "unhealthy", (503, 200, 503), id="no database"),
         pytest.param({"time": int(time.time()) - 3600}, "unhealthy", (503, 503, 503), id="no pass for long"),
+        pytest.param(
+            {"time": int(time.time()) + 36000}, "unhealthy", (503, 503, 503), id="a clock that was set back"
+        ),
         pytest.param({"version": 2}, "unhealthy", (503, 503, 503), id="of another version"),
         pytest.param({"totals": {"failed": "x"}}, "unhealthy", (503, 503, 503), id="nonsense"),
     ],
@@ -217,6 +247,7 @@ def test_a_clock_that_was_wrong_makes_nobody_older_than_the_host(host: Host) -> 
 def test_status_and_codes(host: Host, fields: dict[str, Any], status: str, codes: tuple[int, ...]) -> None:
     tell(host, **fields)
     assert health.document(host)["status"] == status
+    assert health.document(host)["database_connected"] == (status != "unhealthy")
     assert tuple(health.answer(host, path)[0].value for path in ("/", "/livez", "/readyz")) == codes
     assert health.answer(host, "/x") == (HTTPStatus.NOT_FOUND, None)
     done = CliRunner().invoke(main, ["--root", host.root, "health"])

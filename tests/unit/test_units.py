@@ -108,14 +108,27 @@ def test_the_units_of_a_package_take_over_what_is_enabled(root: Path) -> None:
     assert left == ["etc/systemd/system/timers.target.wants", "usr/lib/systemd/system"]
 
 
-@pytest.mark.parametrize("name", ["bin/multinic", "odd name", "100%", "new\nline"])
-def test_a_program_that_no_service_could_run_is_refused(root: Path, tmp_path: Path, name: str) -> None:
+UNSEEN = "services, which are kept out of /home, /root, /run/user, /tmp, /var/tmp"
+NO_NAME = "a unit cannot name the program"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("bin/multinic", UNSEEN), ("odd name", NO_NAME), ("100%", NO_NAME), ("new\nline", NO_NAME)],
+)
+def test_a_program_that_no_service_could_run_is_refused(
+    root: Path, tmp_path: Path, name: str, words: str
+) -> None:
     program = tmp_path / name
     program.parent.mkdir(exist_ok=True)
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)  # below /tmp, which services have for themselves
-    assert run(root, "--program", str(program)).exit_code == 2
-    assert run(root, "--program", str(program) + ".not-there").exit_code == 2
+    done = run(root, "--program", str(program))
+    assert (done.exit_code, words in done.output) == (2, True), done.output
+    program.chmod(0o644)
+    for path in (str(program), f"{program}.not-there"):
+        done = run(root, "--program", path)
+        assert (done.exit_code, "is no program" in done.output) == (2, True), done.output
     assert written(root) == {}
 
 

@@ -112,6 +112,10 @@ def test_gains_and_the_doings_of_others_are_no_losses(before: Surroundings, afte
     assert losses(before, after, {TARGET.index}) == ()
 
 
+def test_a_rule_that_the_change_is_about_is_no_loss() -> None:
+    assert losses(BEFORE, replace(BEFORE, rules=()), {TARGET.index}, {RULE.rule}) == ()
+
+
 def test_a_loss_says_what_gives_it_back() -> None:
     after = Surroundings((replace(OWN, name="x", up=False, mtu=9000, addresses=()),), (), ())
     found = losses(BEFORE, after, {TARGET.index})
