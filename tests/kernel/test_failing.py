@@ -185,6 +185,25 @@ def test_a_run_ended_in_mid_apply_is_made_whole_by_the_next(node, signal_):
     assert node.link(2) == before[mac_of(2)]  # its name, MTU and state before us are not forgotten
 
 
+def test_what_an_ended_run_could_not_put_back_is_left_to_a_rollback(converged):
+    node = converged(2)
+    node.sql("UPDATE multi_interface SET address = 'fd00::1/64' WHERE id = 1")
+    node.reconcile()
+    before = node.links()
+    node.sql("UPDATE multi_interface SET address = '10.0.0.11' WHERE id = 1")
+    process = in_the_middle(node, 2, env=LONG)
+    until(lambda: (node.link(1) or ())[3] == ("10.0.0.11/24",))
+    disabled = "net.ipv6.conf.multinic0.disable_ipv6"
+    node.namespace.run("sysctl", "-qw", f"{disabled}=1")
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert "could not put everything back" in said
+    assert node.links() != before
+    node.namespace.run("sysctl", "-qw", f"{disabled}=0")
+    node.multinic("rollback")
+    assert node.links() == before
+
+
 def test_the_pass_after_a_killed_one_needs_no_help(converged):
     node = converged(3)
     process = in_the_middle(node, 2, env=LONG)
@@ -246,8 +265,11 @@ def test_rollback_leaves_a_link_alone_that_was_replaced_meanwhile(converged):
     node = converged(2)
     node.sql("UPDATE multi_interface SET mtu = 1300 WHERE id = 2")
     node.reconcile()
+    number = node.namespace.links()["multinic1"]["ifindex"]
     node.unplug(2)
-    node.namespace.plug("eth9", "52:54:00:00:00:01")
+    # As after many hot-plugs: the number of a link that is gone is that of another one.
+    node.ip("link", "add", "eth9", "index", str(number), "type", "veth", "peer", "name", "far9")
+    assert node.namespace.links()["eth9"]["ifindex"] == number
     with node.events() as events:
         node.multinic("rollback")
     assert events == []
