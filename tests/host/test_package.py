@@ -19,7 +19,7 @@ from tests.host.test_commands import UDEVADM, instead_of
 from tests.hosts import eventually, run
 from tests.mariadb import PrivateMariaDB
 from tests.node import database_server, mac_of
-from tests.packages import build, older
+from tests.packages import apt, build, older
 
 # But python3-rich: some netplan.io needs that itself.
 LIBRARIES = tuple(f"python3-{name}" for name in ("click", "coverage", "jinja2", "pymysql", "pyroute2"))
@@ -61,14 +61,6 @@ def node(bare: Box, database: PrivateMariaDB, packages: tuple[Path, Path]) -> No
     node = Node(bare, database)
     bare.remove("/etc/multinic")
     return node
-
-
-def apt(box: Box, *arguments: str) -> str:
-    """Run apt-get as an unattended administrator; return what it said."""
-    command = ("apt-get", "-y", "-o", "Dpkg::Options::=--force-confold", *arguments)
-    done = box.run(*command, env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=300)
-    assert "error" not in done.stdout + done.stderr
-    return done.stdout
 
 
 def active(box: Box) -> bool:
