@@ -27,6 +27,8 @@ class MultinicError(Exception):
     """An error an operator can read: what happened, and in `hint` what to do next."""
 
     exit = Exit.ERROR
+    told = False
+    """Whether the operator knows of it already, by the log."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

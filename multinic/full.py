@@ -42,6 +42,7 @@ def run(
     log.node = view.desired.node
     if confirm is not None and not confirm(view):
         raise Refused("not confirmed; nothing was changed")
+    statefile.tell_of_database(host, log, "")
     over_network = bool(database.address)
     results = carry_out(view, log, (lambda: answers(settings)) if over_network else None)
     report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results)
@@ -52,12 +53,17 @@ def run(
     return report.exit if written else Exit.RETRY
 
 
-def repair(settings: Settings, host: Host, log: Log) -> None:
-    """Without a database: put right what differs from the last known good state, remove nothing."""
+def repair(settings: Settings, host: Host, log: Log, error: SourceError) -> None:
+    """Without a database: put right what differs from the last known good state, remove nothing.
+
+    `error` is told unless the last pass met the same.
+    """
     view = look_back(settings, host)
     log.node = view.desired.node
+    statefile.tell_of_database(host, log, str(error), error.hint)
+    error.told = True
     results = carry_out(view, log, None)
-    report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results, from_memory=True)
+    report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results, str(error))
     converged.forget(host)  # the next pass with a database shall say that it is back
     statefile.tell(host, report, log)
     statefile.write(host, report)

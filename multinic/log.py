@@ -24,6 +24,11 @@ class Log:
     node: str = ""
     stream: TextIO = field(default_factory=lambda: sys.stderr)
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody reads along, at a terminal or in search of a fault."""
+        return self.level == "debug" or self.stream.isatty()
+
     def debug(self, msg: str, **fields: object) -> None:
         """Tell what only someone who looks for a fault wants to know."""
         self._write("debug", msg, fields)
@@ -52,6 +57,8 @@ class Log:
             start = f"{name}: " if name and not msg.startswith(f"{name}:") else ""
             mark = "" if level == "info" else f"{level}: "
             line = printable(f"{mark}{start}{msg}")
+            if "hint" in kept:
+                line += f"\n{mark_for(self.stream, level)}  {printable(str(kept['hint']))}"
         try:
             print(mark_for(self.stream, level) + line, file=self.stream, flush=True)
         except BrokenPipeError:

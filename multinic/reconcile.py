@@ -52,11 +52,11 @@ def reconcile(
             recover(host, log)
         try:
             return _with_database(settings, host, log, confirm, allow_mass_delete=allow_mass_delete)
-        except SourceError:
+        except SourceError as e:
             if confirm is None:
                 from multinic import full
 
-                full.repair(settings, host, log)
+                full.repair(settings, host, log, e)
             raise
 
 

@@ -59,6 +59,8 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except MultinicError as e:
+            if e.told:
+                sys.exit(e.exit)
             fail(str(e), e.hint, e.exit)
         except click.ClickException as e:
             _make_printable(e)

@@ -57,6 +57,8 @@ def state(seen: Seen) -> Iterator[Finding]:
     status = last.get("exit")
     if status == Exit.RETRY:
         words = "the last pass had no database and kept to the last known good state"
+        if last.get("database_error"):
+            words += f": {last['database_error']}"
         yield Finding("state", Level.WARNING, words)
     elif status == Exit.OK and age <= SILENT:
         yield Finding("state", Level.OK, "the last pass left nothing to be desired")

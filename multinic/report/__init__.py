@@ -20,8 +20,13 @@ class Report:
     backend: str
     time: float
     results: tuple[Result, ...]
-    from_memory: bool = False
-    """The database could not be read; the desired state was the last known good one."""
+    database_error: str = ""
+    """Why the database could not be read; "" if it was. The desired state was the last known good one."""
+
+    @property
+    def from_memory(self) -> bool:
+        """Whether the desired state was the last known good one."""
+        return bool(self.database_error)
 
     @property
     def exit(self) -> Exit:

@@ -44,6 +44,15 @@ def _is_state(document: Any) -> bool:
     )
 
 
+def tell_of_database(host: Host, log: Log, error: str, hint: str = "") -> None:
+    """Log that the database cannot be read, or can be again; whoever watches is told every time."""
+    before = str(load(host).get("database_error", ""))
+    if error and (error != before or log.watched):
+        log.error(error, hint=hint)
+    elif before and not error:
+        log.info("the database can be read again")
+
+
 def tell(host: Host, report: Report, log: Log) -> None:
     """Log every decision that is new since the last pass; a converged host says nothing."""
     known = {str(item.get("key")): item for item in load(host).get("interfaces", ())}
@@ -91,6 +100,7 @@ def document(report: Report, before: Mapping[str, Any] | None = None) -> dict[st
         "time": int(report.time),
         "exit": int(Exit.RETRY if report.from_memory else report.exit),
         "from_memory": report.from_memory,
+        "database_error": report.database_error,
         "since": before.get("since", int(report.time)),
         "totals": _totals(report, before.get("totals", {})),
         "summary": dict(sorted(Counter(str(_lasting(result.state)) for result in results).items())),

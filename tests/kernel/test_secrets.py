@@ -146,7 +146,7 @@ def test_a_pass_that_fails_tells_no_password(searched: Searched, way: str) -> No
     searched.give(way)
     searched.run("reconcile", expect=0)
     searched.server.create_user("secretive", "another")
-    for arguments in (["-v", "reconcile"], ["--log-format", "json", "reconcile"], ["plan"], ["db", "init"]):
+    for arguments in (["--log-format", "json", "reconcile"], ["-v", "reconcile"], ["plan"], ["db", "init"]):
         assert "Access denied" in searched.run(*arguments, expect=2)
     searched.node.url = searched.node.url.replace("unix_socket=", "unix_socket=/nowhere")
     searched.give(way)

@@ -108,6 +108,21 @@ def test_drift_is_repaired_from_memory_and_the_status_says_try_again(three):
         assert (state["from_memory"], state["exit"]) == (True, 75)
 
 
+def test_a_database_that_stays_away_is_told_once_and_so_is_its_return(three):
+    node = three.node
+    log = ("--log-format", "json", "reconcile")
+    with unreachable(node):
+        first = node.multinic(*log, expect=75).stderr
+        assert node.multinic(*log, expect=75).stderr == ""
+        told = node.multinic("-v", "reconcile", expect=75).stderr
+        assert "127.0.0.1:1" in told, "somebody who looks is told every time"
+        assert "127.0.0.1:1" in node.multinic("doctor", expect=None).stdout
+    told = json.loads(first)
+    assert (told["level"], "127.0.0.1:1" in told["msg"], bool(told["hint"])) == ("error", True, True)
+    assert node.reconcile() == "the database can be read again\n"
+    assert node.reconcile() == ""
+
+
 def test_a_known_link_that_is_plugged_in_while_the_database_is_away_is_configured(three):
     node = three.node
     before = node.link(2)
@@ -379,7 +394,7 @@ def test_a_server_with_too_many_connections_is_waited_for(three):
     with no_connection_left(three.server):
         assert nothing_happens(node)
     with node.events() as events:
-        assert node.reconcile() == ""
+        assert node.reconcile() == "the database can be read again\n"
     assert events == []
 
 
