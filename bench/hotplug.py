@@ -57,7 +57,7 @@ def main() -> None:
                 print(f"run {run + 1} of {runs}: {name}", file=sys.stderr)
                 figures.setdefault(name, []).append(measure(node, machine))
         print_figures(figures)
-        print(f"python3 -c pass, in seconds: {starting(machine):.2f} there, {starting():.2f} here")
+        print(f"to start Python, in seconds: {starting(machine):.3f} there, {starting():.3f} here")
 
 
 def known_and_seen(node: Node, machine: Machine) -> Times:
@@ -158,8 +158,9 @@ def print_figures(figures: dict[str, list[Times]]) -> None:
 
 
 def starting(machine: Machine | None = None) -> float:
-    """Return how many seconds it takes to start Python ten times, a tenth of it."""
-    loop = ("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do python3 -c pass; done")
+    """Return how many seconds it takes to start Python, of ten times."""
+    python = "/usr/bin/python3" if machine else sys.executable
+    loop = ("sh", "-c", f"for i in 1 2 3 4 5 6 7 8 9 10; do {python} -I -c pass; done")
     start = time.monotonic()
     if machine:
         machine.run(*loop)
