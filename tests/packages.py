@@ -9,6 +9,7 @@ from pathlib import Path
 
 from multinic import __version__
 from tests.hosts import CHECKOUT, Host
+from tests.node import Node
 
 OLDER = "0.0.9"
 
@@ -43,3 +44,11 @@ def apt(host: Host, *arguments: str) -> str:
     done = host.run(*command, env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=300)
     assert "error" not in done.stdout + done.stderr
     return done.stdout
+
+
+def configure(node: Node) -> None:
+    """Do what an administrator does after the installation."""
+    settings = node.host.read("/etc/multinic/multinic.toml")
+    url = f"mysql://multinic@{node.host.gateway}:{node.server.port}/{node.database}"
+    node.configure(settings.replace('#url = ""', f'url = "{url}"\npassword_file = "/etc/multinic/password"'))
+    node.host.write("/etc/multinic/password", "hush-hush\n", 0o600)

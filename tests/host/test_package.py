@@ -19,7 +19,7 @@ from tests.host.test_commands import UDEVADM, instead_of
 from tests.hosts import eventually, run
 from tests.mariadb import PrivateMariaDB
 from tests.node import database_server, mac_of
-from tests.packages import apt, build, older
+from tests.packages import OLDER, apt, build, configure, older
 
 # But python3-rich: some netplan.io needs that itself.
 LIBRARIES = tuple(f"python3-{name}" for name in ("click", "coverage", "jinja2", "pymysql", "pyroute2"))
@@ -63,17 +63,8 @@ def node(bare: Box, database: PrivateMariaDB, packages: tuple[Path, Path]) -> No
     return node
 
 
-def active(box: Box) -> bool:
-    return box.run("systemctl", "is-active", "multinic.timer", check=False).stdout == "active\n"
-
-
-def configure(node: Node) -> None:
-    """Do what an administrator does after the installation."""
-    settings = node.box.read("/etc/multinic/multinic.toml")
-    url = f"mysql://multinic@{node.box.gateway}:{node.server.port}/{node.database}"
-    password = '\npassword_file = "/etc/multinic/password"'
-    node.configure(settings.replace('#url = ""', f'url = "{url}"{password}'))
-    node.box.write("/etc/multinic/password", "hush-hush\n", 0o600)
+def active(box: Box, unit: str = "multinic.timer") -> bool:
+    return box.run("systemctl", "is-active", unit, check=False).stdout == "active\n"
 
 
 def left(box: Box) -> list[str]:
@@ -108,7 +99,7 @@ def test_the_life_of_a_host_with_the_package(node: Node) -> None:
 
     said = apt(box, "install", "/srv/shared/old.deb")
     assert "multinic: nothing is configured yet" in said
-    assert box.multinic("--version").stdout == "multinic 0.0.9\n"
+    assert box.multinic("--version").stdout == f"multinic {OLDER}\n"
     assert (active(box), box.exists(WANTED)) == (False, False)
     settings = box.stat("/etc/multinic/multinic.toml")
     assert (settings.mode, settings.owner, settings.group) == (0o640, "root", "root")
@@ -118,13 +109,13 @@ def test_the_life_of_a_host_with_the_package(node: Node) -> None:
     configure(node)
     for slot in range(2):
         node.attach(slot, link=f"ens{slot + 3}")
-    box.run("systemctl", "enable", "--now", "multinic.timer")
+    box.run("systemctl", "enable", "--now", "multinic.timer", "multinic-health.socket")
     eventually(lambda: node.flags() == {"port-0": 1, "port-1": 1}, timeout=60)
     eventually(lambda: all(box.settled(name) for name in links), timeout=60)
 
     with box.monitor("eth0", *links) as events:
         apt(box, "install", "/srv/shared/new.deb")
-        eventually(lambda: '"version": "0.0.9"' not in box.read("/run/multinic/state.json"), timeout=60)
+        eventually(lambda: OLDER not in box.read("/run/multinic/state.json"), timeout=60)
     assert events == []
     assert active(box)
     assert not box.exists(f"/{GONE}")
@@ -144,6 +135,7 @@ def test_the_life_of_a_host_with_the_package(node: Node) -> None:
         eventually(lambda: box.exists("/run/multinic/state.json"), timeout=60)
     assert events == []
     assert active(box)
+    assert active(box, "multinic-health.socket")
 
     box.run("systemctl", "stop", "multinic.timer")
     node.run("purge", "--yes")
@@ -184,7 +176,14 @@ def test_the_timer_stays_as_the_administrator_has_it(node: Node) -> None:
     box.run("dpkg", "--configure", "--pending")  # as after an update that was interrupted
     assert active(box)
 
-    box.run("systemctl", "disable", "--now", "multinic.timer")
+    # As dpkg calls them where another package objects to the removal.
+    box.run("systemctl", "disable", "multinic.timer")
+    box.run("/var/lib/dpkg/info/multinic.prerm", "remove")
+    assert not active(box)
+    box.run("/var/lib/dpkg/info/multinic.postinst", "abort-remove")
+    assert active(box)
+
+    box.run("systemctl", "stop", "multinic.timer")
     apt(box, "install", "--reinstall", "/srv/shared/new.deb")
     assert (active(box), box.exists(WANTED)) == (False, False)
     assert not box.exists("/run/multinic.upgrade")

@@ -14,7 +14,7 @@ from typing import Any
 from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
 from tests.node import Node, mac_of
-from tests.packages import OLDER, apt, build, older
+from tests.packages import OLDER, apt, build, configure, older
 from tests.passes import COUNTED, do_pass, idle, passes
 from tests.vm.image import MANAGEMENT_MAC
 from tests.vm.machine import NETWORK_GATEWAY, Machine
@@ -26,14 +26,6 @@ DROP_IN = "/etc/systemd/system/multinic.service.d/test.conf"
 def until(condition: Callable[[], Any], what: str = "") -> None:
     """Wait for something, without asking all the time a host that has better things to do."""
     eventually(condition, timeout=SECONDS, pause=0.5, what=what)
-
-
-def configure(node: Node) -> None:
-    """Do what an administrator does after the installation."""
-    settings = node.host.read("/etc/multinic/multinic.toml")
-    url = f"mysql://multinic@{node.host.gateway}:{node.server.port}/{node.database}"
-    settings = settings.replace('#url = ""', f'url = "{url}"\npassword_file = "/etc/multinic/password"')
-    node.configure(settings)
 
 
 def reports(node: Node, *slots: int) -> None:
