@@ -101,8 +101,7 @@ def install(host: Host, program: str | None = None) -> Iterator[str]:
     for name in NAMES:
         found = find(host, name)
         if found is not None and not _is_ours(host, name):
-            remedy = f"systemctl enable --now {TIMER}" if found.startswith(("/usr/", "/lib/")) else ""
-            raise ConfigError(f"there is a {found} already, which is not from here", remedy)
+            raise ConfigError(f"there is a {found} already, which is not from here", _way_round(found))
     for name in NAMES:
         text = _shipped(name).replace(_PACKAGED, where)
         if host.read(_path(name)) == text:
@@ -162,10 +161,17 @@ def _is_ours(host: Host, name: str) -> bool:
     return (host.read(_path(name)) or "").startswith(_MARK)
 
 
+def _way_round(found: str) -> str:
+    """Return what to do about a unit or rule that is not ours."""
+    if found.startswith(("/usr/", "/lib/")):
+        return f"systemctl enable --now {TIMER}"
+    return f"systemctl unmask {os.path.basename(found)}, if it is masked; else move it away"
+
+
 def _runnable(program: str) -> str:
     """Return the path of a program for a unit. Raises ConfigError where services cannot run it for long."""
     path = os.path.abspath(shutil.which(program) or program)
-    if not os.access(path, os.X_OK):
+    if not os.path.isfile(path) or not os.access(path, os.R_OK | os.X_OK):
         raise ConfigError(f"{path} is no program", "name the installed one with --program FILE")
     if not re.fullmatch(r"[\w/.+-]+", path, re.ASCII):
         raise ConfigError(

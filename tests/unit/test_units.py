@@ -81,7 +81,8 @@ def test_what_is_not_ours_is_neither_replaced_nor_hidden_nor_removed(root: Path,
 def test_a_masked_unit_stays_masked(root: Path) -> None:
     (root / "etc/systemd/system").mkdir(parents=True)
     (root / "etc/systemd/system/multinic.timer").symlink_to("/dev/null")
-    assert run(root, "--program", PROGRAM).exit_code == 2
+    done = run(root, "--program", PROGRAM)
+    assert (done.exit_code, "systemctl unmask multinic.timer" in done.output) == (2, True)
     assert list(written(root)) == []
 
 
@@ -126,7 +127,7 @@ def test_a_program_that_no_service_could_run_is_refused(
     done = run(root, "--program", str(program))
     assert (done.exit_code, words in done.output) == (2, True), done.output
     program.chmod(0o644)
-    for path in (str(program), f"{program}.not-there"):
+    for path in (str(program), f"{program}.not-there", str(tmp_path)):
         done = run(root, "--program", path)
         assert (done.exit_code, "is no program" in done.output) == (2, True), done.output
     assert written(root) == {}
