@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,9 @@ class Hook(BuildHookInterface[Any]):
         if version == "editable":
             return
         root = Path(self.root)
-        made = root / "build/manual"
+        # Not in the checkout: root, who installs it, would leave there what its user cannot replace.
+        made = Path(tempfile.mkdtemp())
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
         # Isolated builds find their libraries by what was added to this process alone.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-B", root / "packaging/describe.py", root, made]
