@@ -96,18 +96,8 @@ class Machine(Host):
     def _command(self, image: Path) -> list[str]:
         accelerator = os.environ.get("MULTINIC_TEST_ACCELERATOR", "tcg,thread=multi")
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"]
-        command += [
-            "-machine",
-            "q35,sata=off,smbus=off",
-            "-cpu",
-            CPU,
-            "-accel",
-            accelerator,
-            "-m",
-            "1024",
-            "-smp",
-            "2",
-        ]
+        command += ["-machine", "q35,sata=off,smbus=off", "-cpu", CPU, "-accel", accelerator]
+        command += ["-m", "1024", "-smp", "2"]
         command += ["-kernel", f"{image}/vmlinuz", "-initrd", f"{image}/initrd.img"]
         command += ["-append", "root=/dev/vda rw console=ttyS0 quiet"]
         disk = f"file={image}/disk.img,format=raw,if=none,id=disk,cache=unsafe,snapshot=on"
@@ -115,12 +105,8 @@ class Machine(Host):
         command += ["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
         command += ["-chardev", f"socket,id=agent,path={self._directory}/agent,server=on,wait=off"]
         command += ["-device", "virtserialport,id=agent,chardev=agent,name=org.qemu.guest_agent.0"]
-        command += [
-            "-chardev",
-            f"file,id=console,path={self._directory}/console",
-            "-serial",
-            "chardev:console",
-        ]
+        command += ["-chardev", f"file,id=console,path={self._directory}/console"]
+        command += ["-serial", "chardev:console"]
         command += ["-qmp", f"unix:{self._directory}/qmp,server=on,wait=off"]
         command += ["-netdev", "user,id=management,ipv6=off"]
         command += ["-device", f"virtio-net-pci,netdev=management,mac={MANAGEMENT_MAC},romfile="]
