@@ -61,17 +61,17 @@ def hidden(host: Host) -> Iterator[tuple[str, str]]:
 def program(host: Host) -> str | None:
     """Return the path of the program that the installed units run; None where they do not say."""
     path = find(host, SERVICE)
-    found = re.search(r"(?m)^ExecStart=(/\S+) reconcile$", (host.read(path) or "") if path else "")
-    return found[1] if found else None
+    return _named(host.read(path) or "") if path else None
 
 
 def stale(host: Host) -> Iterator[str]:
     """Yield the paths of installed units that are ours, and not those of this version."""
-    where = program(host)
+    service = program(host)
     for name in NAMES:
         path = find(host, name)
         text = host.read(path) or "" if path else ""
-        if path and text.startswith(_MARK) and text != _shipped(name).replace(_PACKAGED, where or _PACKAGED):
+        where = service or _named(text) or _PACKAGED  # the service may be masked
+        if path and text.startswith(_MARK) and text != _shipped(name).replace(_PACKAGED, where):
             yield path
 
 
@@ -140,6 +140,12 @@ def _all(host: Host, name: str) -> Iterator[str]:
         if host.present(path) and path.removeprefix("/usr") not in seen:
             seen.append(path.removeprefix("/usr"))
             yield path
+
+
+def _named(text: str) -> str | None:
+    """Return the path of the program that a unit runs."""
+    found = re.search(r"(?m)^ExecStart=(/\S+) (?:reconcile|health --socket)$", text)
+    return found[1] if found else None
 
 
 def _shipped(name: str) -> str:

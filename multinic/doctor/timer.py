@@ -15,7 +15,7 @@ from multinic.units import HOTPLUG, RULES, SERVICE, TIMER, WANTED
 
 _LATE = "a NIC that is plugged in waits for the next pass"
 _SOCKET = "multinic-health.socket"
-_SHOWN = "Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NeedDaemonReload,DropInPaths"
+_SHOWN = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainStatus,NeedDaemonReload,DropInPaths"
 _AGAIN = "install the package again, or `multinic install-units`"
 
 
@@ -28,15 +28,15 @@ def timer(seen: Seen) -> Iterator[Finding]:
         return
     yield from _installed(host)
     if host.root != "/":
-        yield from _enabled(host, active=False)
+        yield from _enabled(host.present(WANTED[0]), active=False)
     elif not host.present("/run/systemd/system"):
         yield _finding(Level.NOTE, "systemd does not run here: passes must be run by something else")
     else:
         shown = _show(host)
         yield from _timer(host, shown[TIMER])
         yield from _service(shown[SERVICE])
-        if shown[HOTPLUG].get("LoadState") == "masked":
-            yield _finding(Level.WARNING, f"{HOTPLUG} is masked: {_LATE}", f"systemctl unmask {HOTPLUG}")
+        if found := _unusable(HOTPLUG, shown[HOTPLUG], Level.WARNING, _LATE):
+            yield found
         yield from _socket(host, shown[_SOCKET])
         yield from _changes(shown)
 
@@ -104,14 +104,19 @@ def _show(host: Host) -> dict[str, dict[str, str]]:
     return {name: {} for name in names} | {shown["Id"]: shown for shown in found if "Id" in shown}
 
 
+def _unusable(name: str, shown: dict[str, str], level: Level, so: str) -> Finding | None:
+    """Tell of a unit that is there and that systemd does not start all the same."""
+    if shown.get("LoadState") == "masked":
+        return _finding(level, f"{name} is masked: {so}", f"systemctl unmask {name}")
+    if shown.get("LoadState") in ("error", "bad-setting"):
+        return _finding(level, f"systemd cannot use {name}: {so}", f"systemd-analyze verify {name} says why")
+    return None
+
+
 def _timer(host: Host, shown: dict[str, str]) -> Iterator[Finding]:
     state = shown.get("ActiveState", "unknown")
-    if shown.get("LoadState") == "masked":
-        words = f"{TIMER} is masked: no pass runs"
-        yield _finding(Level.PROBLEM, words, f"systemctl unmask {TIMER} && systemctl enable --now {TIMER}")
-    elif shown.get("LoadState") in ("error", "bad-setting"):
-        words = f"systemd cannot read {TIMER}: no pass runs"
-        yield _finding(Level.PROBLEM, words, f"systemd-analyze verify {TIMER} says why")
+    if found := _unusable(TIMER, shown, Level.PROBLEM, "no pass runs"):
+        yield found
     elif state != "active":
         words = f"{TIMER} is not active ({state}): no pass runs"
         yield _finding(Level.PROBLEM, words, f"systemctl enable --now {TIMER}")
@@ -119,11 +124,16 @@ def _timer(host: Host, shown: dict[str, str]) -> Iterator[Finding]:
         words = f"{TIMER} is active, but has nothing to wait for any more: no pass runs"
         yield _finding(Level.PROBLEM, words, f"look at its drop-ins: systemctl cat {TIMER}")
     else:
-        yield from _enabled(host, active=True)
+        yield from _enabled(_is_enabled(host, shown, WANTED[0]), active=True)
 
 
-def _enabled(host: Host, *, active: bool) -> Iterator[Finding]:
-    if host.present(WANTED[0]):
+def _is_enabled(host: Host, shown: dict[str, str], wanted: str) -> bool:
+    """Return whether a unit starts at boot: as we ship it, or as a drop-in has it."""
+    return host.present(wanted) or shown.get("UnitFileState") == "enabled"
+
+
+def _enabled(enabled: bool, *, active: bool) -> Iterator[Finding]:
+    if enabled:
         yield _finding(Level.OK, f"{TIMER} is enabled" + (" and active" if active else ""))
     else:
         words = f"{TIMER} is not enabled: after the next boot no pass runs"
@@ -133,8 +143,8 @@ def _enabled(host: Host, *, active: bool) -> Iterator[Finding]:
 def _service(shown: dict[str, str]) -> Iterator[Finding]:
     """Look at how the last pass of the timer ended."""
     result, status = shown.get("Result", "success"), shown.get("ExecMainStatus", "0")
-    if shown.get("LoadState") == "masked":
-        yield _finding(Level.PROBLEM, f"{SERVICE} is masked: no pass runs", f"systemctl unmask {SERVICE}")
+    if found := _unusable(SERVICE, shown, Level.PROBLEM, "no pass runs"):
+        yield found
     elif result != "success":
         words = f"the last run of {SERVICE} failed ({result}, status {status})"
         yield _finding(Level.PROBLEM, words, f"journalctl --unit={SERVICE} says why")
@@ -142,7 +152,7 @@ def _service(shown: dict[str, str]) -> Iterator[Finding]:
 
 def _socket(host: Host, shown: dict[str, str]) -> Iterator[Finding]:
     """Look at the health socket, where somebody wants it."""
-    state, enabled = shown.get("ActiveState", ""), host.present(WANTED[1])
+    state, enabled = shown.get("ActiveState", ""), _is_enabled(host, shown, WANTED[1])
     if state == "failed":
         words = f"{_SOCKET} failed ({shown.get('Result', 'unknown')}): is its port taken?"
         yield _finding(Level.PROBLEM, words, f"journalctl --unit={_SOCKET}; ss --listening --tcp --processes")
@@ -161,5 +171,7 @@ def _changes(shown: dict[str, dict[str, str]]) -> Iterator[Finding]:
         words = f"changed on disk since systemd read them: {', '.join(late)}"
         yield _finding(Level.WARNING, words, "systemctl daemon-reload")
     for name, values in shown.items():
-        if paths := values.get("DropInPaths"):
-            yield _finding(Level.NOTE, f"{name} is changed by {', '.join(paths.split())}")
+        paths = values.get("DropInPaths", "").split()
+        # Some distributions ship a few lines for all units of a kind.
+        if own := [path for path in paths if not path.startswith("/usr/lib/")]:
+            yield _finding(Level.NOTE, f"{name} is changed by {', '.join(own)}")

@@ -14,6 +14,7 @@ from tests.passes import COUNTED
 
 UNITS = ("systemd-networkd.socket", "systemd-networkd.service")
 TIMER = "[Timer]\nOnBootSec=1h\n[Install]\nWantedBy=timers.target\n"
+ELSEWHERE = "[Install]\nWantedBy=\nWantedBy=multi-user.target\n"
 ONCE = "[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec=100ms\nRandomizedDelaySec=0\n"
 SERVICE = "[Service]\nType=oneshot\nExecStart=/bin/true\n"
 
@@ -169,9 +170,19 @@ def test_what_systemd_knows_of_the_units_is_told(node: Node) -> None:
     assert (level, text.split(" ", 1)[0], "daemon-reload" in text) == ("warning", "changed", True)
     ((level, text),) = words("systemctl daemon-reload", "systemctl enable multinic-health.socket")
     assert (level, "multinic-health.socket is enabled, but not active" in text) == ("warning", True)
+    box.write("/etc/systemd/system/multinic.service.d/test.conf", "[Service]\nExecStart=\n")
+    unusable, changed = words("systemctl disable multinic-health.socket", "systemctl daemon-reload")
+    assert (unusable[0], "systemd cannot use multinic.service: no pass runs" in unusable[1]) == (
+        "problem",
+        True,
+    )
+    assert changed[0] == "note"
+    box.remove("/etc/systemd/system/multinic.service.d")
+    box.write("/etc/systemd/system/multinic.timer.d/test.conf", ELSEWHERE)
+    ((level, text),) = words("systemctl daemon-reload", "systemctl reenable multinic.timer")
+    assert (level, "multinic.timer is changed by" in text) == ("note", True)
     box.write("/etc/systemd/system/multinic.timer.d/test.conf", ONCE)
-    reload = "systemctl disable multinic-health.socket && systemctl daemon-reload"
-    words(reload, "systemctl restart multinic.timer")
+    words("systemctl daemon-reload", "systemctl reenable multinic.timer", "systemctl restart multinic.timer")
     elapsed = "multinic.timer is active, but has nothing to wait for any more: no pass runs"
     eventually(lambda: any(elapsed in text for _, text in words("true")), timeout=60)
     box.remove("/etc/systemd/system/multinic.timer.d", "/etc/systemd/system/multinic.timer")

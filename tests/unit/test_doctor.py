@@ -444,6 +444,13 @@ def test_units_that_hide_those_of_a_package_are_named(installed: Patient) -> Non
     )
 
 
+def test_a_masked_service_makes_no_other_unit_one_of_another_version(installed: Patient) -> None:
+    service = installed.root / "etc/systemd/system/multinic.service"
+    service.unlink()
+    service.symlink_to("/dev/null")
+    assert installed.levels("timer") == ["ok"]
+
+
 def test_a_program_that_went_away_is_a_problem(installed: Patient) -> None:
     (installed.root / "usr/bin/env").unlink()
     assert installed.levels("timer") == ["problem", "ok"]
