@@ -18,8 +18,10 @@ from tests.hosts import run
 from tests.packages import build
 
 TOOLS = ("dnf", "zypper", "createrepo_c", "rpmbuild")
+# Where the tier is required, what lacks is a failure.
 pytestmark = pytest.mark.skipif(
-    any(shutil.which(tool) is None for tool in TOOLS), reason=f"not all of {', '.join(TOOLS)} are here"
+    "MULTINIC_TEST_REQUIRE" not in os.environ and any(shutil.which(tool) is None for tool in TOOLS),
+    reason=f"not all of {', '.join(TOOLS)} are here",
 )
 SPEC = """\
 Name: {name}
