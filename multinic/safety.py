@@ -19,7 +19,7 @@ STACKED = frozenset(
     {"vlan", "macvlan", "macvtap", "ipvlan", "bridge", "bond", "team", "vrf", "hsr", "macsec"}
 )
 LINK_SCOPE = 253  # RT_SCOPE_LINK: from here on, addresses that mean nothing beyond the link
-_FROM_OUTSIDE = frozenset({9, 16})  # RTPROT_RA, RTPROT_DHCP
+_RA, _DHCP = 9, 16  # RTPROT_RA, RTPROT_DHCP
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,16 @@ def vital(
 
 
 def _is_spare(route: ObservedRoute, observed: Observed) -> bool:
-    """Return whether a default route came from outside, and the host prefers that of another link."""
-    return route.protocol in _FROM_OUTSIDE and any(
+    """Return whether a default route came from outside, and that of another link comes before it.
+
+    A router announces itself to every network it is in. That makes no IPv6 host of one that goes out by IPv4:
+    there an IPv4 route comes before it. Of several links NetworkManager gives the first the lowest metric.
+    """
+    return route.protocol in (_RA, _DHCP) and any(
         other.link != route.link and other.table == MAIN_TABLE and other.metric < route.metric
         for other in observed.routes
         if other.to == route.to
+        or (route.protocol == _RA and (other.to.version, other.to.prefixlen) == (4, 0))
     )
 
 

@@ -441,6 +441,7 @@ class Box(Host):
             self.write(path, text, mode)
         self.run("udevadm", "control", "--reload")
         if self.kind.service == "NetworkManager":
+            self.run("nmcli", "general", "reload")
             self.run("nmcli", "connection", "reload")
         elif self.kind.service == "wickedd":
             self.run("systemctl", "restart", "wickedd")

@@ -5,21 +5,16 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
+from tests.host.lan import advertising, dhcp_server
 from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
 from tests.node import mac_of
 
-ADVERTISE = Path(__file__).parents[1] / "kernel" / "advertise.py"
 LEASED = "10.5.0.150/24"
 
 
@@ -28,47 +23,15 @@ def node(clean: Box, server: PrivateMariaDB) -> Node:
     return Node(clean, server)
 
 
-@contextmanager
-def dhcp_server(box: Box, directory: Path) -> Iterator[None]:
-    """Run a DHCP server on the NICs' network, which tells its clients more than they should believe."""
-    box.in_cloud("ip", "address", "replace", "10.5.0.1/24", "dev", "br-lan")
-    server = subprocess.Popen(
-        [
-            *box.cloud_prefix,
-            *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file"),
-            *("--port=0", "--interface=br-lan", "--except-interface=lo", "--bind-interfaces"),
-            *(f"--dhcp-leasefile={directory}/leases", "--dhcp-authoritative", "--no-ping"),
-            "--dhcp-range=10.5.0.100,10.5.0.199,255.255.255.0,1h",
-            f"--dhcp-host={mac_of(0)},impostor,10.5.0.150",
-            "--dhcp-option=option:router,10.5.0.1",
-            "--dhcp-option=option:dns-server,10.5.0.53",
-            "--dhcp-option=option:domain-name,impostor.example",
-            "--dhcp-option=option:domain-search,impostor.example",
-            "--dhcp-option=option:ntp-server,10.5.0.123",
-            "--dhcp-option=option:mtu,1300",
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-@contextmanager
-def advertising(box: Box) -> Iterator[None]:
-    """Let a router announce itself on the NICs' network: see advertise.py."""
-    command = [*box.cloud_prefix, sys.executable, "-I", str(ADVERTISE), "br-lan"]
-    router = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert router.stdout is not None
-        assert router.stdout.readline() == "advertising\n"
-        yield
-    finally:
-        router.communicate(timeout=30)
+OPTIONS = (
+    f"--dhcp-host={mac_of(0)},impostor,10.5.0.150",
+    "--dhcp-option=option:dns-server,10.5.0.53",
+    "--dhcp-option=option:domain-name,impostor.example",
+    "--dhcp-option=option:domain-search,impostor.example",
+    "--dhcp-option=option:ntp-server,10.5.0.123",
+    "--dhcp-option=option:mtu,1300",
+)
+"""What a DHCP server tells its clients, which is more than they should believe."""
 
 
 def routes(box: Box, name: str = "multinic0") -> dict[str, tuple[str, int]]:
@@ -96,13 +59,11 @@ def state(node: Node) -> tuple[str, str]:
     return item["state"], item["reason"]
 
 
-def test_a_lease_brings_an_address_and_nothing_else_unless_a_default_route_is_asked_for(
-    node: Node, tmp_path: Path
-):
+def test_a_lease_brings_an_address_and_nothing_else_unless_a_default_route_is_asked_for(node: Node):
     box = node.box
     node.attach(0, address=None, link="ens3", options=json.dumps({"dhcp4": True}))
     before = names(box)
-    with dhcp_server(box, tmp_path):
+    with dhcp_server(box, *OPTIONS):
         node.run("reconcile")
         assert box.addresses("multinic0") == [LEASED]
         assert box.links()["multinic0"]["mtu"] == 1450
@@ -129,9 +90,7 @@ def test_a_lease_brings_an_address_and_nothing_else_unless_a_default_route_is_as
         assert json.loads(box.run("ip", "-json", "route", "show", "default").stdout)[0]["dev"] == "eth0"
 
 
-def test_a_link_waits_for_a_server_that_does_not_answer_and_converges_when_it_does(
-    node: Node, tmp_path: Path
-):
+def test_a_link_waits_for_a_server_that_does_not_answer_and_converges_when_it_does(node: Node):
     box = node.box
     node.attach(0, address=None, link="ens3", options=json.dumps({"dhcp4": True}))
     node.run("reconcile")
@@ -139,7 +98,7 @@ def test_a_link_waits_for_a_server_that_does_not_answer_and_converges_when_it_do
     assert node.flags() == {"port-0": 0}
     assert box.links()["multinic0"]["address"] == mac_of(0)  # it is configured, and stays so
     assert box.exists("/etc/netplan/90-multinic0.yaml")
-    with dhcp_server(box, tmp_path):
+    with dhcp_server(box, *OPTIONS):
         eventually(lambda: box.addresses("multinic0") == [LEASED], timeout=60, what="a lease")
         node.run("reconcile")
         assert state(node)[0] in ("converged", "unchanged")

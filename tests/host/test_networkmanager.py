@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from ipaddress import ip_interface
 
@@ -16,6 +15,7 @@ import pytest
 from multinic.backend import networkmanager
 from multinic.naming import name_of
 from multinic.render import Renderer
+from tests.host.lan import advertising, dhcp_server
 from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.host.test_hostile_rows import LIMITS
@@ -121,17 +121,9 @@ def greedy(node: Node) -> Iterator[Node]:
 
 @pytest.fixture
 def dhcp(node: Node) -> Iterator[None]:
-    """A server in the cloud that gives out addresses and a default route."""
-    node.box.bridge("lan")
-    node.box.in_cloud("ip", "address", "replace", "10.5.0.1/24", "dev", "br-lan")
-    options = ["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--leasefile-ro", "--pid-file="]
-    options += ["--interface=br-lan", "--bind-interfaces", "--user=root", "--log-facility=/dev/null"]
-    server = subprocess.Popen(
-        [*node.box.cloud_prefix, "dnsmasq", *options, "--dhcp-range=10.5.0.100,10.5.0.150"]
-    )
-    yield
-    server.terminate()
-    server.wait()
+    """A server on the network of the NICs that gives out addresses and a default route."""
+    with dhcp_server(node.box):
+        yield
 
 
 def test_a_link_that_networkmanager_took_for_itself_is_taken_over(greedy: Node):
@@ -161,6 +153,22 @@ def test_also_with_an_address_and_a_default_route_that_a_server_gave_it(greedy: 
     assert greedy.box.addresses("multinic0") == ["10.5.0.17/24"]
     assert "10.5.0.1" not in greedy.box.run("ip", "route", "show", "default").stdout
     assert greedy.plan()["multinic0"]["state"] == "unchanged"
+
+
+def test_also_with_the_only_ipv6_default_route_of_the_host(greedy: Node):
+    """Whatever network a NIC is in, its router may announce itself before the first pass."""
+    with advertising(greedy.box):
+        greedy.box.plug("ens10", mac_of(8))
+        default = ("ip", "-6", "route", "show", "default")
+        eventually(lambda: "dev ens10" in greedy.box.run(*default).stdout, timeout=30)
+        greedy.attach(8)
+        with greedy.box.monitor("eth0") as events:
+            greedy.run("reconcile")
+        assert events == []
+        all_up(greedy, 0)
+        assert greedy.box.addresses("multinic0") == ["10.5.0.18/24"]
+        assert greedy.box.run(*default).stdout == ""
+        assert greedy.plan()["multinic0"]["state"] == "unchanged"
 
 
 def test_dhcp_brings_an_address_and_nothing_else_unless_asked(node: Node, dhcp: None):

@@ -7,10 +7,7 @@ their network are a DHCP server, and a router that advertises itself to whoever 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -20,11 +17,13 @@ import pytest
 from multinic import backend
 from multinic.host import Host as Root
 from tests.host.columns import COLUMNS, Column, Host, columns
+from tests.host.lan import ROUTER, ROUTER6, advertising, dhcp_server
 from tests.host.nspawn import DEFAULT_RULES, Box
-from tests.hosts import CHECKOUT, eventually
+from tests.hosts import eventually
 
 V6 = "10.5.0.{host}, fd00:5::{host}/64"
-ROUTER, ROUTER6 = "10.5.0.1", "fd00:5::1"
+OPTIONS = "--dhcp-range=fd00:5::100,fd00:5::1ff,64,1h", "--dhcp-option=option:dns-server,10.5.0.66"
+"""What the DHCP server gives out besides."""
 
 
 @dataclass(frozen=True)
@@ -235,34 +234,9 @@ def configured(column: Column, boxes: Callable[[str], Box]) -> Iterator[Configur
         address = case.address and case.address.format(host=slot + 10)
         host.attach(slot, mtu=None, address=address, options=json.dumps(case.options), link=f"ens{slot + 3}")
     expect = 4 if column.refuses or any(lacks(host, case) for case in CASES) else 0
-    with around(host.box):
+    with dhcp_server(host.box, *OPTIONS), advertising(host.box):
         said = host.run("reconcile", expect=expect).stderr
         yield Configured(host, said, host.plan(expect=4 if any(lacks(host, case) for case in CASES) else 0))
-
-
-@contextmanager
-def around(box: Box) -> Iterator[None]:
-    """Have a DHCP server and an advertising router on the network of the links during the block."""
-    for address in (f"{ROUTER}/24", f"{ROUTER6}/64"):
-        box.in_cloud("ip", "address", "replace", address, "dev", "br-lan", "nodad")
-    serve = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--port=0"]
-    serve += ["--interface=br-lan", "--bind-interfaces", "--leasefile-ro", "--pid-file=", "--no-ping"]
-    serve += ["--dhcp-range=10.5.0.100,10.5.0.199,1h", "--dhcp-range=fd00:5::100,fd00:5::1ff,64,1h"]
-    serve += ["--dhcp-option=option:dns-server,10.5.0.66", "--dhcp-option=option:router,10.5.0.1"]
-    advertise = [sys.executable, "-m", "tests.kernel.advertise", "br-lan"]
-    with ExitStack() as stack:
-        for command in (serve, advertise):
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [*box.cloud_prefix, *command],
-                    cwd=CHECKOUT,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
-            stack.callback(process.kill)
-        yield
 
 
 def lacks(host: Host, case: Case) -> str:

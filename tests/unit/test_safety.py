@@ -188,10 +188,11 @@ MIRROR = f"{MADE_UP}volatile=true\n"
 PROFILE = {"/run/NetworkManager/system-connections/Wired connection 1.nmconnection": MADE_UP}
 HOST_DEFAULT = route("0.0.0.0/0", ENS6, metric=100)
 DHCP_DEFAULT = route("0.0.0.0/0", LEASED, metric=101, protocol=16)
+RA_DEFAULT = route("::/0", LEASED, metric=101, protocol=9)
 
 
 def test_a_link_for_which_networkmanager_made_up_a_connection_is_free_to_take() -> None:
-    host = observed(LEASED, ENS6, routes=[HOST_DEFAULT, DHCP_DEFAULT], foreign=PROFILE)
+    host = observed(LEASED, ENS6, routes=[HOST_DEFAULT, DHCP_DEFAULT, RA_DEFAULT], foreign=PROFILE)
     assert in_use(LEASED, host, None) is None
 
 
@@ -225,6 +226,27 @@ def test_a_link_for_which_networkmanager_made_up_a_connection_is_free_to_take() 
             PROFILE,
             "default route",
             id="a default route by hand",
+        ),
+        pytest.param(
+            LEASED,
+            [route("0.0.0.0/0", ENS6, metric=102), RA_DEFAULT],
+            PROFILE,
+            "default route",
+            id="an IPv6 default route before that of IPv4",
+        ),
+        pytest.param(
+            LEASED,
+            [route("10.0.0.0/8", ENS6, metric=100), RA_DEFAULT],
+            PROFILE,
+            "default route",
+            id="an IPv6 default route where none is of IPv4",
+        ),
+        pytest.param(
+            LEASED,
+            [route("::/0", ENS6, metric=100), DHCP_DEFAULT],
+            PROFILE,
+            "default route",
+            id="the only one of IPv4",
         ),
     ],
 )
