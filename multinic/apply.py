@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from multinic import checkpoint, reach, witness
+from multinic import checkpoint, harm, reach, witness
 from multinic.backend import Backend, Staged
-from multinic.configure import drop_stale, give_back, tune
+from multinic.configure import drop_stale, tune
 from multinic.ending import uninterrupted
 from multinic.errors import HostError
 from multinic.host import Host
 from multinic.links import Faults, Links
 from multinic.log import Log
-from multinic.model import ObservedAddress, ObservedLink, Rule
+from multinic.model import ObservedAddress, ObservedLink
 from multinic.observe import surroundings
 from multinic.plan import Interface, Plan, State
 from multinic.saved import Checkpoint, Saved
@@ -76,7 +76,7 @@ def _carry_out(site: Site, doable: tuple[Interface, ...], staged: Staged) -> lis
         if failed:
             results = [_undone(r) if r.interface.key in failed else r for r in results]
             _put_back(site, [s for s in taken.interfaces if s.key in failed])
-        if objection := _harm(site, links, doable, around, reached):
+        if objection := harm.find(links, site.log, doable, around, reached):
             _put_back(site, taken.interfaces)
             results = [_failed(i, *objection) for i in doable]
     return results
@@ -209,50 +209,6 @@ def _taken(left: Interface) -> str:
 def _wanted_on(link: ObservedLink | None, interface: Interface) -> list[ObservedAddress]:
     wanted = interface.desired.addresses if interface.desired else ()
     return [found for found in link.addresses if found.address in wanted] if link else []
-
-
-def _harm(
-    site: Site,
-    links: Links,
-    doable: tuple[Interface, ...],
-    around: witness.Surroundings,
-    reached: reach.Reached,
-) -> tuple[str, str] | None:
-    """Return why everything must be put back (reason code and sentence); None where no harm is done.
-
-    What others lost is given back first; only where that does not help is our change the price.
-    """
-    targets = {interface.link.index for interface in doable if interface.link}
-    rules = {found.rule for interface in doable for found in interface.stale_rules}
-    rules |= {rule for interface in doable if interface.desired for rule in interface.desired.rules}
-    if lost := witness.losses(around, surroundings(), targets, rules):
-        words = "; ".join(map(str, lost))
-        site.log.warning(f"while links were changed, {words}; it is given back", reason="witness")
-        try:
-            give_back(links, lost)
-        except HostError as e:
-            words = f"{words} ({e})"
-        if still := _lost_again(around, targets, rules):
-            return "witness", f"{'; '.join(map(str, still))} and could not get it back; {_UNDONE}"
-    if missing := reach.lost(reached):
-        return "connectivity", f"{missing} could not be reached any more; {_UNDONE}"
-    return None
-
-
-def _lost_again(
-    around: witness.Surroundings, targets: Collection[int], rules: Collection[Rule]
-) -> tuple[witness.Loss, ...]:
-    """Return what is lost in spite of having been given back, also a moment later."""
-    end = time.monotonic() + _RELAPSE
-    while not (still := witness.losses(around, surroundings(), targets, rules)) and time.monotonic() < end:
-        time.sleep(0.05)
-    return still
-
-
-HARM = frozenset({"witness", "connectivity"})
-"""Reasons for which everything of a pass is put back, for nobody knows which part did it."""
-_RELAPSE = 1.0  # seconds: so soon does what takes something away from a link do it again
-_UNDONE = "everything was put back as it was"
 
 
 def _put_back(site: Site, saved: Sequence[Saved]) -> bool:

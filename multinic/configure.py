@@ -136,8 +136,8 @@ def _give_back(links: Links, loss: Loss) -> None:
     link = loss.link
     if link is None:
         return
-    if loss.name:
-        links.rename(link.index, link.name, loss.name)
+    if loss.renamed:
+        links.rename(link.index, loss.renamed, link.name)
     if loss.up:
         links.up(link.index, link.name)
     if loss.mtu:

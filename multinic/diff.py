@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from multinic import routing, safety, tuning
@@ -19,11 +18,9 @@ from multinic.model import (
     Record,
     Rule,
 )
-from multinic.naming import assign, merge, name_of, slot_of
+from multinic.naming import assign, held_slots, name_of, slot_of
 from multinic.plan import Change, FileChange, Interface, Plan, State
 from multinic.restraint import back_off, fuse, is_mass_deletion, one_suspect
-
-_ANY_MAC = re.compile(r"(?<![0-9A-Fa-f:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:-])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +37,6 @@ def diff(desired: Desired, observed: Observed, record: Record, policy: Policy) -
     """Return the actions that turn `observed` into `desired`; nothing pending means converged."""
     working = _Diff(desired, observed, record, policy)
     return Plan(desired.node, policy.backend, tuple(working.interfaces()), working.mass_deletion)
-
-
-def held_slots(
-    observed: Observed, record: Record, spoken: Collection[Mac], slot_of_file: Callable[[str], int | None]
-) -> dict[Mac, int]:
-    """Return which MAC holds which slot: our record first, then managed files, then live names.
-
-    So a slot survives a wiped record, and a link renamed by hand gets its own name back. `spoken`
-    are the MACs that rows speak of: a link counts by the one of its two that is among them.
-    """
-    in_files: dict[Mac, int] = {}
-    for path, text in sorted(observed.files.items()):
-        slot, mac = slot_of_file(path), mac_in(text)
-        if slot is not None and mac is not None:
-            in_files.setdefault(mac, slot)
-    live: dict[Mac, int] = {}
-    for link in observed.links:
-        slot, mac = slot_of(link.name), link.permanent_mac or link.mac
-        if mac not in spoken and link.mac in spoken:
-            mac = link.mac
-        if slot is not None and mac is not None:
-            live.setdefault(mac, slot)
-    # A file of which no row speaks any more gives no slot away that a link with a row bears the name of.
-    asked_for = {mac: slot for mac, slot in in_files.items() if mac in spoken}
-    return merge({mac: held.slot for mac, held in record.items()}, asked_for, live, in_files)
-
-
-def mac_in(text: str) -> Mac | None:
-    """Return the first MAC address in a managed file."""
-    match = _ANY_MAC.search(text)
-    try:
-        return Mac(match[0]) if match else None
-    except ValueError:
-        return None
 
 
 class _Diff:

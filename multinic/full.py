@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from multinic import __version__, converged, record, source
-from multinic.apply import HARM, Result, Site, apply
+from multinic import __version__, converged, harm, record, source
+from multinic.apply import Result, Site, apply
 from multinic.errors import Exit, MultinicError, Refused, SourceBusy, SourceError, SourceRejected
 from multinic.fields import FIELDS
 from multinic.host import Host
@@ -149,7 +149,7 @@ def _with_failure(held: Held, interface: Interface, result: Result | None) -> He
         return held
     chance = random.random()  # noqa: S311 - spreads load, guards nothing
     failure = failed_again(interface, result.message, now=time.time(), chance=chance)
-    return replace(held, failure=replace(failure, suspect=result.reason in HARM))
+    return replace(held, failure=replace(failure, suspect=result.reason in harm.REASONS))
 
 
 def _report_to(settings: Settings, database: Database, desired: Desired, report: Report, log: Log) -> bool:

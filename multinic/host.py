@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from multinic.directories import check_ours, check_root, make_directory, sync_directory
 from multinic.errors import HostError, TooLarge
 from multinic.paths import OWN, UNFINISHED
 
@@ -65,7 +66,7 @@ class Host:
         where = self.path(self._target(path) if follow else path)
         try:
             if (directory := os.path.dirname(path)) in OWN:
-                _check(directory, os.lstat(self.path(directory)))  # what is read there is believed
+                check_ours(directory, os.lstat(self.path(directory)))  # what is read there is believed
             if not stat.S_ISREG(os.lstat(where).st_mode):
                 return None  # to open a device may already do something
             descriptor = os.open(where, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -126,15 +127,15 @@ class Host:
         """Look at a directory and all above it. Raises HostError and OSError."""
         if self.root != "/":
             if make:
-                _make_directory(self.root, 0o755)
-            _check_root(self.root)
+                make_directory(self.root, 0o755)
+            check_root(self.root)
         below = ""
         for name in path.strip("/").split("/"):
             below = f"{below}/{name}"
             if make:
-                _make_directory(self.path(below), OWN.get(below, 0o755))
+                make_directory(self.path(below), OWN.get(below, 0o755))
             if self.root != "/" or below in OWN:
-                _check(below, os.lstat(self.path(below)))
+                check_ours(below, os.lstat(self.path(below)))
 
     def write(self, path: str, content: str | bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
         """Replace a file atomically and durably; whatever was at `path` is never written through.
@@ -165,7 +166,7 @@ class Host:
                     if os.path.lexists(scratch):
                         os.unlink(scratch)
                     raise
-                _sync_directory(directory)
+                sync_directory(directory)
             except OSError as e:
                 raise _cannot("write", path, e) from e
 
@@ -179,7 +180,7 @@ class Host:
                     os.unlink(target)
                 except FileNotFoundError:
                     pass  # perhaps not for good yet: whoever removed it may have been killed
-                _sync_directory(os.path.dirname(target))
+                sync_directory(os.path.dirname(target))
             except (FileNotFoundError, NotADirectoryError):
                 pass
             except OSError as e:
@@ -190,7 +191,7 @@ class Host:
         with self.effect(f"remove {path}"):
             try:
                 os.rmdir(self.path(path))
-                _sync_directory(os.path.dirname(self.path(path)))
+                sync_directory(os.path.dirname(self.path(path)))
             except OSError as e:
                 if e.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                     raise _cannot("remove", path, e) from e
@@ -202,7 +203,7 @@ class Host:
                 for directory in {os.path.dirname(path), os.path.dirname(new)}:
                     self._walk(directory, make=False)
                 os.replace(self.path(path), self.path(new))
-                _sync_directory(os.path.dirname(self.path(new)))
+                sync_directory(os.path.dirname(self.path(new)))
             except OSError as e:
                 raise _cannot("rename", f"{path} to {new}", e) from e
 
@@ -261,51 +262,6 @@ class Host:
         from multinic import command
 
         return command.run(self.prefix, argv, self.command_timeout, complaints=True)
-
-
-def _make_directory(path: str, mode: int) -> None:
-    """Make a directory, and those above it, unless it is there; the umask has no say."""
-    if os.path.lexists(path):
-        return
-    if parent := os.path.dirname(path):
-        _make_directory(parent, 0o755)
-    try:
-        os.mkdir(path, mode)
-    except FileExistsError:
-        return  # another run was faster
-    os.chmod(path, mode)
-    _sync_directory(parent or ".")
-
-
-def _check_root(root: str) -> None:
-    """Raise HostError for another root that somebody else may exchange; a symlink of ours is fine."""
-    found = os.lstat(root)
-    if stat.S_ISLNK(found.st_mode) and found.st_uid in (0, os.geteuid()):
-        found = os.stat(root)
-    _check(root, found)
-
-
-def _check(path: str, found: os.stat_result) -> None:
-    """Raise HostError for a directory that is not ours alone, OSError for what is none."""
-    problem = ""
-    if stat.S_ISLNK(found.st_mode):
-        problem = "is a symlink"
-    elif not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    elif found.st_uid not in (0, os.geteuid()):
-        problem = f"belongs to another user (uid {found.st_uid})"
-    elif found.st_mode & 0o002 or (found.st_mode & 0o020 and found.st_gid not in (0, os.getegid())):
-        problem = f"may be written by others (mode {stat.S_IMODE(found.st_mode):04o})"
-    if problem:
-        raise HostError(f"{path} {problem}", "it must be a directory that only root may write")
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot(verb: str, path: str, error: OSError) -> HostError:

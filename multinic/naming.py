@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from multinic.model import Mac
+from multinic.model import Mac, Observed, Record
 
 PREFIX = "multinic"
 _NAME = re.compile(r"multinic(0|[1-9][0-9]{0,3})")
+_ANY_MAC = re.compile(r"(?<![0-9A-Fa-f:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:-])")
 
 
 def name_of(slot: int) -> str:
@@ -56,3 +57,37 @@ def merge(*sources: Mapping[Mac, int]) -> dict[Mac, int]:
             if mac not in held and slot not in held.values():
                 held[mac] = slot
     return held
+
+
+def held_slots(
+    observed: Observed, record: Record, spoken: Collection[Mac], slot_of_file: Callable[[str], int | None]
+) -> dict[Mac, int]:
+    """Return which MAC holds which slot: our record first, then managed files, then live names.
+
+    So a slot survives a wiped record, and a link renamed by hand gets its own name back. `spoken`
+    are the MACs that rows speak of: a link counts by the one of its two that is among them.
+    """
+    in_files: dict[Mac, int] = {}
+    for path, text in sorted(observed.files.items()):
+        slot, mac = slot_of_file(path), mac_in(text)
+        if slot is not None and mac is not None:
+            in_files.setdefault(mac, slot)
+    live: dict[Mac, int] = {}
+    for link in observed.links:
+        slot, mac = slot_of(link.name), link.permanent_mac or link.mac
+        if mac not in spoken and link.mac in spoken:
+            mac = link.mac
+        if slot is not None and mac is not None:
+            live.setdefault(mac, slot)
+    # A file of which no row speaks any more gives no slot away that a link with a row bears the name of.
+    asked_for = {mac: slot for mac, slot in in_files.items() if mac in spoken}
+    return merge({mac: held.slot for mac, held in record.items()}, asked_for, live, in_files)
+
+
+def mac_in(text: str) -> Mac | None:
+    """Return the first MAC address in a managed file."""
+    match = _ANY_MAC.search(text)
+    try:
+        return Mac(match[0]) if match else None
+    except ValueError:
+        return None

@@ -34,7 +34,8 @@ class Loss:
     link: ObservedLink | None
     """The link as it was before; None for what belongs to none: a rule, a route that leads nowhere."""
     what: str
-    name: str = ""
+    renamed: str = ""
+    """The name that it has instead, where that is what it lost."""
     up: bool | None = None
     mtu: int = 0
     address: ObservedAddress | None = None
@@ -81,7 +82,7 @@ def _losses(
 
 def _of_link(link: ObservedLink, now: ObservedLink) -> Iterator[Loss]:
     if now.name != link.name:
-        yield Loss(link, f"its name (to {now.name})", name=link.name)
+        yield Loss(link, f"its name (to {now.name})", renamed=now.name)
     if link.up and not now.up:
         yield Loss(link, "its state up", up=True)
     if now.mtu != link.mtu:

@@ -126,6 +126,17 @@ def test_what_cannot_be_given_back_undoes_the_whole_change_and_it_is_not_tried_o
     assert {i["reason"] for i in node.document("status")["interfaces"]} == {"backing-off"}
 
 
+def test_why_something_cannot_be_given_back_is_told(node):
+    two_and_a_foreign_one(node)
+    renaming = "link set own name byhand0"
+    with hook(node, "always", "link add own type veth"), hook(node, "once", renaming):
+        node.reconcile(expect=4)
+    for item in node.document("status")["interfaces"]:
+        assert item["reason"] == "witness"
+        why = "could not get it back (cannot rename byhand0 to own: File exists)"
+        assert f"own lost its name (to byhand0) and {why}" in item["message"]
+
+
 PODS = """\
 import subprocess, sys
 def ip(line):

@@ -119,7 +119,7 @@ def test_a_rule_that_the_change_is_about_is_no_loss() -> None:
 def test_a_loss_says_what_gives_it_back() -> None:
     after = Surroundings((replace(OWN, name="x", up=False, mtu=9000, addresses=()),), (), ())
     found = losses(BEFORE, after, {TARGET.index})
-    assert [loss.name for loss in found if loss.name] == ["ens3"]
+    assert [loss.renamed for loss in found if loss.renamed] == ["x"]
     assert [loss.up for loss in found if loss.up] == [True]
     assert [loss.mtu for loss in found if loss.mtu] == [1500]
     assert [loss.address for loss in found if loss.address] == list(OWN.addresses)
