@@ -37,6 +37,12 @@ def node(request: pytest.FixtureRequest, boxes: Callable[[str], Box]) -> Node:
     return node
 
 
+def is_up(box: Box, name: str) -> bool:
+    """Return whether the kernel is done with a link that was set up."""
+    link = box.links()[name]
+    return link["operstate"] == "UP" and not any(found.get("tentative") for found in link["addr_info"])
+
+
 def everything(box: Box) -> Snapshot:
     """Return all that the kernel says of the host's links once nothing is going on any more."""
 
@@ -48,6 +54,7 @@ def everything(box: Box) -> Snapshot:
     name = (box.link_of(mac_of(1)) or {})["ifname"]
     if box.kind.service == "NetworkManager":  # it sets every link up, and we set down what we leave
         box.run("ip", "link", "set", name, "up")
+        eventually(lambda: is_up(box, name), what="the kernel to see the carrier")
     return take(lambda *argv: run("ip", "netns", "exec", box.host, *argv), name)
 
 
