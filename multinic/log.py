@@ -61,8 +61,8 @@ class Log:
                 line += f"\n{mark_for(self.stream, level)}  {printable(str(kept['hint']))}"
         try:
             print(mark_for(self.stream, level) + line, file=self.stream, flush=True)
-        except BrokenPipeError:
-            pass  # who read the log went away; the pass goes on, and tells the database
+        except OSError:
+            pass  # who read it went away, or the disk is full; the pass goes on, and tells the database
 
 
 def mark_for(stream: TextIO, level: str) -> str:

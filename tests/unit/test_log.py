@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,8 +106,23 @@ def test_a_level_silences_what_is_below_it(level: str) -> None:
     assert heard == list(LEVELS[LEVELS.index(level) :])
 
 
-def test_a_reader_of_the_log_that_went_away_does_not_end_the_pass() -> None:
+def closed_pipe() -> int:
     read, write = os.pipe()
     os.close(read)
-    with io.TextIOWrapper(io.FileIO(write, "w"), write_through=True) as stream:
+    return write
+
+
+def closed_terminal() -> int:
+    controller, terminal = os.openpty()
+    os.close(controller)
+    return terminal
+
+
+def full_disk() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.parametrize("opened", [closed_pipe, closed_terminal, full_disk])
+def test_a_log_that_cannot_be_written_does_not_end_the_pass(opened: Callable[[], int]) -> None:
+    with io.TextIOWrapper(io.FileIO(opened(), "w"), write_through=True) as stream:
         Log(stream=stream).info("multinic0: nobody listens")
