@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -125,6 +126,56 @@ def test_a_pass_that_is_started_by_a_nic_waits_for_what_udev_has_begun(node: Nod
         assert box.read("/run/seen") == "/run/slow\n"
     finally:
         box.remove("/etc/udev/rules.d/99-slow.rules")
+
+
+def test_who_stops_the_timer_stops_what_a_nic_has_begun(node: Node) -> None:
+    box = node.box
+    box.write("/etc/systemd/system/multinic.timer.d/test.conf", RARELY)
+    box.run("systemctl", "daemon-reload")
+
+    def waits() -> bool:
+        return "sleep 86400" in box.run("systemctl", "status", "multinic-hotplug", check=False).stdout
+
+    with instead_of(box, UDEVADM, "#!/bin/sh\nexec sleep 86400\n"):
+        box.run("systemctl", "start", "multinic.timer")
+        eventually(waits, timeout=60)
+        box.run("systemctl", "stop", "multinic.timer")
+
+    assert (idle(box), passes(box)) == (True, 0)
+    assert complaints(box) == ""
+
+
+# Until a file is gone; another one says so.
+HELD = "+sh -c 'touch /run/{0}-is-held; while [ -e /run/hold-{0} ]; do sleep 0.1; done'"
+
+
+def test_a_nic_that_a_running_pass_has_not_seen_is_not_left_to_the_timer(node: Node) -> None:
+    """As the timer begins a pass while a first NIC waits for udev, and a second one comes too late for it."""
+    box = node.box
+    box.write("/etc/systemd/system/multinic.timer.d/test.conf", RARELY)
+    waiting, looked = HELD.format("hotplug"), HELD.format("pass")
+    box.write("/etc/systemd/system/multinic-hotplug.service.d/a.conf", f"[Service]\nExecStartPre={waiting}\n")
+    box.write("/etc/systemd/system/multinic.service.d/a.conf", f"[Service]\nExecStart={looked}\n")
+    box.run("systemctl", "daemon-reload")
+    box.run("systemctl", "start", "multinic.timer")
+    eventually(lambda: passes(box) == 1 and idle(box), timeout=60)
+
+    box.remove("/run/*-is-held")
+    box.write("/run/hold-hotplug", "")
+    box.write("/run/hold-pass", "")
+    box.plug("ens2", mac_of(2))
+    eventually(lambda: box.exists("/run/hotplug-is-held"), timeout=60)
+    box.run("systemctl", "start", "--no-block", "multinic.service")
+    eventually(lambda: box.exists("/run/pass-is-held"), timeout=60)
+    node.attach(0, link="ens3")
+    known = ("sys-subsystem-net-devices-ens3.device", "ActiveState")
+    eventually(lambda: show(box, *known) == "active", timeout=60)
+    box.remove("/run/hold-hotplug")
+    time.sleep(2)  # here it would start that pass once more, in vain
+    box.remove("/run/hold-pass")
+
+    eventually(lambda: node.flags() == {"port-0": 1} and idle(box), timeout=60)
+    assert complaints(box) == ""
 
 
 def test_the_timer_comes_again_by_itself(node: Node) -> None:
