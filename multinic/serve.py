@@ -38,11 +38,17 @@ class _Client:
 
 
 def passed(environment: Mapping[str, str]) -> socket.socket:
-    """Return the listening socket that systemd passed. Raises ConfigError where there is none."""
-    if environment.get("LISTEN_FDS") != "1":
+    """Return the listening socket that systemd passed. Raises ConfigError where it is not one."""
+    number = environment.get("LISTEN_FDS", "0")
+    if number == "0":
         raise ConfigError(
             "no socket was passed: this is what multinic-health.service runs",
             "systemctl enable --now multinic-health.socket",
+        )
+    if number != "1":
+        raise ConfigError(
+            f"{number} sockets were passed; only one can be answered on",
+            "write an empty ListenStream= before that of your drop-in: systemctl edit multinic-health.socket",
         )
     return socket.socket(fileno=_FIRST)
 

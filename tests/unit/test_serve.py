@@ -168,9 +168,18 @@ os.execv(sys.executable, [sys.executable, "-m", "multinic", *sys.argv[2:]])
 """
 
 
-def test_the_command_by_hand_says_whose_it_is() -> None:
-    done = CliRunner().invoke(main, ["health", "--socket"])
-    assert (done.exit_code, "systemctl enable --now multinic-health.socket" in done.output) == (2, True)
+@pytest.mark.parametrize(
+    ("environment", "hint"),
+    [
+        pytest.param({}, "systemctl enable --now multinic-health.socket", id="by hand"),
+        pytest.param(
+            {"LISTEN_FDS": "2"}, "an empty ListenStream= before", id="a drop-in that adds an address"
+        ),
+    ],
+)
+def test_what_is_not_one_socket_is_told_with_a_remedy(environment: dict[str, str], hint: str) -> None:
+    done = CliRunner(env=environment).invoke(main, ["health", "--socket"])
+    assert (done.exit_code, hint in done.output) == (2, True)
 
 
 # What is answered
