@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 
-from multinic.diff import Policy, diff
+from multinic.compare import Policy
+from multinic.diff import diff
 from multinic.model import Desired, Held, Mac, Observed, ObservedAddress, ObservedLink, Record
 from multinic.naming import slot_of
 from multinic.plan import Change, Interface, Plan, State

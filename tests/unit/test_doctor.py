@@ -422,7 +422,7 @@ def test_what_belongs_to_the_timer_and_is_missing_is_named(patient: Patient) -> 
 def installed(patient: Patient) -> Patient:
     """A host with our units, enabled, and the program that they run."""
     patient.have({"usr/bin/env": ""})
-    for _ in units.install(Host(patient.root), "/usr/bin/env"):
+    for _ in units.install(Host(str(patient.root)), "/usr/bin/env"):
         pass
     patient.have({"etc/systemd/system/timers.target.wants/multinic.timer": ""})
     assert patient.levels("timer") == ["ok"]

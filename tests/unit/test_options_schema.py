@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from multinic import options
 from multinic.cli import main
+from multinic.model import Options
 from multinic.parsing import OptionError
 from tests.unit import strategies
 from tests.unit.test_options import BAD, EVERYTHING
@@ -68,7 +69,7 @@ def test_the_schema_knows_every_key_and_no_other() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(strategies.options)
-def test_whatever_the_parser_gives_back_the_schema_accepts(found: options.Options) -> None:
+def test_whatever_the_parser_gives_back_the_schema_accepts(found: Options) -> None:
     VALIDATOR.validate(options.document(found))
 
 

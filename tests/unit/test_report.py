@@ -236,7 +236,7 @@ def test_the_database_is_written_only_where_the_value_changes(
     connection = Database(
         execute=lambda statement, values: (executed.append((statement, tuple(values))), ([], [], 1))[1],
         close=lambda: None,
-        transaction=Transaction,  # type: ignore[arg-type]
+        transaction=Transaction,
         placeholder="?",
         product="sqlite",
         where="here",

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.diff import Policy, diff
+from multinic.compare import Policy
+from multinic.diff import diff
 from multinic.model import Desired, DesiredLink, Failure, Held, Mac
 from multinic.plan import Interface, Plan, State
 from multinic.restraint import Past, failed_again, same_wish

@@ -101,7 +101,7 @@ def test_the_units_of_a_package_take_over_what_is_enabled(root: Path) -> None:
     for directory in ("usr/lib/systemd/system", "etc/systemd/system/timers.target.wants"):
         (root / directory).mkdir(parents=True)
         (root / directory / "multinic.timer").write_text("# Part of multinic; this one is of the package\n")
-    assert dict(units.hidden(Host(root))) == {
+    assert dict(units.hidden(Host(str(root)))) == {
         "/etc/systemd/system/multinic.timer": "/usr/lib/systemd/system/multinic.timer"
     }
     assert run(root, "--remove").exit_code == 0
