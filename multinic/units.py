@@ -76,7 +76,10 @@ def stale(host: Host) -> Iterator[str]:
 
 
 def exposed(program: str) -> tuple[str, int] | None:
-    """Return what of a program others than root may change, and the user whose it is; None if nothing."""
+    """Return what of a program others than root may change, and the user whose it is; None if nothing.
+
+    Raises OSError for a part that is not there.
+    """
     for part in map(Path, _parts(program)):
         for path in (*reversed(part.parents), part):
             found = path.stat()

@@ -88,6 +88,7 @@ flock 9
 for step; do
     case $step in
         deb | rpm) "$step" ;;
-        lint-*) "lint_${step#lint-}" ;;
+        lint-deb | lint-rpm) "lint_${step#lint-}" ;;
+        *) echo "there is no step $step" >&2; exit 2 ;;
     esac
 done

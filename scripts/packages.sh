@@ -1,6 +1,6 @@
 #!/bin/sh
 # Look for the programs that the tiers of the tests need, and install what is missing (as root; else name it).
-#   scripts/packages.sh unit db kernel host
+#   scripts/packages.sh unit db kernel host vm
 # Never fails: a tier that cannot run is reported by the tests themselves.
 set -eu
 cd "$(dirname "$0")/.."
@@ -55,4 +55,5 @@ for tier in $(echo "$*" | tr ',' ' '); do
     esac
 done
 
+# shellcheck disable=SC2086 # several words on purpose
 [ -z "$missing" ] || scripts/install-packages.sh $missing || echo "going on without them" >&2

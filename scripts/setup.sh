@@ -17,7 +17,7 @@ command -v "$python" >/dev/null || die "$python is not here; install it (Debian,
 # A name on the PATH may be a version manager's shim for a Python that is not installed: ask it.
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || die "$python does not run."
 case $version in
-    3.[6-9] | 2.* | 3.[0-5])
+    2.* | 3.[0-9])
         die "multinic needs Python 3.10 or newer; $python is $version." \
             "Name a newer one: PYTHON=python3.12 make ..." ;;
 esac

@@ -30,9 +30,9 @@ _DROP_IN = (
 
 def cloud_init(seen: Seen) -> Iterator[Finding]:
     """Look for cloud-init's own handling of NICs that are plugged in."""
-    rules = [name for name in seen.host.names("/etc/udev/rules.d") if name.endswith(_HOTPLUG)]
+    rules = [name for name in seen.host.names(_RULES) if name.endswith(_HOTPLUG)]
     if rules:
-        words = f"cloud-init configures NICs that are plugged in, too (/etc/udev/rules.d/{rules[0]})"
+        words = f"cloud-init configures NICs that are plugged in, too ({_RULES}/{rules[0]})"
         hint = "take hotplug out of updates.network.when in /etc/cloud/cloud.cfg.d, and remove that file"
         yield Finding("cloud-init", Level.PROBLEM, words, hint)
     elif seen.host.present("/etc/cloud/cloud.cfg"):
