@@ -17,28 +17,17 @@ from multinic.paths import CHECKPOINT, LAST_CHECKPOINT, OWN
 from multinic.saved import Checkpoint
 
 
-def recover(host: Host, log: Log) -> bool:
-    """Put back what an interrupted run left half done; return whether there was anything.
+def recover(host: Host, log: Log) -> None:
+    """Put back what an interrupted run left half done, if anything.
 
     What cannot be put back is told and not tried for ever: the pass that follows plans from what
-    is there, and `multinic rollback` still has the checkpoint.
+    is there, and `multinic rollback` still has the checkpoint. Raises HostError where that cannot be kept.
     """
-    with uninterrupted():
-        for directory in OWN:
-            host.tidy(directory)
-        try:
-            saved = checkpoint.load(host, CHECKPOINT)
-            if saved is None:
-                return False
-            words = "a change was interrupted; its interfaces are put back as they were"
-            log.warning(words, reason="recovered")
-            _restore(host, saved)
-        except MultinicError as e:
-            log.error(f"could not put everything back: {e}", hint=e.hint)
-            checkpoint.commit(host)
-        else:
-            checkpoint.discard(host)
-        return True
+    try:
+        _recover(host, log)
+    except MultinicError as e:
+        if not e.told:
+            raise
 
 
 def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
@@ -47,7 +36,7 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
     Raises Locked, HostError, and ConfigError for a backend that this version does not have.
     """
     with only_one(host):
-        if recover(host, log):
+        if _recover(host, log):
             return True
         with uninterrupted():
             saved = None if interrupted_only else checkpoint.load(host, LAST_CHECKPOINT)
@@ -62,6 +51,27 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
                 raise
             checkpoint.discard(host)
             return True
+
+
+def _recover(host: Host, log: Log) -> bool:
+    """Put back what was interrupted; return whether there was anything. The log tells its errors."""
+    with uninterrupted():
+        for directory in OWN:
+            host.tidy(directory)
+        try:
+            saved = checkpoint.load(host, CHECKPOINT)
+            if saved is None:
+                return False
+            words = "a change was interrupted; its interfaces are put back as they were"
+            log.warning(words, reason="recovered")
+            _restore(host, saved)
+        except MultinicError as e:
+            log.error(f"could not put everything back: {e}", hint=e.hint)
+            checkpoint.commit(host)
+            e.told = True
+            raise
+        checkpoint.discard(host)
+        return True
 
 
 def _restore(host: Host, saved: Checkpoint) -> None:

@@ -204,6 +204,25 @@ def test_what_an_ended_run_could_not_put_back_is_left_to_a_rollback(converged):
     assert node.links() == before
 
 
+def test_a_rollback_that_cannot_put_everything_back_does_not_succeed(converged):
+    node = converged(2)
+    node.sql("UPDATE multi_interface SET address = 'fd00::1/64' WHERE id = 1")
+    node.reconcile()
+    before = node.links()
+    node.sql("UPDATE multi_interface SET address = '10.0.0.11' WHERE id = 1")
+    process = in_the_middle(node, 2, env=LONG)
+    until(lambda: (node.link(1) or ())[3] == ("10.0.0.11/24",))
+    process.kill()
+    process.communicate(timeout=30)
+    disabled = "net.ipv6.conf.multinic0.disable_ipv6"
+    node.namespace.run("sysctl", "-qw", f"{disabled}=1")
+    said = node.multinic("rollback", "--interrupted", expect=1).stderr
+    assert said.count("could not put everything back") == 1
+    node.namespace.run("sysctl", "-qw", f"{disabled}=0")
+    node.multinic("rollback")
+    assert node.links() == before
+
+
 def test_the_pass_after_a_killed_one_needs_no_help(converged):
     node = converged(3)
     process = in_the_middle(node, 2, env=LONG)
