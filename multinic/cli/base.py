@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -104,9 +105,10 @@ class Commands(click.Group):
 def fail(message: str, hint: str, status: Exit) -> NoReturn:
     """End with an error for the operator: what happened, and what to do next."""
     mark = mark_for(sys.stderr, "error")
-    tell(f"{mark}multinic: {message}", err=True)
-    if hint:
-        tell(f"{mark}  {hint}", err=True)
+    with suppress(OSError):  # where nobody can read it, the status still says it
+        tell(f"{mark}multinic: {message}", err=True)
+        if hint:
+            tell(f"{mark}  {hint}", err=True)
     sys.exit(status)
 
 

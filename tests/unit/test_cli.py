@@ -279,3 +279,10 @@ def test_a_reader_that_goes_away_is_no_error_worth_a_word(program: Program) -> N
         )
         os.close(theirs)
         assert done.stderr in ("", "backend netlink writes no files\n")
+
+
+def test_an_error_that_cannot_be_printed_still_has_its_exit_status(program: Program) -> None:
+    command = [sys.executable, "-m", "multinic", "--root", str(program.root), "reconcile"]
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(command, check=False, stderr=full, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2, "no database is configured"
