@@ -10,9 +10,8 @@ import pytest
 from tests import terminal
 from tests.host.node import Node
 from tests.host.nspawn import Box
-from tests.hosts import CHECKOUT, eventually
+from tests.hosts import eventually
 from tests.mariadb import PrivateMariaDB
-from tests.node import mac_of
 from tests.secrets import SECRET, found
 
 ETC = "/etc/netplan/90-multinic0.yaml"
@@ -241,8 +240,3 @@ places = ["/etc/netplan", "/run/multinic", "/var/lib/multinic", "/run/systemd/ne
 paths = [os.path.join(at, name) for place in places for at, _, names in os.walk(place) for name in names]
 print(json.dumps({path: open(path, errors="replace").read() for path in paths if os.path.isfile(path)}))
 """
-
-
-def test_the_programs_that_look_here_are_those_of_the_checkout() -> None:
-    assert (CHECKOUT / TERMINAL.removeprefix("/srv/checkout/")).is_file()
-    assert mac_of(0)
