@@ -47,8 +47,9 @@ def state(seen: Seen) -> Iterator[Finding]:
         yield Finding("state", Level.NOTE, "no pass has finished since boot", "`multinic reconcile` does one")
         return
     age = time.time() - last["time"]
-    if age > SILENT:
-        words = f"the last sign of life of a pass is {age / 60:.0f} minutes old"
+    if abs(age) > SILENT:
+        when = f"{age / 60:.0f} minutes old" if age > 0 else "of the future: the clock was set back"
+        words = f"the last sign of life of a pass is {when}"
         yield Finding("state", Level.WARNING, words, "look at what runs `multinic reconcile` here")
     for item in last["interfaces"]:
         if item["state"] == "failed":
@@ -60,5 +61,5 @@ def state(seen: Seen) -> Iterator[Finding]:
         if last.get("database_error"):
             words += f": {last['database_error']}"
         yield Finding("state", Level.WARNING, words)
-    elif status == Exit.OK and age <= SILENT:
+    elif status == Exit.OK and abs(age) <= SILENT:
         yield Finding("state", Level.OK, "the last pass left nothing to be desired")

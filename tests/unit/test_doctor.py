@@ -376,6 +376,7 @@ STATE = {"version": 1, "time": 0, "exit": 0, "interfaces": []}
     [
         pytest.param({}, ["ok"], id="a good pass"),
         pytest.param({"time": -3600}, ["warning"], id="long ago"),
+        pytest.param({"time": 3600}, ["warning"], id="a clock that was set back"),
         pytest.param({"exit": 75}, ["warning"], id="without a database"),
     ],
 )
