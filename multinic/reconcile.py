@@ -70,7 +70,8 @@ def _with_database(
 ) -> Exit:
     known = converged.load(host)
     with source.connect(settings.database) as database:
-        database.subnets = known is None or not known.without_subnets
+        # A table that was missing is looked for again once a row may lack what is in it.
+        database.subnets = known is None or not known.without_subnets or known.exit is not Exit.OK
         with source.deadline(settings.database):
             answer = database.ask(node_name(settings))
         if confirm is None and known is not None and converged.still(known, settings, host, answer):

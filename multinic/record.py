@@ -28,8 +28,6 @@ class Memory:
 
     links: Record = field(default_factory=dict)
     rendered: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
-    without_subnets: float = 0.0
-    """When it was last seen that the database has no table multi_subnet (Unix time); 0: it has."""
     mass_deletion: int = 0
     """In how many consecutive reads a mass deletion has been seen (safety rule 3)."""
 
@@ -49,7 +47,6 @@ def load(host: Host) -> Memory:
                 name: (str(item["key"]), {str(path): str(text) for path, text in item["files"].items()})
                 for name, item in document["rendered"].items()
             },
-            without_subnets=float(document["without_subnets"]),
             mass_deletion=int(document.get("mass_deletion", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -64,7 +61,6 @@ def save(host: Host, memory: Memory) -> None:
         "rendered": {
             name: {"key": key, "files": dict(files)} for name, (key, files) in sorted(memory.rendered.items())
         },
-        "without_subnets": memory.without_subnets,
         "mass_deletion": memory.mass_deletion,
     }
     host.write(RECORD, json.dumps(document, indent=1) + "\n", 0o600)

@@ -28,8 +28,6 @@ from multinic.settings import Settings
 from multinic.source import rows
 from multinic.source.database import Answer, Database
 
-_ASK_AGAIN = 3600.0  # seconds after which a table that was missing is looked for again
-
 
 @dataclass
 class View:
@@ -135,13 +133,8 @@ def look(
     """
     stored = memory = record.load(host)
     if answer is None:
-        database.subnets = subnets_expected(memory)
         with source.deadline(settings.database):
             answer = database.ask(node_name(settings))
-    if database.subnets:
-        memory = replace(memory, without_subnets=0.0)
-    elif subnets_expected(memory):
-        memory = replace(memory, without_subnets=float(int(time.time())))
     desired = rows.desired(
         node_name(settings),
         answer,
@@ -213,11 +206,6 @@ def _without_leftovers(settings: Settings, host: Host) -> tuple[Backend, str]:
             f"if {other} shall go on, see to it that it runs; else `multinic purge`, then `multinic apply`",
         )
     return chosen, why
-
-
-def subnets_expected(memory: Memory) -> bool:
-    """Return whether to look for the table multi_subnet: not for a while after it was missing."""
-    return not -1 < time.time() - memory.without_subnets < _ASK_AGAIN
 
 
 def verdict(shown: Plan) -> Exit:

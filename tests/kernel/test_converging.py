@@ -266,3 +266,17 @@ class TestWithMariaDB:
         with server.statements("node") as statements:
             node.reconcile()
         assert len(statements) == 1
+
+    def test_a_subnet_table_that_comes_back_is_read_by_the_next_pass_and_plan(
+        self, node, server, monkeypatch
+    ):
+        monkeypatch.setenv("MULTINIC_DATABASE_PASSWORD", "pass:word/@")
+        node.namespace.plug("eth0", mac_of(1))
+        node.attach(1, "10.0.0.11")
+        node.sql("RENAME TABLE multi_subnet TO elsewhere")
+        node.reconcile(expect=4)
+        assert node.flags() == {mac_of(1): 0}
+        node.sql("RENAME TABLE elsewhere TO multi_subnet")
+        assert node.plan()[mac_of(1)]["state"] == "create"
+        node.reconcile()
+        assert node.flags() == {mac_of(1): 1}

@@ -34,7 +34,6 @@ memories = st.builds(
         st.tuples(st.text(), st.dictionaries(st.text(), st.text(), max_size=2)),
         max_size=2,
     ),
-    without_subnets=st.floats(0, 1e12),
 )
 relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
