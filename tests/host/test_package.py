@@ -187,8 +187,12 @@ def test_the_timer_stays_as_the_administrator_has_it(node: Node) -> None:
     apt(box, "install", "--reinstall", "/srv/shared/new.deb")
     assert (active(box), box.exists(WANTED)) == (False, False)
     assert not box.exists("/run/multinic.upgrade")
+
+    node.configure("[")
+    assert box.run("systemctl", "start", "multinic.service", check=False).returncode
     apt(box, "purge", "multinic")
     assert left(box) == []
+    assert "multinic" not in box.run("systemctl", "list-units", "--all", "--plain", "--state=failed").stdout
 
 
 def test_an_update_waits_for_a_pass_that_is_under_way(node: Node) -> None:
