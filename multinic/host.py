@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from multinic.directories import check_ours, check_root, make_directory, sync_directory
 from multinic.errors import HostError, TooLarge
-from multinic.paths import OWN, UNFINISHED
+from multinic.paths import OWN, SCRATCH, UNFINISHED
 
 _FILE_LIMIT = 16 * 1024 * 1024  # bytes; ours stay below it even with 1,000 interfaces (record.py)
 
@@ -177,9 +177,11 @@ class Host:
             try:
                 self._walk(os.path.dirname(path), make=False)
                 try:
-                    os.unlink(target)
+                    if os.path.lexists(target):  # of what is read-only the kernel would not say so
+                        os.unlink(target)
                 except FileNotFoundError:
-                    pass  # perhaps not for good yet: whoever removed it may have been killed
+                    pass
+                # What is absent is perhaps not so for good yet: whoever removed it may have been killed.
                 sync_directory(os.path.dirname(target))
             except (FileNotFoundError, NotADirectoryError):
                 pass
@@ -242,6 +244,22 @@ class Host:
                             os.unlink(path)
                     except OSError as e:
                         raise _cannot("remove", f"{directory}/{name}", e) from e
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Yield the path of an empty directory in the host's /run, gone after the block. Raises HostError."""
+        import shutil  # seldom needed
+        import tempfile
+
+        directory = ""
+        try:
+            directory = tempfile.mkdtemp(UNFINISHED, "scratch-", self.directory(SCRATCH))
+            yield f"{SCRATCH}/{os.path.basename(directory)}"
+        except OSError as e:
+            raise _cannot("write", SCRATCH, e) from e
+        finally:
+            if directory:
+                shutil.rmtree(directory, ignore_errors=True)
 
     def run(self, *argv: str, timeout: float | None = None, changes: bool = True, given: str = "") -> str:
         """Run a command on the host and return its stdout.

@@ -6,17 +6,13 @@ It never runs on the host itself: every run touches the files of all links.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from multinic.backend import Staged
 from multinic.backend.detect import NETPLAN_GENERATORS
 from multinic.errors import CommandFailed, HostError
 from multinic.host import File, Host
-from multinic.paths import SCRATCH, UNFINISHED
 from multinic.plan import Interface, State
 
 _RUNTIME = "/run/systemd/network"
@@ -51,7 +47,8 @@ def stage(
         candidates = [interface for interface in interfaces if interface.key not in refused]
         if not candidates:
             return Staged({}, refused)
-        with _scratch(host) as (root, inside):
+        with host.scratch() as inside:
+            root = Path(host.path(inside))
             _copy_sources(host, root, candidates, foreign, managed)
             try:
                 host.run(program(host) or "", "--root-dir", inside, changes=False)
@@ -95,16 +92,6 @@ def _words(stderr: str) -> str:
     """Return the generator's message without the scratch directory in front of the file."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     return re.sub(r"\S*(/etc/netplan/)", r"\1", " ".join(lines))[:300] or "netplan refused the file"
-
-
-@contextmanager
-def _scratch(host: Host) -> Iterator[tuple[Path, str]]:
-    """Yield an empty directory in the host's /run: as this process sees it, and as the host does."""
-    directory = Path(tempfile.mkdtemp(UNFINISHED, "scratch-", host.directory(SCRATCH)))
-    try:
-        yield directory, f"{SCRATCH}/{directory.name}"
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _copy_sources(

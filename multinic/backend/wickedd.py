@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +9,6 @@ from multinic.errors import CommandFailed, HostError
 from multinic.host import Host
 from multinic.links import Faults
 from multinic.naming import slot_of
-from multinic.paths import SCRATCH, UNFINISHED
 from multinic.plan import Interface
 
 CONFIGURATION = "/etc/sysconfig/network"
@@ -31,17 +28,14 @@ _WORDS = {
 
 def objections(host: Host, *candidates: Mapping[str, bytes]) -> list[str]:
     """Return what wicked says of files in a scratch directory, besides what it makes of them."""
-    directory = Path(tempfile.mkdtemp(UNFINISHED, "scratch-", host.directory(SCRATCH)))
-    inside = f"{SCRATCH}/{directory.name}"
-    try:
+    with host.scratch() as inside:
+        directory = Path(host.path(inside))
         for name in _DEFAULTS:
             file = host.file(f"{CONFIGURATION}/{name}", follow=True)
             (directory / name).write_bytes(file.content if file else b"")
         for name, content in (item for contents in candidates for item in contents.items()):
             (directory / name).write_bytes(content)
         said = host.complaints("wicked", "show-config", "--ifconfig", f"compat:{inside}", "all")
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
     return [line.replace(f"{inside}/", "").strip() for line in said.splitlines() if line.strip()]
 
 

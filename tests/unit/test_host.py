@@ -114,6 +114,19 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_scrap(
     assert names(host) == [PATH.lstrip("/")]
 
 
+def test_what_does_not_fit_into_a_scratch_directory_is_told_and_nothing_stays_of_it(host: Host) -> None:
+    def fill() -> None:
+        with host.scratch() as inside:
+            Path(host.path(inside), "file").symlink_to("/dev/full")
+            Path(host.path(inside), "file").write_text("x", encoding="utf-8")
+
+    with pytest.raises(HostError, match="No space left") as error:
+        fill()
+    assert "full" in error.value.hint
+    assert names(host) == []
+    assert host.names("/run/multinic") == []
+
+
 def test_a_symlink_is_replaced_and_what_it_points_to_is_left_alone(host: Host) -> None:
     precious = Path(host.root, "precious")
     precious.write_text("precious", encoding="utf-8")
