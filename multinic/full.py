@@ -47,10 +47,11 @@ def run(
     results = carry_out(view, log, (lambda: answers(settings)) if over_network else None)
     report = Report(__version__, view.desired.node, view.backend.NAME, time.time(), results)
     statefile.tell(host, report, log)
-    written = _report_to(settings, database, view.desired, report, log)
-    statefile.write(host, report)
-    converged.remember(view, report, written=written, without_subnets=not database.subnets)
-    return report.exit if written else Exit.RETRY
+    error = _report_to(settings, database, view.desired, report)
+    statefile.tell_of_report(host, log, str(error or ""), error.hint if error else "")
+    statefile.write(host, replace(report, report_error=str(error or "")))
+    converged.remember(view, report, written=not error, without_subnets=not database.subnets)
+    return Exit.RETRY if error else report.exit
 
 
 def repair(settings: Settings, host: Host, log: Log, error: SourceError) -> None:
@@ -152,11 +153,13 @@ def _with_failure(held: Held, interface: Interface, result: Result | None) -> He
     return replace(held, failure=replace(failure, suspect=result.reason in harm.REASONS))
 
 
-def _report_to(settings: Settings, database: Database, desired: Desired, report: Report, log: Log) -> bool:
+def _report_to(
+    settings: Settings, database: Database, desired: Desired, report: Report
+) -> SourceError | None:
+    """Tell the database of the outcome; return what it objects."""
     try:
         with source.deadline(settings.database):
             database_report.write(database, desired, report)
     except SourceError as e:
-        log.error(f"the result could not be written to the database: {e}", hint=e.hint)
-        return False
-    return True
+        return e
+    return None

@@ -56,7 +56,10 @@ def state(seen: Seen) -> Iterator[Finding]:
             words = f"{item['name'] or item['mac']} failed: {item['message']}"
             yield Finding("state", Level.PROBLEM, words, "`multinic apply` tries again at once")
     status = last.get("exit")
-    if status == Exit.RETRY:
+    if last.get("report_error"):
+        words = f"the last pass could not write its result to the database: {last['report_error']}"
+        yield Finding("state", Level.WARNING, words)
+    elif status == Exit.RETRY:
         words = "the last pass had no database and kept to the last known good state"
         if last.get("database_error"):
             words += f": {last['database_error']}"

@@ -22,6 +22,8 @@ class Report:
     results: tuple[Result, ...]
     database_error: str = ""
     """Why the database could not be read; "" if it was. The desired state was the last known good one."""
+    report_error: str = ""
+    """Why the database was not told of the outcome; "" if it was, or could not even be read."""
 
     @property
     def from_memory(self) -> bool:

@@ -53,6 +53,15 @@ def tell_of_database(host: Host, log: Log, error: str, hint: str = "") -> None:
         log.info("the database can be read again")
 
 
+def tell_of_report(host: Host, log: Log, error: str, hint: str = "") -> None:
+    """Log that the result could not be written, or can be again; whoever watches is told every time."""
+    before = str(load(host).get("report_error", ""))
+    if error and (error != before or log.watched):
+        log.error(f"the result could not be written to the database: {error}", hint=hint)
+    elif before and not error:
+        log.info("results can be written to the database again")
+
+
 def tell(host: Host, report: Report, log: Log) -> None:
     """Log every decision that is new since the last pass; a converged host says nothing."""
     known = {str(item.get("key")): item for item in load(host).get("interfaces", ())}
@@ -98,9 +107,10 @@ def document(report: Report, before: Mapping[str, Any] | None = None) -> dict[st
         "node": report.node,
         "backend": report.backend,
         "time": int(report.time),
-        "exit": int(Exit.RETRY if report.from_memory else report.exit),
+        "exit": int(Exit.RETRY if report.from_memory or report.report_error else report.exit),
         "from_memory": report.from_memory,
         "database_error": report.database_error,
+        "report_error": report.report_error,
         "since": before.get("since", int(report.time)),
         "totals": _totals(report, before.get("totals", {})),
         "summary": dict(sorted(Counter(str(_lasting(result.state)) for result in results).items())),

@@ -359,8 +359,10 @@ def test_a_read_only_server_keeps_no_host_from_converging(read_only):
     assert "the result could not be written to the database" in said
     assert "read-only" in said
     with node.events() as events:
-        node.reconcile(expect=75)
+        assert node.reconcile(expect=75) == "", "said once"
     assert events == []
+    assert "could not write its result" in node.multinic("doctor", expect=None).stdout
+    assert json.loads((node.root / "run/multinic/state.json").read_text())["exit"] == 75
     read_only.server.execute("SET GLOBAL read_only = OFF")
     assert not nothing_but_flags(node, {1: 1, 2: 1, 3: 1})
 
