@@ -86,6 +86,15 @@ def _content(file: str) -> tuple[str, int]:
         return stream.read(), stat.S_IMODE(found.st_mode)
 
 
+def _unreadable(error: OSError | UnicodeError, hint: str) -> tuple[str, str]:
+    """Return why a file cannot be read, and what to do about it: `hint`, unless more is known."""
+    if isinstance(error, UnicodeError):
+        return "not UTF-8 text", "write it anew, in UTF-8"
+    if isinstance(error, PermissionError) and os.geteuid() == 0:
+        hint = "chown it to root, chmod 0600; multinic.service sees nothing below /home, /root and /tmp"
+    return error.strerror or str(error), hint
+
+
 def _from_file(path: str | None, root: str, warnings: list[str]) -> dict[str, Any]:
     file = os.path.join(root, DEFAULT_PATH.lstrip("/")) if path is None else path
     try:
@@ -95,8 +104,8 @@ def _from_file(path: str | None, root: str, warnings: list[str]) -> dict[str, An
             return {}
         raise ConfigError(f"{file}: no such file", "give the right path to --config") from None
     except (OSError, UnicodeError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{file}: {reason}", "run as root, or give --config a file you may read") from None
+        reason, hint = _unreadable(e, "run as root, or give --config a file you may read")
+        raise ConfigError(f"{file}: {reason}", hint) from None
     if mode & 0o022:
         warnings.append(f"{file} may be written by others (mode {mode:04o}): chmod go-w it")
     flat: dict[str, Any] = {}
@@ -133,6 +142,9 @@ def _toml(text: str, file: str) -> dict[str, Any]:
 def _unknown(name: str, known: Mapping[str, Key], file: str) -> ConfigError:
     import difflib  # only for this error
 
+    last = name.rpartition(".")[2]
+    if last in known:  # written below the tables, as one adds a line to the end of a file
+        return ConfigError(f"{file}: unknown key {name!r}", f"{last!r} belongs above the first [table]")
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return ConfigError(f"{file}: unknown key {name!r}", f"did you mean {near[0]!r}?" if near else "")
 
@@ -188,11 +200,8 @@ def _password(file: str, environment: Mapping[str, str], root: str, warnings: li
         try:
             text, mode = _content(path)
         except (OSError, UnicodeError) as e:
-            reason = e.strerror if isinstance(e, OSError) else "not UTF-8 text"
-            raise ConfigError(
-                f"cannot read the database password from {path}: {reason}",
-                "correct database.password_file, or run as a user who may read it",
-            ) from None
+            reason, hint = _unreadable(e, "correct database.password_file, or run as a user who may read it")
+            raise ConfigError(f"cannot read the database password from {path}: {reason}", hint) from None
         if mode & 0o026:
             warnings.append(
                 f"others may read or write the password file {path} (mode {mode:04o}): chmod 0600 it"

@@ -89,6 +89,9 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program; a reader of our output that went away is no error worth a word."""
+        if not all((sys.stdin, sys.stdout, sys.stderr)):  # closed by whoever started us
+            null = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - to the end
+            sys.stdin, sys.stdout, sys.stderr = (one or null for one in (sys.stdin, sys.stdout, sys.stderr))
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal that has no → is no reason to fail

@@ -69,8 +69,13 @@ def plan(seen: Seen) -> Iterator[Finding]:
         names = ", ".join(interface.name for interface in pending)
         words = f"to be changed by the next pass: {names}"
         yield Finding("interfaces", Level.NOTE, words, "`multinic plan` shows it")
+    spoken = {interface.name for interface in interfaces}
+    named = [link.name for link in seen.view.observed.links if slot_of(link.name) is not None]
+    if forgotten := [name for name in named if name not in spoken]:
+        words = f"{', '.join(forgotten)}: bears one of our names, and nothing is remembered of it"
+        yield Finding("interfaces", Level.NOTE, words, "a pass with a database takes it over, or removes it")
     good = sum(1 for interface in interfaces if interface.state is State.UNCHANGED)
-    if good or not interfaces:
+    if good or not (interfaces or forgotten):
         words = f"{good} as desired" if good else "none is desired, and nothing is managed"
         yield Finding("interfaces", Level.OK, words)
     for path, mode in seen.view.observed.modes.items():

@@ -16,6 +16,7 @@ from multinic.units import HOTPLUG, RULES, SERVICE, TIMER, WANTED
 _LATE = "a NIC that is plugged in waits for the next pass"
 _SOCKET = "multinic-health.socket"
 _SHOWN = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainStatus,NeedDaemonReload,DropInPaths"
+_RUNNING = ("activating", "active", "deactivating")
 _AGAIN = "install the package again, or `multinic install-units`"
 
 
@@ -33,7 +34,7 @@ def timer(seen: Seen) -> Iterator[Finding]:
         yield _finding(Level.NOTE, "systemd does not run here: passes must be run by something else")
     else:
         shown = _show(host)
-        yield from _timer(host, shown[TIMER])
+        yield from _timer(host, shown[TIMER], runs=shown[SERVICE].get("ActiveState") in _RUNNING)
         yield from _service(shown[SERVICE])
         if found := _unusable(HOTPLUG, shown[HOTPLUG], Level.WARNING, _LATE):
             yield found
@@ -113,14 +114,15 @@ def _unusable(name: str, shown: dict[str, str], level: Level, so: str) -> Findin
     return None
 
 
-def _timer(host: Host, shown: dict[str, str]) -> Iterator[Finding]:
+def _timer(host: Host, shown: dict[str, str], *, runs: bool) -> Iterator[Finding]:
+    """Look at the timer; while a pass `runs` it may wait for the end of that alone."""
     state = shown.get("ActiveState", "unknown")
     if found := _unusable(TIMER, shown, Level.PROBLEM, "no pass runs"):
         yield found
     elif state != "active":
         words = f"{TIMER} is not active ({state}): no pass runs"
         yield _finding(Level.PROBLEM, words, f"systemctl enable --now {TIMER}")
-    elif shown.get("SubState") == "elapsed":
+    elif shown.get("SubState") == "elapsed" and not runs:
         words = f"{TIMER} is active, but has nothing to wait for any more: no pass runs"
         yield _finding(Level.PROBLEM, words, f"look at its drop-ins: systemctl cat {TIMER}")
     else:

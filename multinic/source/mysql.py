@@ -21,6 +21,8 @@ _URL = re.compile(r"mysql://(?:(?P<user>[^:@/]*)@)?(?P<hosts>[^/?@]+)/(?P<name>[
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>\d{1,5}))?")
 _PARAMETERS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
 
+_UNASKED = "(using password: NO)"
+_NONE = "no password was found: set database.password_file, or run it where the systemd credential is"
 _GRANT = "grant the user SELECT, and UPDATE of netplan_success and modified_at (docs/reference.md)"
 # What PyMySQL raises: errors of its own, and whatever its parser trips over when the other side does not
 # speak MySQL.
@@ -281,7 +283,7 @@ def _translated(error: Exception, where: str) -> Exception:
             f"{where}: {message}", "correct the name in database.url, or create it with `multinic db init`"
         )
     if code in _REJECTED:
-        return SourceRejected(f"{where}: {message}", _REJECTED[code])
+        return SourceRejected(f"{where}: {message}", _NONE if _UNASKED in message else _REJECTED[code])
     if isinstance(error, RuntimeError) and "cryptography" in message:
         # MySQL 8's caching_sha2_password sends the password under RSA where there is no TLS.
         return SourceRejected(

@@ -110,7 +110,9 @@ def test_a_wrong_password_is_rejected_and_no_other_host_is_tried(mariadb, node, 
     assert "Access denied" in str(error)
     assert "password" in error.hint
     assert error.exit is Exit.USAGE
-    assert fails(changed(node, password=Secret("")), SourceRejected).exit is Exit.USAGE
+    error = fails(changed(node, password=Secret("")), SourceRejected)
+    assert error.exit is Exit.USAGE
+    assert "database.password_file" in error.hint
 
 
 def test_a_missing_database_is_rejected_and_init_is_named(mariadb, node):

@@ -187,6 +187,13 @@ def test_what_systemd_knows_of_the_units_is_told(node: Node) -> None:
     words("systemctl daemon-reload", "systemctl reenable multinic.timer", "systemctl restart multinic.timer")
     elapsed = "multinic.timer is active, but has nothing to wait for any more: no pass runs"
     eventually(lambda: any(elapsed in text for _, text in words("true")), timeout=60)
+    box.write(
+        "/etc/systemd/system/multinic.service.d/slow.conf", "[Service]\nExecStart=\nExecStart=sleep 1000\n"
+    )
+    found = words("systemctl daemon-reload", "systemctl start --no-block multinic.service", "sleep 0.2")
+    assert not any(elapsed in text for _, text in found), "it waits for the end of this pass"
+    words("systemctl stop multinic.service")
+    box.remove("/etc/systemd/system/multinic.service.d")
     box.remove("/etc/systemd/system/multinic.timer.d", "/etc/systemd/system/multinic.timer")
     ((level, text),) = words("systemctl stop multinic.timer", "systemctl mask multinic.timer")
     assert (level, "is masked" in text, "unmask" in text) == ("problem", True, True)

@@ -235,6 +235,16 @@ def test_a_pass_that_finds_nothing_new_says_nothing(program: Program) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_closed_streams_are_no_error(program: Program) -> None:
+    program.init(ABSENT)
+    command = [sys.executable, "-m", "multinic", "--node", "node1", "--backend", "netlink"]
+    command += ["--root", str(program.root), "reconcile"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MULTINIC_DATABASE_URL": program.url}
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    assert subprocess.run([*shell, *command], env=environment, check=False).returncode == 0
+    assert (program.root / "run/multinic/state.json").exists()
+
+
 def test_a_plan_changes_nothing(program: Program) -> None:
     program.init(ABSENT)
     before = program.file.read_bytes()

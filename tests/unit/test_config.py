@@ -201,6 +201,9 @@ def test_variables_that_kubernetes_makes_of_a_service_named_multinic_are_no_erro
             "[databse]\nurl = ''", "unknown key 'databse.url'", "'database.url'", id="a wrong table"
         ),
         pytest.param("url = ''", "unknown key 'url'", "", id="outside its table"),
+        pytest.param(
+            "[database]\nnode = 'x'", "unknown key 'database.node'", "'node' belongs above", id="too far down"
+        ),
         pytest.param("qqqqqqqq = 1", "unknown key 'qqqqqqqq'", "", id="nothing near"),
         pytest.param("[node]\nname = 'x'", "unknown key 'node.name'", "", id="a table for a value"),
         pytest.param("database = 'x'", "unknown key 'database'", "", id="a value for a table"),
@@ -330,7 +333,20 @@ def test_a_password_file_that_cannot_be_read_is_an_error_and_no_empty_password(t
             (tmp_path / "file").write_bytes(content)
         error = refused(tmp_path, '[database]\npassword_file = "/file"', DB_PASSWORD=SECRET)
         assert str(tmp_path / "file") in str(error)
-        assert "password_file" in error.hint
+        assert ("UTF-8" if content else "password_file") in error.hint
+
+
+def test_root_that_may_not_read_everything_is_told_what_the_service_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(ConfigError, match="Permission denied") as error:
+        load(str(tmp_path / "multinic.toml"), {}, {})
+    assert "chown it to root" in error.value.hint
 
 
 @given(user=st.text(max_size=5), password=st.text(min_size=6), name=st.text(min_size=1, max_size=5))
