@@ -23,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -435,10 +436,10 @@ class Box(Host):
                     self.run("ip", family, "rule", "delete", "priority", str(rule["priority"]))
         units = self.glob("/etc/systemd/system/*multinic*", "/run/systemd/system/*multinic*")
         self.remove(*units, *LEFT_BEHIND)
-        if units:
-            self.run("systemctl", "daemon-reload")
         for path, (mode, text) in self.kind.files.items():
             self.write(path, text, mode)
+        if units:
+            self.run("systemctl", "daemon-reload")  # netplan's generator comes with it, and needs the files
         self.run("udevadm", "control", "--reload")
         if self.kind.service == "NetworkManager":
             self.run("nmcli", "general", "reload")
@@ -447,6 +448,11 @@ class Box(Host):
             self.run("systemctl", "restart", "wickedd")
         else:
             self.run("networkctl", "reload")
+            if (
+                units
+            ):  # by its generator all files of netplan are newer: networkd sets up eth0 again, in a moment
+                time.sleep(0.5)
+                eventually(lambda: self.settled("eth0"), timeout=BOOT_TIMEOUT, what="eth0 as before")
         if self._management() != self._management_at_boot:
             self.reboot()
 

@@ -260,6 +260,35 @@ def test_a_networkd_that_cannot_reload_is_restarted(boxes: Callable[[str], Box])
     assert [event for event in events if "DEL" in event.kind] == []
 
 
+@pytest.mark.parametrize("kind", ["netplan", "bookworm", "bullseye"])
+def test_what_other_links_lose_after_a_daemon_reload_is_given_back(boxes: Callable[[str], Box], kind: str):
+    """netplan's generator comes with it and writes all files anew: networkd then sets up every link again."""
+    box = boxes(kind)
+    box.clean()
+    node = Node(box, backend="netplan")
+    box.run("ip", "address", "add", "10.99.0.77/32", "dev", "eth0")
+    box.run("ip", "route", "add", "10.244.9.0/24", "via", box.gateway)
+
+    def of_others() -> list[str]:
+        routes = box.run("ip", "route").stdout.splitlines()
+        return sorted([*box.addresses("eth0"), *(line.strip() for line in routes if "multinic" not in line)])
+
+    before = of_others()
+    box.run("systemctl", "daemon-reload")
+    node.attach(0, link="ens3")
+    said = node.run("reconcile").stderr
+    try:
+        assert "eth0 lost the address 10.99.0.77/32" in said
+        assert "it is given back" in said
+        assert of_others() == before
+        with box.monitor("eth0") as events:
+            assert node.run("reconcile").stderr == ""
+        assert events == []
+    finally:
+        box.run("ip", "route", "delete", "10.244.9.0/24", check=False)
+        box.run("ip", "address", "delete", "10.99.0.77/32", "dev", "eth0", check=False)
+
+
 def test_where_its_renderer_is_networkmanager_that_is_taken(boxes: Callable[[str], Box]):
     box = boxes("desktop")
     box.clean()
