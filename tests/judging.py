@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from tests import watch
 
 LINK_SCOPE = 253
+TENTATIVE = 0x40  # IFA_F_TENTATIVE
 _LOCAL_TABLE = 255
 
 
@@ -34,7 +35,8 @@ def links_of(ip: Any) -> dict[str, Any]:
     for address in sorted(ip.get_addr(), key=lambda address: address.get_attr("IFA_ADDRESS")):
         if address["scope"] != LINK_SCOPE:
             text = f"{address.get_attr('IFA_ADDRESS')}/{address['prefixlen']}"
-            line = f"{text} scope {address['scope']} flags {address.get_attr('IFA_FLAGS'):x}"
+            flags = address.get_attr("IFA_FLAGS") & ~TENTATIVE  # that goes in the kernel's own time
+            line = f"{text} scope {address['scope']} flags {flags:x}"
             found[f"link {address['index']}"]["addresses"].append(line)
     found["routes"] = sorted(_route(route) for route in routes_of(ip))
     found["rules"] = sorted(

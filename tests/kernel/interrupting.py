@@ -29,6 +29,7 @@ from pyroute2 import IPRoute, NetlinkError
 
 from tests.judging import (
     LINK_SCOPE,
+    TENTATIVE,
     Witness,
     altnames_of,
     files_below,
@@ -47,7 +48,6 @@ CLONE_NEWNET = 0x40000000
 CHECKPOINT = "/var/lib/multinic/checkpoint.json"
 RECONCILE = ("reconcile",)
 RECOVER = ("rollback", "--interrupted")
-_TENTATIVE = 0x40
 _BY_THE_KERNEL = (2, 9)
 
 
@@ -96,7 +96,7 @@ class Machine:
             self._others()
         self.ip.rule("add", src="10.9.0.5", table=100, priority=1000)
         self.until(lambda: self.ip.get_links(self.index("eth0"))[0].get_attr("IFLA_OPERSTATE") == "UP")
-        self.until(lambda: not any(item.get_attr("IFA_FLAGS") & _TENTATIVE for item in self.ip.get_addr()))
+        self.until(lambda: not any(item.get_attr("IFA_FLAGS") & TENTATIVE for item in self.ip.get_addr()))
 
     def _others(self) -> None:
         """A link of somebody else's, with everything that a link can lose."""
