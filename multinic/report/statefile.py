@@ -45,21 +45,26 @@ def _is_state(document: Any) -> bool:
 
 
 def tell_of_database(host: Host, log: Log, error: str, hint: str = "") -> None:
-    """Log that the database cannot be read, or can be again; whoever watches is told every time."""
-    before = str(load(host).get("database_error", ""))
-    if error and (error != before or log.watched):
-        log.error(error, hint=hint)
-    elif before and not error:
-        log.info("the database can be read again")
+    """Log that the database cannot be read, or can be again."""
+    if _is_news("database_error", error, host, log):
+        if error:
+            log.error(error, hint=hint)
+        else:
+            log.info("the database can be read again")
 
 
 def tell_of_report(host: Host, log: Log, error: str, hint: str = "") -> None:
-    """Log that the result could not be written, or can be again; whoever watches is told every time."""
-    before = str(load(host).get("report_error", ""))
-    if error and (error != before or log.watched):
-        log.error(f"the result could not be written to the database: {error}", hint=hint)
-    elif before and not error:
-        log.info("results can be written to the database again")
+    """Log that the result could not be written, or can be again."""
+    if _is_news("report_error", error, host, log):
+        if error:
+            log.error(f"the result could not be written to the database: {error}", hint=hint)
+        else:
+            log.info("results can be written to the database again")
+
+
+def _is_news(key: str, error: str, host: Host, log: Log) -> bool:
+    """Return whether the last pass did not meet this error; whoever watches is told of one every time."""
+    return error != str(load(host).get(key, "")) or bool(error and log.watched)
 
 
 def tell(host: Host, report: Report, log: Log) -> None:

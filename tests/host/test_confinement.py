@@ -26,14 +26,19 @@ mkdir /run/multinic/{did} 2>/dev/null || exec "$0.real" "$@"
 """
 
 
-@pytest.mark.parametrize("kind", ACTIVATES)
-def test_the_confined_service_can_do_its_job_with_every_backend(
-    kind: str, boxes: Callable[[str], Box]
-) -> None:
+@pytest.fixture
+def node(kind: str, boxes: Callable[[str], Box]) -> Node:
+    """A node whose passes systemd runs, as confined as they are shipped."""
     box = boxes(kind)
     box.clean()
     node = Node(box)
     install(box)
+    return node
+
+
+@pytest.mark.parametrize("kind", ACTIVATES)
+def test_the_confined_service_can_do_its_job_with_every_backend(kind: str, node: Node) -> None:
+    box = node.box
     for slot in range(3):
         node.attach(slot, link=f"eno{slot + 3}")
     do_pass(box)
@@ -57,13 +62,8 @@ def test_the_confined_service_can_do_its_job_with_every_backend(
 
 
 @pytest.mark.parametrize("kind", ACTIVATES)
-def test_the_confined_service_puts_back_what_fails_or_is_killed(
-    kind: str, boxes: Callable[[str], Box]
-) -> None:
-    box = boxes(kind)
-    box.clean()
-    node = Node(box)
-    install(box)
+def test_the_confined_service_puts_back_what_fails_or_is_killed(kind: str, node: Node) -> None:
+    box = node.box
     node.attach(0, link="eno3")
     do_pass(box)
     eventually(lambda: box.settled("multinic0"), timeout=60)
