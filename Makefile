@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-TIERS  ?= unit db kernel host vm
+TIERS  ?= unit db kernel
 ARGS   ?=
 # Tests wait more than they work: for the kernel, for a host that boots.
 JOBS   ?= 3
@@ -11,8 +11,7 @@ PASSES ?= 1000
 SEED   ?= 0
 BIN     = $(VENV)/bin
 
-export PYTHON VENV
-export COVERAGE_FILE = $(CURDIR)/build/coverage/data
+export PYTHON VENV JOBS ARGS
 
 .PHONY: demo
 demo: ## show what multinic does, in a network namespace of its own
@@ -20,17 +19,16 @@ demo: ## show what multinic does, in a network namespace of its own
 	@$(BIN)/multinic demo
 
 .PHONY: test
-test: ## run every tier that can run here: make test [TIERS="unit db"] [ARGS="-k name"] [JOBS=1]
+test: ## prove the product, in a few minutes; everything: make test TIERS=all [ARGS="-k name"] [JOBS=1]
 	@scripts/setup.sh run test
+	@$(if $(filter fleet all,$(TIERS)),scripts/setup.sh fleet)
 	@scripts/packages.sh $(TIERS)
-	@rm -rf build/coverage && mkdir -p build/coverage && chmod 1777 build/coverage # some tests run as another user
-	$(BIN)/coverage run -m pytest --tiers="$(TIERS)" -n $(JOBS) $(ARGS); tests=$$?; \
-	$(BIN)/python scripts/report_coverage.py && exit $$tests
+	@scripts/test.sh $(TIERS)
 
 .PHONY: test-again
-test-again: ## run what failed in the last `make test` once more, one test after the other
-	@test -e build/coverage/ran || { echo "A tier that is required did not run: nothing to try again." >&2; exit 1; }
-	$(BIN)/python -m pytest --tiers="$(TIERS)" --last-failed --last-failed-no-failures none
+test-again: ## run what failed or did not run in the last `make test`, one test after the other
+	@scripts/setup.sh run test
+	@scripts/test.sh --again
 
 .PHONY: soak
 soak: ## run many passes with everything happening at random: make soak [PASSES=1000] [SEED=7]
@@ -43,7 +41,7 @@ golden: ## write the golden files anew from what the renderers say now; read the
 	$(BIN)/python -m pytest --tiers=unit tests/golden --update-golden
 
 .PHONY: test-pythons
-test-pythons: ## run the unit tier on every Python 3.10 to 3.14 of this machine, and more with the lowest versions
+test-pythons: ## run the unit tier on every supported Python of this machine and the newest, and more with the lowest versions
 	@scripts/test-pythons.sh
 
 .PHONY: lint
@@ -73,7 +71,7 @@ lock: ## choose the newest versions that pyproject.toml allows and write them to
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-fleet build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .PHONY: help
 help:

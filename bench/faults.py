@@ -3,11 +3,13 @@
 Prints one line a scenario. "old" and "new" are hosts that were made as they were before the change, or as it
 wants them, by what runs next; anything else is a third state, of which there must be none. The same cases are
 tests: tests/kernel/test_interrupted.py, tests/kernel/test_power_loss.py, tests/host/test_interrupted.py.
+Those try each moment with systemd's clean-up or without it, by turns; here it is both.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+os.environ["MULTINIC_TEST_THOROUGH"] = "yes"
 
 from tests.kernel import interrupting, power
 from tests.namespaces import Namespace

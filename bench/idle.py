@@ -56,7 +56,8 @@ def main() -> None:
         for number in range(10):
             namespace.plug(f"eth{number}", MAC.format(number))
         root = configured(Path(directory) / "host")
-        command = [*program, "--root", str(root), "reconcile"]
+        settings = str(root / "etc/multinic/multinic.toml")
+        command = [*program, "--config", settings, "--root", str(root), "reconcile"]
         for _ in range(3):  # the first configures the links, the next finds that all is well
             namespace.run(*command)
         with server.statements("node") as statements:
@@ -100,7 +101,7 @@ def configured(root: Path) -> Path:
     (etc / "password").write_text("secret\n")
     (etc / "multinic.toml").write_text(
         'node = "node1"\nbackend = "netlink"\n'
-        '[database]\nurl = "mysql://node@127.0.0.1/multinic"\npassword_file = "/etc/multinic/password"\n'
+        f'[database]\nurl = "mysql://node@127.0.0.1/multinic"\npassword_file = "{etc}/password"\n'
     )
     return root
 

@@ -1,4 +1,4 @@
-"""multinic(1): the commands as they are, with the text of their help, as a man page."""
+"""multinic(1): a man page of the commands, from the text of their help."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ The password of the database, alone, with mode 0600.
 Templates that replace those of the program, one by one.
 .TP
 .I /var/lib/multinic/
-What is remembered: which MAC address has which number, how links were before.
+The record (which MAC address has which slot, how links were before) and the checkpoints.
 .TP
 .I /run/multinic/state.json
 The result of the last pass.
@@ -44,7 +44,7 @@ Options of a row and JSON documents are in the reference in
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Yield a help text as paragraphs of a man page; click's mark for "as it is" stays one."""
+    """Yield a help text as paragraphs of a man page; a paragraph with click's mark "\\b" keeps its lines."""
     for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
         if paragraph.startswith("\b"):
             lines = paragraph.splitlines()[1:]
@@ -56,7 +56,7 @@ def paragraphs(text: str) -> Iterator[str]:
 
 
 def options(context: click.Context) -> Iterator[str]:
-    """Yield the options of a command; `--help` is told of once, with the global ones."""
+    """Yield the options of a command; `--help` appears once, among the global ones."""
     for parameter in context.command.get_params(context):
         record = parameter.get_help_record(context)
         again = context.parent is not None and "--help" in parameter.opts
@@ -66,7 +66,7 @@ def options(context: click.Context) -> Iterator[str]:
 
 
 def commands(context: click.Context) -> Iterator[click.Context]:
-    """Yield a context for each command below a group that does something."""
+    """Yield a context for each command below a group; a group itself does nothing."""
     group = context.command
     assert isinstance(group, click.Group)
     for name in group.list_commands(context):
@@ -81,7 +81,7 @@ def commands(context: click.Context) -> Iterator[click.Context]:
 
 
 def page(program: click.Group, reference: str, version: str) -> str:
-    """Return the man page; what the exit statuses mean is said by the reference."""
+    """Return the man page; the meaning of the exit statuses comes from the reference."""
     context = click.Context(program, info_name="multinic", **program.context_settings)
     summary = (program.help or "").strip().splitlines()[0].rstrip(".")
     summary = summary[0].lower() + summary[1:]

@@ -1,4 +1,4 @@
-"""Write the man pages and the shell completions, from the program and its reference as they are.
+"""Write the man pages and the shell completions, from the program and its reference.
 
 python3 -BIS packaging/describe.py LIBRARY DIRECTORY
 
@@ -28,7 +28,7 @@ def completions() -> Iterator[tuple[str, str]]:
     """Yield the name of each shell and its script."""
     variable = f"_{PROGRAM.upper()}_COMPLETE"
     for shell in (BashComplete, ZshComplete, FishComplete):
-        # Not the method of the class itself: that of bash first looks for a bash, of a certain version.
+        # Not the `source` of the class itself: that of bash first looks for a bash of a certain version.
         yield shell.name, ShellComplete.source(shell(main, {}, PROGRAM, variable))
 
 

@@ -1,4 +1,4 @@
-"""The language of man pages: text that it prints as it is, and the Markdown of our documentation in it."""
+"""Man pages from text and from the Markdown of our documentation, in the language of groff."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def document(name: str, section: int, version: str, body: str) -> str:
     """Return a page. Its date is that of SOURCE_DATE_EPOCH."""
     day = time.strftime("%Y-%m-%d", time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))))
     title = f'.TH {name.upper()} {section} "{day}" "multinic {version}" "System administration"\n'
-    # Below a heading a paragraph begins by itself.
+    # A heading begins a paragraph by itself.
     return title + re.sub(r"(?m)^(\.S[HS] .*\n)\.PP\n", r"\1", body)
 
 
@@ -23,23 +23,23 @@ def escape(text: str) -> str:
 
 
 def example(text: str) -> str:
-    """Return lines that are kept as they are, indented."""
+    """Return an example: indented, with its lines kept."""
     return f".RS 4\n.EX\n{escape(text)}\n.EE\n.RE"
 
 
 def inline(markdown: str) -> str:
-    """Return a paragraph: code and what is stressed in bold, of links their text."""
+    """Return a paragraph: code and emphasis in bold, links as their text."""
     text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", " ".join(markdown.split()))
     return re.sub(r"`([^`]+)`|\*\*(.+?)\*\*", lambda found: rf"\fB{found[1] or found[2]}\fR", escape(text))
 
 
 def sentence(markdown: str) -> str:
-    """Return the text of a cell, with the full stop that tables go without."""
+    """Return the text of a table cell, with a full stop at its end."""
     return inline(re.sub(r"(?<![.:])$", ".", markdown.strip()))
 
 
 def section(markdown: str, heading: str) -> str:
-    """Return what is below a heading of the second level."""
+    """Return the text below a heading of the second level."""
     _, found, rest = markdown.partition(f"\n## {heading}\n")
     if not found:
         raise ValueError(f"no section {heading!r}")

@@ -1,4 +1,4 @@
-"""multinic.toml(5): what docs/reference.md says of the settings, as a man page."""
+"""multinic.toml(5): a man page of the settings, from docs/reference.md."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def page(reference: str, version: str) -> str:
 
 
 def _body(markdown: str) -> Iterator[str]:
-    """Yield the parts of the section: behind the table of settings come notes; code is the example."""
+    """Yield the parts of the section: after the table of settings come notes; code is the example."""
     notes = False
     for kind, text in blocks(markdown):
         if kind == "code":

@@ -1,14 +1,12 @@
 #!/bin/sh
 # Fetch the libraries that the packages bring along, as pure Python: one package for every architecture and release.
-#   packaging/vendor.sh DIR     makes DIR/lib and DIR/licenses; does nothing where nothing changed
+#   packaging/vendor.sh DIR     makes DIR/lib and DIR/licenses, each time anew: what lies there may have been changed
 # Needs .venv (scripts/setup.sh run). The hashes in requirements/vendor.txt say what may come.
 set -eu
 cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
 requirements=requirements/vendor.txt
 
-inputs=$(cat "$requirements" "$0" | cksum)
-[ "$(cat "$1/made-of" 2>/dev/null)" != "$inputs" ] || exit 0
 echo "fetching $requirements" >&2
 rm -rf "$1"
 mkdir -p "$1/licenses"
@@ -36,4 +34,3 @@ if grep -rlaq "$(printf '\177ELF')" "$1/lib"; then
     echo "something compiled is left in $1/lib" >&2
     exit 1
 fi
-echo "$inputs" >"$1/made-of"

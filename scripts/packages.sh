@@ -1,6 +1,6 @@
 #!/bin/sh
 # Look for the programs that the tiers of the tests need, and install what is missing (as root; else name it).
-#   scripts/packages.sh unit db kernel host vm
+#   scripts/packages.sh unit db kernel host fleet vm
 # Never fails: a tier that cannot run is reported by the tests themselves.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ need() {
 
 for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
-        db | host | vm | all)
+        db | host | fleet | vm | all)
             # The -core packages are the programs without a service: nothing is started, nothing is enabled.
             release=
             ! grep -qs '^VERSION_CODENAME=jammy' /etc/os-release || release=-10.6
@@ -24,7 +24,11 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need openssl openssl ;;
     esac
     case $tier in
-        kernel | host | vm | all)
+        # A library without a program: the tests start three servers with it.
+        db | all) [ -e /usr/lib/galera/libgalera_smm.so ] || missing="$missing galera-4" ;;
+    esac
+    case $tier in
+        kernel | host | fleet | vm | all)
             need ip iproute2
             need ethtool ethtool
             need ping iputils-ping
@@ -33,7 +37,10 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need nsenter util-linux ;;
     esac
     case $tier in
-        host | vm | all)
+        kernel | all) scripts/prometheus.sh || echo "going on without prometheus" >&2 ;;
+    esac
+    case $tier in
+        host | fleet | vm | all)
             need mmdebstrap mmdebstrap
             need dh debhelper
             # Ubuntu does not have the keys of the Debian that is booted.
@@ -45,13 +52,16 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need mke2fs e2fsprogs ;;
     esac
     case $tier in
-        host | all)
+        host | fleet | all)
             need dnsmasq dnsmasq-base
+            need systemd-nspawn systemd-container ;;
+    esac
+    case $tier in
+        host | all)
             need rpmbuild rpm
             need dnf dnf
             need zypper zypper
-            need createrepo_c createrepo-c
-            need systemd-nspawn systemd-container ;;
+            need createrepo_c createrepo-c ;;
     esac
 done
 

@@ -1,12 +1,14 @@
 #!/bin/sh
 # Make .venv ready for `run` (the program), `test` and `lint`, from the versions in requirements/.
 #   scripts/setup.sh run [test] [lint]
+#   scripts/setup.sh fleet     Ansible, in .venv-fleet: what it brings (cryptography) changes how PyMySQL logs in
 # Does nothing where nothing changed. PYTHON, VENV and REQUIREMENTS choose another interpreter, another place, and
 # other versions for `run`.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 venv=${VENV:-.venv}
+[ "$*" != fleet ] || venv=$venv-fleet
 
 die() {
     printf '%s\n' "$@" >&2

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.mariadb import PrivateMariaDB
-from tests.tiers import pytest_addoption, pytest_configure, pytest_xdist_make_scheduler
+from tests.tiers import (
+    pytest_addoption,
+    pytest_configure,
+    pytest_report_header,
+    pytest_xdist_make_scheduler,
+)
 
-# A shell that starts us in the background has us ignore it, and so would everything that we start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_report_header", "pytest_xdist_make_scheduler"]
 
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_xdist_make_scheduler"]
+# A property holds on a busy machine, too: no limit of 200 ms for an example, none for finding one. And a
+# directory that examples share (tmp_path) is meant to be shared.
+settings.register_profile(
+    "multinic",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("multinic")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.scratch import mark
+
 UNWANTED = ("man", "doc", "locale", "info")
 """What no image has, below /usr/share."""
 
@@ -37,11 +39,13 @@ class Image:
     """A shell script that gets the empty root, before anything is unpacked ..."""
     customize: str
     """... and one that gets the complete root."""
+    options: tuple[str, ...] = ()
+    """More options of mmdebstrap."""
 
     @property
     def recipe(self) -> str:
         """All that makes a difference to the result."""
-        return "\n".join((self.suite, self.packages, *UNWANTED, self.setup, self.customize))
+        return "\n".join((self.suite, self.packages, *UNWANTED, self.setup, self.customize, *self.options))
 
     @property
     def path(self) -> Path:
@@ -63,11 +67,11 @@ class Image:
         return work / "root"
 
     def _build(self) -> None:
-        for left_over in self.path.parent.glob(f"{self.path.name}.build-*"):  # of a run that was killed
-            _remove(left_over)
-        work = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.build-", dir=self.path.parent))
-        command = ["mmdebstrap", "--quiet", "--mode=root", "--format=directory", "--variant=minbase"]
+        work = Path(tempfile.mkdtemp(prefix=f"{mark()}{self.name}-", dir=self.path.parent))
+        command = ["setpriv", "--pdeathsig=TERM"]  # it unmounts on its way out
+        command += ["mmdebstrap", "--quiet", "--mode=root", "--format=directory", "--variant=minbase"]
         command += ["--aptopt=Acquire::Languages none", f"--include={self.packages}"]
+        command += self.options
         command += [f"--setup-hook={self.setup}", f"--customize-hook={self.customize}"]
         command += [f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in UNWANTED]
         done = subprocess.run(

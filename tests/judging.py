@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tests import watch
+from tests.scratch import end_with_parent
 
 LINK_SCOPE = 253
 TENTATIVE = 0x40  # IFA_F_TENTATIVE
@@ -116,6 +117,7 @@ def in_child(work: Callable[[], Any]) -> Any:
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
+        end_with_parent()
         os.close(reading)
         try:
             answer = {"answer": work()}
@@ -144,6 +146,7 @@ def judge_all(todo: Sequence[Any], judge: Callable[[Any, Path], dict[str, Any]],
 def _worker(todo: Sequence[Any], judge: Callable[[Any, Path], dict[str, Any]], directory: Path) -> int:
     if child := os.fork():
         return child
+    end_with_parent()
     status = 1
     try:
         for number, case in enumerate(todo):

@@ -21,12 +21,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import multinic
 from multinic import cli
 from multinic.cli import base
-from multinic.host import Host
-from multinic.settings import Settings
+from multinic.host.host import Host
+from multinic.values.settings import Settings
 
 LIMIT = 60.0  # seconds after which a run counts as hanging
 
@@ -148,16 +149,21 @@ def _be_the_program(
         os._exit(status)
 
 
+class _Probed(base.Context):
+    """What commands know, with a host that tells a probe of every effect."""
+
+    probe: ClassVar[Callable[[str], object]]
+    prefix: ClassVar[tuple[str, ...]]
+
+    def host(self, settings: Settings | None = None) -> Host:
+        return replace(super().host(settings), probe=self.probe, prefix=self.prefix)
+
+
 @contextmanager
 def probed(probe: Moments, prefix: tuple[str, ...] = ()) -> Iterator[None]:
     """Let the command line work on a host that tells `probe` of every effect."""
-
-    @dataclass
-    class Context(base.Context):
-        def host(self, settings: Settings) -> Host:
-            return replace(super().host(settings), probe=probe, prefix=prefix)
-
-    whole, base.Context = base.Context, Context
+    _Probed.probe, _Probed.prefix = probe, prefix
+    whole, base.Context = base.Context, _Probed
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tests.scratch import scratch
+from tests.scratch import END_WITH_TESTS, scratch
 
 START_TIMEOUT = 60  # seconds; a loaded machine of two cores needs about two
 # A user's PATH often lacks the last two.
@@ -50,7 +50,7 @@ class PrivateMariaDB:
 
     def __init__(self) -> None:
         self._exits = ExitStack()
-        self.directory = self._exits.enter_context(scratch("multinic-mariadb-"))
+        self.directory = self._exits.enter_context(scratch("mariadb"))
         self.data = self.directory / "data"
         self.socket = self.directory / "socket"
         self.log = self.directory / "log"
@@ -83,13 +83,13 @@ class PrivateMariaDB:
         """
         assert self._process is None, "this server runs already"
         self.host = address
-        self.port = port or self.port or _free_port()
+        self.port = port or self.port or free_port()
         if not self.data.exists():
             self._initialise()
         certificate = self._certificate() if tls else ()
         command = [
             *prefix,
-            *("setpriv", "--pdeathsig=KILL"),  # ends with the tests, however they end
+            *END_WITH_TESTS,
             _find("mariadbd"),
             "--no-defaults",
             "--user=root",  # root must say that it means it, also in a user namespace; others ignore it
@@ -314,7 +314,8 @@ def _find(program: str) -> str:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback address on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests import terminal
+from tests.hosts import eventually
 from tests.prepared import enter, prepared
+from tests.scratch import END_WITH_TESTS
 
 # A user's PATH often lacks the last two.
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
@@ -108,7 +112,7 @@ class Namespace:
         self._refuse_the_machine()
         # Its root too: where the tests run in a chroot, that is not the root of the mount namespace.
         inside = ("nsenter", f"--target={self.pid}", *self._user, "--mount", "--root", "--net", "--")
-        return (*inside, "env", f"--chdir={Path.cwd()}")
+        return (*inside, *END_WITH_TESTS, "env", f"--chdir={Path.cwd()}")
 
     @property
     def cloud(self) -> Namespace:
@@ -141,12 +145,20 @@ class Namespace:
         return done
 
     def run_program(
-        self, command: Sequence[str], env: Mapping[str, str], timeout: float = 60
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        timeout: float = 60,
+        *,
+        on_terminal: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run `python -m multinic ...` inside as `run` does, without the import where that is the same."""
         self._refuse_the_machine()
         where = (self._namespaces("mnt", "net"), f"/proc/{self.pid}/root")
-        done = prepared().run(command[3:], _environment(env), where, timeout)
+        env = {**env, **terminal.ENVIRONMENT} if on_terminal else env
+        done = prepared().run(command[3:], _environment(env), where, timeout, on_terminal=on_terminal)
+        if done is None and on_terminal:
+            command = [sys.executable, terminal.__file__, *command]
         return done or self.run(*command, check=False, env=env, timeout=timeout)
 
     def popen(self, *argv: str | os.PathLike[str], **options: Any) -> subprocess.Popen[str]:
@@ -207,6 +219,25 @@ class Namespace:
     def rules(self) -> list[dict[str, Any]]:
         """Return the IPv4 policy rules."""
         return self._json("rule")
+
+    def settle(self) -> None:
+        """Wait until all carriers are there and no address is tentative any more.
+
+        Read after this what a later reading is compared with; else the load of the machine decides.
+        """
+
+        def settled() -> bool:
+            found = self.links().items()
+            links = {name: link for name, link in found if name != "lo" and "UP" in link["flags"]}
+            # A link that was set down and up again shows its old state until the kernel gets to it, up to a
+            # second later. Asked for one link alone, it does that first (rtnl_getlink, linkwatch_sync_dev).
+            self.run("ip", "-batch", "-", input="".join(f"link show dev {name}\n" for name in links))
+            return all(
+                link["operstate"] == "UP" and not any(info.get("tentative") for info in link["addr_info"])
+                for link in links.values()
+            )
+
+        eventually(settled, timeout=20, what="links that are up, without tentative addresses")
 
     def _json(self, *argv: str) -> list[dict[str, Any]]:
         output = self.run("ip", "-json", "-details", *argv).stdout

@@ -6,6 +6,7 @@ interpreter decides cannot be told to it; such a run, and one beside another, is
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
@@ -19,6 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
+
+from tests import terminal
 
 ROOT = Path(__file__).parents[1]
 DECIDED_AT_START = ("PYTHON", "LANG", "LC_", "TZ", "COVERAGE_", "COV_")
@@ -40,6 +43,7 @@ class Prepared:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._decided = _decided(environment)
         self._lock = threading.Lock()
+        self._null = open(os.devnull)  # noqa: SIM115 - until close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -56,6 +60,7 @@ class Prepared:
     def close(self) -> None:
         """End it; it ends by itself with the tests, too."""
         self._socket.close()
+        self._null.close()
         self._process.wait(30)
 
     def run(
@@ -64,15 +69,17 @@ class Prepared:
         environment: Mapping[str, str],
         where: tuple[Sequence[str], str],
         timeout: float,
+        *,
+        on_terminal: bool = False,
     ) -> subprocess.CompletedProcess[str] | None:
         """Run `multinic ARGUMENTS` in these namespaces, below that root; None where that takes a real start.
 
-        `environment` is the whole of it.
+        `environment` is the whole of it. All that is written to a terminal is in `stdout`.
         """
         if _decided(environment) != self._decided or not self._lock.acquire(blocking=False):
             return None
         try:
-            with _Output() as stdout, _Output() as stderr, open(os.devnull) as stdin:
+            with _Terminal() if on_terminal else _Output() as stdout, _Output() as stderr:
                 umask = os.umask(0)
                 os.umask(umask)
                 order = {
@@ -83,7 +90,7 @@ class Prepared:
                     "namespaces": where[0],
                     "root": where[1],
                 }
-                files = [stdin.fileno(), stdout.file, stderr.file]
+                files = [stdout.file] * 3 if on_terminal else [self._null.fileno(), stdout.file, stderr.file]
                 self._socket.settimeout(timeout)
                 socket.send_fds(self._socket, [json.dumps(order).encode()], files)
                 try:
@@ -126,6 +133,33 @@ class _Output:
         return os.pread(self.file, os.fstat(self.file).st_size, 0).decode()
 
 
+class _Terminal:
+    """What a process writes to a terminal."""
+
+    def __enter__(self) -> _Terminal:
+        self._screen, self.file = terminal.opened()
+        self._written = b""
+        self._reader = threading.Thread(target=self._read)  # a terminal holds 4 KiB that nobody has read
+        self._reader.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.file >= 0:
+            os.close(self.file)
+        self._reader.join()
+        os.close(self._screen)
+
+    def _read(self) -> None:
+        while found := terminal.read(self._screen):
+            self._written += found
+
+    def text(self) -> str:
+        os.close(self.file)
+        self.file = -1
+        self._reader.join()
+        return self._written.decode()
+
+
 def _decided(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in environment.items() if name.startswith(DECIDED_AT_START)}
 
@@ -163,8 +197,18 @@ def _be_the_program(order: dict[str, Any], files: list[int]) -> NoReturn:
     os.close(root)
     os.chdir(order["directory"])
     sys.argv = ["multinic", *order["arguments"]]
-    runpy.run_module("multinic", run_name="__main__", alter_sys=True)
-    sys.exit(0)
+    status: Any = 0
+    try:
+        runpy.run_module("multinic", run_name="__main__", alter_sys=True)
+    except SystemExit as e:
+        status = e.code or 0
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    atexit._run_exitfuncs()  # coverage writes there
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(status))  # to tear all modules down takes longer than most runs
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -622,14 +621,18 @@ def main() -> int:
     given = parser.parse_args()
     seed = given.seed or random.randrange(1, 1 << 30)
     if not given.inside:
+        from tests import environment
         from tests.namespaces import Namespace
+        from tests.scratch import scratch
 
-        with Namespace() as namespace, tempfile.TemporaryDirectory(prefix="multinic-soak-") as directory:
+        environment.enter()
+
+        with Namespace() as namespace, scratch("soak") as directory:
             command = [*namespace.prefix, sys.executable, "-m", "tests.soak", "--inside", directory]
             return subprocess.run(
                 [*command, "--passes", str(given.passes), "--seed", str(seed)], check=False
             ).returncode
-    from multinic import checkpoint
+    from multinic.state import checkpoint
 
     checkpoint._SETTLE = 0.2  # no network service works on these links
     warm_up()

@@ -16,29 +16,45 @@ import termios
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """The only sequences that may reach a terminal: colours and their end."""
 
+ENVIRONMENT = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "200"}
+"""Says what the terminal can."""
+
 
 def acting(text: str) -> list[str]:
     """Return what in an output acts on a terminal: what is not printable, and no colour or line end."""
     return [sign for sign in COLOURS.sub("", text) if not sign.isprintable() and sign != "\n"]
 
 
+def opened() -> tuple[int, int]:
+    """Return a new terminal: where what is written is read, and where a program writes."""
+    screen, writing = os.openpty()
+    _keep_line_ends(writing)
+    return screen, writing
+
+
+def _keep_line_ends(terminal: int) -> None:
+    """Put no \\r before a \\n: what is read is what was written."""
+    attributes = termios.tcgetattr(terminal)
+    attributes[1] &= ~termios.OPOST
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+
+
+def read(screen: int) -> bytes:
+    """Return what was written next; b"" once nothing will be."""
+    try:
+        return os.read(screen, 65536)
+    except OSError:  # the terminal's other side is closed
+        return b""
+
+
 def main() -> None:
-    child, terminal = pty.fork()
+    child, screen = pty.fork()
     if child == 0:
-        # No \r before \n: what is read is what was written.
-        attributes = termios.tcgetattr(1)
-        attributes[1] &= ~termios.OPOST
-        termios.tcsetattr(1, termios.TCSANOW, attributes)
+        _keep_line_ends(1)
         os.environ.pop("NO_COLOR", None)
-        os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "200"})
+        os.environ.update(ENVIRONMENT)
         os.execvp(sys.argv[1], sys.argv[1:])
-    while True:
-        try:
-            found = os.read(terminal, 65536)
-        except OSError:  # the terminal's other side is closed
-            break
-        if not found:
-            break
+    while found := read(screen):
         os.write(1, found)
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 

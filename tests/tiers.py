@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,16 +20,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests import mariadb, namespaces
+from tests import images, mariadb, namespaces, scratch
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 TESTS = Path(__file__).parent
-COMPLETE = TESTS.parent / "build" / "coverage" / "complete"
-"""Written when every tier ran as a whole: only then does the coverage threshold mean something."""
-RAN = COMPLETE.with_name("ran")
-"""Written when every required tier ran, whatever came of its tests: only then may some be tried again."""
 
 
 def host_missing() -> str | None:
@@ -37,6 +33,12 @@ def host_missing() -> str | None:
     if importlib.util.find_spec("tests.host.nspawn") is None:
         return "tests/host/nspawn.py does not exist"
     return importlib.import_module("tests.host.nspawn").available()
+
+
+def fleet_missing() -> str | None:
+    """Say why no fleet can be served here."""
+    missing = importlib.import_module("tests.fleet.ansible").missing
+    return host_missing() or mariadb.missing() or missing()
 
 
 def vm_missing() -> str | None:
@@ -53,6 +55,8 @@ class Tier:
     missing: Callable[[], str | None]
     chosen: bool = True
     outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0
+    """What its tests took, one after the other."""
 
     @cached_property
     def reason(self) -> str | None:
@@ -61,32 +65,65 @@ class Tier:
 
     @property
     def ran(self) -> int:
-        """How many tests really ran."""
-        return self.outcomes["passed"] + self.outcomes["failed"]
+        """How many tests really ran, in this run or in one that this one goes on with."""
+        return sum(self.outcomes[outcome] for outcome in ("passed", "failed", "passed before"))
 
     def __str__(self) -> str:
         if self.reason:
             return f"not run: {self.reason}"
         if not self.outcomes:
             return "not run: no test was collected"
-        return ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+        return f"{counts} ({self.seconds:.0f} s of tests)"
+
+
+class Results:
+    """What `make test` keeps of a run in a directory, so that `make test-again` can go on with it."""
+
+    def __init__(self, directory: Path, *, again: bool, worker: bool = False) -> None:
+        self._worker = worker
+        self._passed = directory / "passed"
+        self._complete = directory / "complete"
+        self._failed: set[str] = set()
+        self.before = frozenset((directory / "before").read_text().splitlines() if again else ())
+        """The tests that passed in the runs that this one goes on with."""
+
+    def note(self, report: pytest.TestReport) -> None:
+        """Note a test that has passed; at once, as the run may be killed."""
+        if self._worker:
+            return  # the main process hears of it, too
+        if report.outcome != "passed":
+            self._failed.add(report.nodeid)
+        elif report.when == "teardown" and report.nodeid not in self._failed:
+            with self._passed.open("a") as file:
+                file.write(f"{report.nodeid}\n")
+
+    def complete(self, tiers: Iterable[str]) -> None:
+        """Note tiers of which every test has passed: those count for the threshold of the coverage."""
+        with self._complete.open("a") as file:
+            file.writelines(f"{tier}\n" for tier in tiers)
 
 
 class Tiers:
     """All tiers of one run."""
 
-    def __init__(self, chosen: str, required: str) -> None:
+    def __init__(self, chosen: str, required: str, results: Results | None = None) -> None:
         self.all = (
             Tier("unit", ("unit", "golden"), lambda: None),
             Tier("db", ("db",), mariadb.missing),
             Tier("kernel", ("kernel",), namespaces.missing),
             Tier("host", ("host",), host_missing),
+            Tier("fleet", ("fleet",), fleet_missing),
             Tier("vm", ("vm",), vm_missing),
         )
         names = self._names(chosen, "--tiers")
         for tier in self.all:
             tier.chosen = tier.name in names
         self.required = self._names(required, "MULTINIC_TEST_REQUIRE") & names
+        self.results = results
+        for test in results.before if results else ():
+            if (tier := self.of(TESTS.parent / test.partition("::")[0])) and tier.chosen:
+                tier.outcomes["passed before"] += 1
 
     def _names(self, text: str, where: str) -> set[str]:
         known = {tier.name for tier in self.all}
@@ -115,11 +152,19 @@ class Tiers:
         return True if tier and tier.reason else None
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        if self.results and self.results.before:
+            done = [item for item in items if item.nodeid in self.results.before]
+            items[:] = [item for item in items if item.nodeid not in self.results.before]
+            config.hook.pytest_deselected(items=done)
         if hasattr(config, "workerinput"):
             items.sort(key=lambda item: place_of(item.nodeid))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         tier = self.of(TESTS.parent / report.location[0])
+        if self.results:
+            self.results.note(report)
+        if tier:
+            tier.seconds += report.duration
         if tier and (report.when == "call" or report.outcome != "passed"):
             # A test that fails in its set-up or tear-down failed; one that fails in both counts as two.
             tier.outcomes[report.outcome] += 1
@@ -128,14 +173,14 @@ class Tiers:
         if session.config.option.collectonly or hasattr(session.config, "workerinput"):
             return  # a worker saw some of the tests only
         whole = not session.config.option.keyword and not session.config.option.markexpr
-        if whole and session.testsfailed == 0 and all(tier.ran for tier in self.all):
-            COMPLETE.parent.mkdir(parents=True, exist_ok=True)
-            COMPLETE.touch()
+        if (
+            self.results
+            and whole
+            and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        ):
+            self.results.complete(tier.name for tier in self.all if tier.ran)
         if any(self.failures()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        else:
-            RAN.parent.mkdir(parents=True, exist_ok=True)
-            RAN.touch()
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         if terminalreporter.config.option.collectonly:
@@ -164,6 +209,10 @@ def scope_of(nodeid: str) -> str:
     The names of a file and of parameters say which host it is; the others run on that with netplan.
     """
     path, _, name = nodeid.partition("::")
+    if path == "tests/db/test_galera.py":
+        return path  # one cluster
+    if path.startswith("tests/fleet/"):
+        return path  # one fleet
     if not path.startswith("tests/host/"):
         return nodeid
     words = {Path(path).stem.removeprefix("test_"), *re.split(r"[\[\]-]", name)}
@@ -176,7 +225,7 @@ def scope_of(nodeid: str) -> str:
 
 def place_of(nodeid: str) -> tuple[int, int]:
     """Return when a test is to begin where workers share them: what is long early, what is short last."""
-    directories = ("vm", "host", "kernel", "db")
+    directories = ("vm", "fleet", "host", "kernel", "db")
     directory = nodeid.split("/")[1]
     early = directories.index(directory) if directory in directories else len(directories)
     return early, HOSTS.index(scope_of(nodeid).removeprefix("host ")) if directory == "host" else 0
@@ -189,8 +238,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tiers", default="all", help='which tiers to run, such as "unit db" (default: all)')
+    parser.addoption("--results", metavar="DIR", help="note there what has passed")
+    parser.addoption("--again", action="store_true", help="leave out what had passed in DIR/before")
+
+
+REMOVED = pytest.StashKey[list[str]]()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [f"removed what a run that was killed had left: {what}" for what in config.stash.get(REMOVED, [])]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     required = os.environ.get("MULTINIC_TEST_REQUIRE", "")
-    config.pluginmanager.register(Tiers(config.option.tiers, required), "multinic-tiers")
+    option = config.option
+    results = None
+    if option.results:
+        worker = hasattr(config, "workerinput")
+        results = Results(TESTS.parent / option.results, again=option.again, worker=worker)
+    if not hasattr(config, "workerinput"):
+        config.stash[REMOVED] = scratch.sweep(images.cache())
+    config.pluginmanager.register(Tiers(option.tiers, required, results), "multinic-tiers")

@@ -1,7 +1,7 @@
 """Which backend really manages a host: running services first, then configuration, os-release only in a tie.
 
-All of it is told by files, so that it is cheap and works below another root. systemd keeps a
-symlink in /run/systemd/units for every unit that is active; it goes when the unit stops, while
+Everything is read from files: that is cheap, and works below another root. systemd keeps a
+symlink in /run/systemd/units for every active unit. It disappears when the unit stops, while
 directories such as /run/systemd/netif stay.
 """
 
@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from multinic.errors import HostError
-from multinic.host import Host
+from multinic.host.host import Host
+from multinic.values.errors import HostError
 
 NETWORKD, NETWORK_MANAGER, WICKED = "systemd-networkd", "NetworkManager", "wickedd"
 UDEV = "systemd-udevd"
@@ -22,11 +22,12 @@ NETPLAN_GENERATORS = (
     "/usr/lib/netplan/generate",
     "/lib/netplan/generate",
 )
-NETPLAN_SOURCES = ("/usr/lib/netplan", "/etc/netplan", "/run/netplan")  # the later replace the earlier
+# A file in a later directory replaces that of the same name in an earlier one.
+NETPLAN_SOURCES = ("/usr/lib/netplan", "/etc/netplan", "/run/netplan")
 
 _UNITS = "/run/systemd/units"
-# Of systemd before 236 (SLES 15 before SP3), which has no symlinks; by the versions of cgroups. No more than
-# that: a cgroup that is seen from a container may be that of a neighbour.
+# Of systemd before 236 (SLES 15 before SP3), which has no symlinks; for both versions of cgroups. No other
+# places: a cgroup that is visible in a container may be that of a neighbour.
 _CGROUPS = ("/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice")
 _NETWORKD_FILES = "/etc/systemd/network"
 _NETWORK_MANAGER_FILES = (
@@ -41,18 +42,18 @@ _PREFER_NETWORK_MANAGER = {"rhel", "fedora", "centos", "suse", "opensuse", "sles
 
 @dataclass(frozen=True)
 class Found:
-    """The name of the backend that manages the host, the reason as a clause, and what was looked at."""
+    """The name of the backend that manages the host, the reason as a clause, and the paths behind it."""
 
     name: str
     why: str
     presence: Sequence[str] = ()
-    """Paths of which only mattered whether they are there."""
+    """Paths of which it only mattered whether they exist."""
     contents: Sequence[str] = ()
-    """Files and directories whose content mattered."""
+    """Files and directories of which the content mattered."""
 
 
 def running(host: Host, service: str) -> bool:
-    """Return whether a systemd service of the host is active, as far as its files tell."""
+    """Return whether a systemd service of the host is active, by its files."""
     return _running(service, host.present)
 
 
@@ -63,14 +64,14 @@ def _running(service: str, present: Callable[[str], bool]) -> bool:
 
 
 def detect(host: Host) -> Found:
-    """Return the backend that manages this host; netlink where no network service runs."""
+    """Return the backend that manages this host; netlink if no network service runs."""
     return _Detection(host).found()
 
 
 def netplan_renderer(texts: Sequence[str]) -> str:
-    """Return the renderer that netplan files choose for the whole host, the last one that speaks of it.
+    """Return the renderer that netplan files choose for the whole host; the last file that sets it counts.
 
-    Only the key right below `network` counts; single links may have another one.
+    Only the key right below `network` counts; single links may have another renderer.
     """
     chosen = ""
     for text in texts:
@@ -86,7 +87,7 @@ def netplan_renderer(texts: Sequence[str]) -> str:
 
 
 class _Detection:
-    """One look at a host, which remembers what it looked at."""
+    """One detection, which records the paths that it looks at."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -119,7 +120,7 @@ class _Detection:
         return "networkd", f"systemd-networkd is running{also}, without netplan"
 
     def _preferred(self) -> str:
-        """Return why NetworkManager manages the host and not networkd, where both run; "" if it does not."""
+        """Return why NetworkManager manages the host, if networkd runs too; "" if networkd manages it."""
         by_networkd = bool(self._names(_NETWORKD_FILES, ".network"))
         by_network_manager = any(self._names(path, part) for path, part in _NETWORK_MANAGER_FILES)
         if by_networkd is by_network_manager:
@@ -135,7 +136,7 @@ class _Detection:
         return ""
 
     def _netplan_files(self) -> list[str] | None:
-        """Return netplan's YAML files in the order of their weight; None where it is not installed."""
+        """Return netplan's YAML files in the order in which it reads them; None if it is not installed."""
         if not any(self._present(path) for path in NETPLAN_GENERATORS):
             return None
         by_name = {name: f"{path}/{name}" for path in NETPLAN_SOURCES for name in self._names(path, ".yaml")}
@@ -149,9 +150,9 @@ class _Detection:
         return self.host.present(path)
 
     def _names(self, directory: str, part: str) -> list[str]:
-        """Return the names in a directory that begin or end with `part`, but for those of `lo`.
+        """Return the names in a directory that begin or end with `part`, without those of `lo`.
 
-        A directory that cannot be read is empty.
+        A directory that cannot be read counts as empty.
         """
         self.contents.append(directory)
         try:
@@ -164,11 +165,11 @@ class _Detection:
         self.contents.append(path)
         try:
             return self.host.read(path, follow=True) or ""
-        except HostError:  # the backend will say so, if it needs the file
+        except HostError:  # the backend raises it again if it needs the file
             return ""
 
     def _any(self, directory: str, pattern: str) -> bool:
-        """Return whether a file of a directory, which changes all the time, has a line like this."""
+        """Return whether a file of a directory has a line like this; such files change all the time."""
         try:
             texts = [self.host.read(f"{directory}/{name}") or "" for name in self.host.names(directory)]
         except HostError:

@@ -1,31 +1,30 @@
-"""NetworkManager's keyfiles: where they are, what one can say, and what NetworkManager makes of one."""
+"""NetworkManager's keyfiles: where they are, which options they can have, how NetworkManager reads them."""
 
 from __future__ import annotations
 
 import re
 
-from multinic.errors import CommandFailed
-from multinic.host import Host
-from multinic.model import DesiredLink
+from multinic.host.host import Host
+from multinic.values.desired import DesiredLink
+from multinic.values.errors import CommandFailed
 
 DIRECTORY = "/etc/NetworkManager/system-connections"
-MODE = 0o600  # NetworkManager ignores one that others may read
+MODE = 0o600  # NetworkManager ignores a keyfile that other users may read
 
 _ENTRY = re.compile(r"(?m)^\[(?P<section>[^\]\n]+)\]|^(?P<key>[^#;=\s\[][^=\n]*?)[ \t]*=[ \t]*(?P<value>.*)$")
 _DEFAULTS = frozenset({"", "true", "false", "auto", "default", "0", "-1"})
-"""What NetworkManager may leave out without having misunderstood it."""
-_OFFLINE_UNKNOWN = 2  # exit status of an nmcli before 1.38, which has no --offline
+"""Values that NetworkManager may leave out although it has understood them."""
+_OFFLINE_UNKNOWN = 2  # exit status of nmcli before 1.38, which has no --offline
 
 
 def path_of(name: str) -> str:
-    """Return where the keyfile of a link is."""
     return f"{DIRECTORY}/{name}.nmconnection"
 
 
 def uuid_for(name: str, link: DesiredLink) -> str:
-    """Return the same identifier for the same link in the same slot, always.
+    """Return the identifier of a connection; it is always the same for the same link in the same slot.
 
-    Another link in that slot gets another one: its predecessor's connection ends with its file.
+    Another link in that slot gets another identifier, so that the connection of the earlier link ends.
     """
     from uuid import UUID, uuid5
 
@@ -37,8 +36,8 @@ def uuid_in(host: Host, name: str) -> str:
     return _entries(host.read(path_of(name)) or "").get(("connection", "uuid"), "")
 
 
-def unsaid(wish: DesiredLink | None) -> str:
-    """Return which wish no keyfile can say; "" where one can say all."""
+def unsupported(wish: DesiredLink | None) -> str:
+    """Return why a keyfile cannot have an option of a row; "" if it can have them all."""
     if wish is None:
         return ""
     options = wish.options
@@ -59,10 +58,10 @@ def unsaid(wish: DesiredLink | None) -> str:
 
 
 def objection(host: Host, name: str, text: str) -> str:
-    """Return what NetworkManager's reader has against a keyfile; "" for nothing."""
+    """Return the objection of NetworkManager's reader to a keyfile; "" for none. Raises CommandFailed."""
     command = ("nmcli", "--offline", "connection", "modify", "connection.id", name)
     try:
-        understood = host.run(*command, changes=False, given=text)
+        understood = host.run(*command, changes=False, stdin=text)
     except CommandFailed as e:
         if e.status is None:
             raise
@@ -70,7 +69,7 @@ def objection(host: Host, name: str, text: str) -> str:
         return "" if e.status == _OFFLINE_UNKNOWN else words[:300] or "nmcli refused it"
     left_out = {entry: value for entry, value in _entries(text).items() if value not in _DEFAULTS}
     for section, key in left_out.keys() - _entries(understood).keys():
-        return f"it makes nothing of {key}={left_out[section, key]} in [{section}]"
+        return f"it does not understand {key}={left_out[section, key]} in [{section}]"
     return ""
 
 

@@ -1,9 +1,9 @@
-"""netplan with systemd-networkd: one file a link under /etc/netplan, activated without `netplan apply`.
+"""netplan with systemd-networkd: one file for each link in /etc/netplan, without `netplan apply`.
 
-`netplan apply` reconfigures every link of the host. Instead its generator runs in a scratch root,
-once for all changes; only our own results go to /run/systemd/network; links are renamed by
-netlink; then one `networkctl reload`. Links of others see no event. At the next boot the
-generator makes the same of /etc/netplan. docs/backends.md has the measurements.
+`netplan apply` reconfigures every link of the host. Instead its generator runs in a scratch directory,
+once for all changes; only our own results go to /run/systemd/network; netlink renames links; then
+comes one `networkctl reload`. Other links see no event. At the next boot the generator makes the same
+files from /etc/netplan. docs/backends.md has the measurements.
 """
 
 from __future__ import annotations
@@ -11,126 +11,108 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from multinic.backend import Render, Staged, generator, networkctl, networkd
+from multinic.backend import generator, networkctl
+from multinic.backend.base import Backend, Render, Staged, paths_in
 from multinic.backend.detect import NETPLAN_SOURCES, NETWORKD, netplan_renderer, running
-from multinic.host import Host
-from multinic.links import Faults, Links
-from multinic.model import DesiredLink
-from multinic.naming import name_of, slot_of
-from multinic.plan import Interface
-from multinic.routing import default_metric
-
-NAME = "netplan"
-_MODE = 0o600  # netplan warns about anything more open, on every call
+from multinic.decide.naming import name_of, slot_of
+from multinic.decide.routing import default_metric
+from multinic.host.host import Host
+from multinic.kernel.links import Faults, Links
+from multinic.values.desired import DesiredLink
+from multinic.values.plan import Interface
 
 _ETC = "/etc/netplan"
-_SOURCES = NETPLAN_SOURCES  # where the generator looks for YAML
-
 _DROP_INS = "/etc/systemd/network"
-_DROP_IN = re.compile(r"/etc/systemd/network/10-netplan-(multinic[0-9]+)\.network\.d/multinic\.conf")
-_FILE = re.compile(r"/etc/netplan/9([0-9]+)-(multinic([0-9]+))\.yaml")
+_DROP_IN_DIRECTORY = re.compile(rf"{_DROP_INS}/10-netplan-multinic[^/]*\.network\.d")
 
 
-def unusable(host: Host) -> str:
-    """Return why netplan cannot be used on the host; "" if it can."""
-    if generator.program(host) is None:
-        return "netplan is not installed"
-    by_name = {name: f"{source}/{name}" for source in _SOURCES for name in host.names(source)}
-    paths = [path for name, path in sorted(by_name.items()) if name.endswith(".yaml")]
-    if netplan_renderer([host.read(path, follow=True) or "" for path in paths]) != "networkd":
-        return "netplan's renderer is NetworkManager on this host: set backend to networkmanager"
-    if not running(host, NETWORKD):
-        return "systemd-networkd is not running"
-    return ""
+class Netplan(Backend):
+    """One file for each interface, and a drop-in for networkd if netplan has no key for an option."""
 
+    name = "netplan"
+    by_permanent_mac = True  # match: {macaddress: } becomes PermanentMACAddress=
+    file = re.compile(
+        r"/etc/netplan/9([0-9]+)-(multinic\1)\.yaml"
+        r"|/etc/systemd/network/10-netplan-(multinic[0-9]+)\.network\.d/multinic\.conf"
+    )
+    sources = (*NETPLAN_SOURCES, _DROP_INS)
+    needs_carrier = True
 
-def mode(path: str) -> int:
-    """Return 0600; networkd, which is not root, reads the drop-ins."""
-    return 0o644 if _DROP_IN.fullmatch(path) else _MODE
+    def unusable(self, host: Host) -> str:
+        if generator.program(host) is None:
+            return "netplan is not installed"
+        by_name = {path.rpartition("/")[2]: path for path in _yaml(host)}
+        paths = [path for _, path in sorted(by_name.items())]
+        if netplan_renderer([host.read(path, follow=True) or "" for path in paths]) != "networkd":
+            return "netplan's renderer is NetworkManager on this host: set backend to networkmanager"
+        if not running(host, NETWORKD):
+            return "systemd-networkd is not running"
+        return ""
 
+    def mode(self, path: str) -> int:
+        # netplan warns on every call about a file that other users may read. networkd, which is not root,
+        # must read the drop-ins.
+        return 0o600 if path.startswith(_ETC) else 0o644
 
-def lacks(host: Host) -> Mapping[str, str]:
-    """Return what the host's networkd cannot do: netplan itself has it all."""
-    return networkd.lacks(host)
+    def lacks(self, host: Host) -> Mapping[str, str]:
+        return networkctl.lacks(host)  # netplan itself has every option
 
+    def files(self, name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
+        context = {"name": name, "link": link, "metric": default_metric(link, slot_of(name) or 0)}
+        found = {f"{_ETC}/9{slot_of(name)}-{name}.yaml": render("netplan.yaml.j2", context)}
+        if link.options.accept_ra or link.options.dhcp6:
+            found[_drop_in(name)] = render("netplan-drop-in.conf.j2", context)
+        return found
 
-def tuning(link: DesiredLink) -> Mapping[str, str]:  # noqa: ARG001
-    """Return nothing: networkd sees to advertisements and link-local addresses itself."""
-    return {}
+    def managed(self, host: Host) -> Sequence[str]:
+        drop_ins = [path for path in paths_in(host, [_DROP_INS]) if _DROP_IN_DIRECTORY.fullmatch(path)]
+        return self._our_files(paths_in(host, [_ETC, *drop_ins]))
 
+    def foreign(self, host: Host) -> Sequence[str]:
+        return self._other_files(_yaml(host))
 
-def files(name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
-    """Return the file of an interface, and a drop-in for networkd where netplan lacks words for an option."""
-    context = {"name": name, "link": link, "metric": default_metric(link, slot_of(name) or 0)}
-    found = {_path(name): render("netplan.yaml.j2", context)}
-    if link.options.accept_ra or link.options.dhcp6:
-        found[_drop_in(name)] = render("netplan-drop-in.conf.j2", context)
-    return found
+    def watched(self, host: Host) -> Sequence[str]:
+        """Return also the files that the generator made from ours."""
+        watched = super().watched(host)
+        slots = [slot for path in watched if (slot := self.slot_of_file(path)) is not None]
+        return (*watched, *(path for slot in slots for path in generator.runtime_paths(name_of(slot))))
 
+    def check(self, host: Host) -> bool:
+        if generator.program(host) is None:
+            return False
+        generator.check(host, _yaml(host))
+        return True
 
-def slot_of_file(path: str) -> int | None:
-    """Return the slot of /etc/netplan/9{N}-multinic{N}.yaml, or of the drop-in."""
-    if match := _DROP_IN.fullmatch(path):
-        return slot_of(match[1])
-    match = _FILE.fullmatch(path)
-    return slot_of(match[2]) if match and match[1] == match[3] else None
+    def stage(self, host: Host, interfaces: Sequence[Interface]) -> Staged:
+        """Try the files of a plan with netplan's own generator, together with the other files of the host."""
+        return generator.stage(host, interfaces, self.foreign(host), self.managed(host))
 
+    def activate(
+        self, host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged, faults: Faults
+    ) -> None:
+        """Install the generator's results, free and rename links, and let networkd read everything once."""
+        for path, file in sorted(staged.runtime.items()):
+            host.restore(path, file)
+        changed = {interface.key for interface in interfaces if _is_reread(interface, staged)}
+        networkctl.take_effect(host, links, interfaces, changed, faults)
 
-def managed(host: Host) -> Sequence[str]:
-    """Return the files that are ours by name, also those of earlier agents."""
-    paths = [f"{_ETC}/{name}" for name in host.names(_ETC)]
-    for name in host.names(_DROP_INS):
-        paths += [f"{_DROP_INS}/{name}/{inner}" for inner in _drop_ins_in(host, name)]
-    return [path for path in paths if slot_of_file(path) is not None]
+    def may_own(self, host: Host, port: int) -> bool:
+        return networkctl.may_own(host, port)
 
-
-def _drop_ins_in(host: Host, directory: str) -> Sequence[str]:
-    ours = directory.startswith("10-netplan-multinic") and directory.endswith(".network.d")
-    return host.names(f"{_DROP_INS}/{directory}") if ours else ()
-
-
-def foreign(host: Host) -> Sequence[str]:
-    """Return all other netplan files."""
-    paths = [f"{source}/{name}" for source in _SOURCES for name in host.names(source)]
-    return [path for path in paths if path.endswith(".yaml") and slot_of_file(path) is None]
-
-
-def watched(host: Host) -> Sequence[str]:
-    """Return netplan's directories and parts, our files, and what the generator made of them."""
-    ours = managed(host)
-    made = [path for own in ours for path in generator.runtime_paths(name_of(slot_of_file(own) or 0))]
-    return (*_SOURCES, _DROP_INS, *ours, *made)
-
-
-def stage(host: Host, interfaces: Sequence[Interface]) -> Staged:
-    """Try the files of a plan with netplan's own generator, beside the host's others."""
-    return generator.stage(host, interfaces, foreign(host), managed(host))
-
-
-def activate(
-    host: Host, links: Links, interfaces: Sequence[Interface], staged: Staged, faults: Faults
-) -> None:
-    """Install the generator's results, free and rename links, and let networkd read it all once."""
-    for path, file in sorted(staged.runtime.items()):
-        host.restore(path, file)
-    changed = {interface.key for interface in interfaces if _is_reread(interface, staged)}
-    networkctl.take_effect(host, links, interfaces, changed, faults)
-
-
-def _is_reread(interface: Interface, staged: Staged) -> bool:
-    """Return whether networkd has new files to read of an interface: it then configures the link anew."""
-    changed = {change.path for change in interface.files} | staged.runtime.keys()
-    return not changed.isdisjoint({_drop_in(interface.name), *generator.runtime_paths(interface.name)})
-
-
-def reload(host: Host, names: Sequence[str]) -> None:  # noqa: ARG001
-    """Have udevd and networkd read their files again."""
-    networkctl.reload(host)
+    def reload(self, host: Host, names: Sequence[str]) -> None:
+        networkctl.reload(host)
 
 
 def _drop_in(name: str) -> str:
     return f"{_DROP_INS}/10-netplan-{name}.network.d/multinic.conf"
 
 
-def _path(name: str) -> str:
-    return f"{_ETC}/9{slot_of(name)}-{name}.yaml"
+def _yaml(host: Host) -> list[str]:
+    """Return the YAML files that the generator reads, also ours."""
+    return [path for path in paths_in(host, NETPLAN_SOURCES) if path.endswith(".yaml")]
+
+
+def _is_reread(interface: Interface, staged: Staged) -> bool:
+    """Return whether files of an interface are new to networkd: then it configures the link again."""
+    changed = {change.path for change in interface.files} | staged.runtime.keys()
+    return not changed.isdisjoint({_drop_in(interface.name), *generator.runtime_paths(interface.name)})

@@ -1,4 +1,4 @@
-"""NetworkManager, told by nmcli of the connections that changed, and of no others."""
+"""NetworkManager: have it load, use and forget the connections that changed, and no other ones."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Collection, Mapping, Sequence
 
 from multinic.backend import keyfile
 from multinic.backend.detect import NETWORK_MANAGER, running
-from multinic.configure import converge, release, reload_udev, restore_mtu
-from multinic.errors import CommandFailed, HostError
-from multinic.host import Host
-from multinic.links import Faults, Links, kept
-from multinic.naming import slot_of
-from multinic.plan import Interface, State
+from multinic.backend.steps import converge, free_and_rename, reload_udev, set_mtu
+from multinic.decide.naming import slot_of
+from multinic.host.host import Host
+from multinic.kernel.links import Faults, Links, collected
+from multinic.values.errors import CommandFailed, HostError
+from multinic.values.plan import Interface, State
 
 _TAKE_OVER = 10  # seconds to wait for a link to change its connection; it takes less than one
 
 
 def take_effect(host: Host, links: Links, interfaces: Sequence[Interface], faults: Faults) -> None:
-    """Forget removed connections, free and rename links, load changed connections, and put them to use."""
+    """Forget removed connections, free and rename links, then load and use the changed connections."""
     changed = {change.path for interface in interfaces for change in interface.files}
     if any(path.endswith(".link") for path in changed):
         reload_udev(host)
     keyfiles = {path for path in changed if path.startswith(keyfile.DIRECTORY)}
     gone = {path for path in keyfiles if not host.present(path)}
     _load(host, gone)
-    release(links, interfaces, faults)
+    free_and_rename(links, interfaces, faults)
     _load(host, keyfiles - gone)
     plugged = [i for i in interfaces if i.state is not State.DELETE and i.link and i.key not in faults]
     active = _active(host) if plugged else {}
@@ -34,68 +34,58 @@ def take_effect(host: Host, links: Links, interfaces: Sequence[Interface], fault
                 converge(links, interface)
                 continue
             _use(host, interface.name, active)
-            _keep_others(links, interface)
             if interface.link and not interface.link.up:
-                links.up(interface.link.index, interface.name)  # to reapply a connection does not
+                links.up(interface.link.index, interface.name)  # `reapply` does not
             if interface.desired is not None and interface.desired.mtu is None:
-                restore_mtu(links, interface)
+                set_mtu(links, interface)
 
 
 def _is_used(host: Host, name: str, active: Mapping[str, str]) -> bool:
-    """Return whether NetworkManager has configured a link by its own connection, or is about to."""
+    """Return whether a link uses our connection, or is about to use it."""
     return active.get(name) == keyfile.uuid_in(host, name)
 
 
 def _use(host: Host, name: str, active: Mapping[str, str], wait: int = 0) -> None:
-    """Put the connection of a link that is plugged in to use, without taking it down where possible."""
+    """Make a link use our connection, if possible without taking the link down. Raises CommandFailed.
+
+    `wait`: how many seconds to wait for the connection; 0: do not wait.
+    """
     if _is_used(host, name, active):
         try:
             host.run("nmcli", "--wait", str(wait), "device", "reapply", name)
         except CommandFailed:
-            pass  # it was being taken down, or something changed that only a new activation can change
+            pass  # it was about to go down, or only a new activation can change what differs
         else:
             return
     elif active.get(name):
-        wait = _TAKE_OVER  # what another connection configured must be gone before anybody looks
+        wait = _TAKE_OVER  # the configuration of the other connection must be gone before we verify
     host.run("nmcli", "--wait", str(wait), "connection", "up", "uuid", keyfile.uuid_in(host, name))
 
 
-def _keep_others(links: Links, interface: Interface) -> None:
-    """Give a link back what others had added: to reapply a connection takes all other addresses away."""
-    link, held = interface.link, interface.held
-    if link is None or held is None or held.applied is None:
-        return
-    known = held.applied.addresses
-    leased = {4: held.applied.options.dhcp4, 6: held.applied.options.dhcp6 or held.applied.options.accept_ra}
-    for found in link.addresses:
-        if not (found.kernel or found.address in known or leased[found.address.version] or found.scope):
-            links.restore_address(interface.name, found)
-
-
 def reload(host: Host, names: Sequence[str]) -> None:
-    """Have udevd read its files again, and NetworkManager those of the links that were put back.
+    """Have udevd read its files again, and NetworkManager those of these links.
 
-    One that fails does not keep the other from it. Raises the first HostError.
+    An error of one does not stop the other. Raises the first HostError.
     """
     faults: list[HostError] = []
-    with kept(faults):
+    with collected(faults):
         reload_udev(host)
-    # Before NetworkManager runs, at boot, there is nobody to tell: it reads all files when it starts.
-    ours = [name for name in names if slot_of(name) is not None and running(host, NETWORK_MANAGER)]
+    # Before NetworkManager runs, at boot, there is nothing to do: it reads all files when it starts.
+    our_names = [name for name in names if slot_of(name) is not None and running(host, NETWORK_MANAGER)]
     active: dict[str, str] = {}
-    with kept(faults):
-        _load(host, [keyfile.path_of(name) for name in ours])
-        active = _active(host) if ours else active
-    for name in ours:
+    with collected(faults):
+        _load(host, [keyfile.path_of(name) for name in our_names])
+        active = _active(host) if our_names else active
+    for name in our_names:
         if host.present(keyfile.path_of(name)) and name in active:
-            with kept(faults):
+            with collected(faults):
                 _use(host, name, active, wait=5)
     for fault in faults:
         raise fault
 
 
 def _load(host: Host, keyfiles: Collection[str]) -> None:
-    """Have NetworkManager read these files again; what is no longer there it forgets and takes down."""
+    """Have NetworkManager read these files again; it takes down and forgets connections without a file."""
     if keyfiles:
         host.run("nmcli", "connection", "load", *sorted(keyfiles))
 

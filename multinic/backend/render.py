@@ -1,26 +1,32 @@
-"""Desired links into file text: strict Jinja2 templates, each of which an operator may override."""
+"""Render desired links into the text of files: strict Jinja2 templates, which an operator may override."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multinic.errors import ConfigError
-from multinic.paths import TEMPLATES
+from multinic.values.errors import ConfigError
+from multinic.values.paths import TEMPLATES
 
 BANNER = "Managed by multinic. Changes here are undone: change the database, or /etc/multinic/templates."
 
 
 def shipped() -> Path:
     """Return the directory of the templates that come with multinic."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "templates"
     return installed if installed.is_dir() else package.parent / "templates"
 
 
+def overrides_in(directory: str) -> list[Path]:
+    """Return the templates of the operator in this directory."""
+    return sorted(Path(directory).rglob("*.j2")) if os.path.isdir(directory) else []
+
+
 def fingerprint(overrides: str) -> list[list[object]]:
-    """Return what changes whenever a template does, without reading one: path, size, time."""
+    """Return path, size and time of all templates: they differ after a change, and no template is read."""
     found: list[list[object]] = []
     for directory in (shipped(), Path(overrides)):
         if not directory.is_dir():
@@ -32,12 +38,13 @@ def fingerprint(overrides: str) -> list[list[object]]:
 
 
 class Renderer:
-    """The templates, loaded once a pass and only when something must be rendered."""
+    """The templates, loaded once in a pass, and only if something must be rendered."""
 
     def __init__(self, overrides: str) -> None:
         import jinja2  # a converged host renders nothing
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        self._environment = jinja2.Environment(  # noqa: S701 - configuration files, not HTML
+        self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader([overrides, str(shipped())]),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -49,7 +56,7 @@ class Renderer:
         """Return the text of one file. Raises ConfigError for a template that cannot be rendered."""
         try:
             return self._environment.get_template(template).render(banner=BANNER, **context)
-        except Exception as e:  # noqa: BLE001 - an operator's template may raise whatever Python can
+        except Exception as e:  # noqa: BLE001 - an operator's template may raise any exception
             place = getattr(e, "filename", None) or template
             line = getattr(e, "lineno", None)
             words = getattr(e, "message", None) or str(e)

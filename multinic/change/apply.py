@@ -1,260 +1,277 @@
-"""Carry out a plan: check candidates, save, write, activate once, verify by planning again, put back."""
+"""Carry out a plan: check candidate files, save, write, activate once, verify by a new plan, restore."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
-from multinic import checkpoint, harm, reach, witness
-from multinic.backend import Backend, Staged
-from multinic.configure import drop_stale, tune
-from multinic.ending import uninterrupted
-from multinic.errors import HostError
-from multinic.host import Host
-from multinic.links import Faults, Links
-from multinic.log import Log
-from multinic.model import ObservedAddress, ObservedLink
-from multinic.observe import surroundings
-from multinic.plan import Interface, Plan, State
-from multinic.saved import Checkpoint, Saved
+from multinic.backend.base import Staged
+from multinic.backend.steps import remove_stale
+from multinic.change import duplicates, harm
+from multinic.change.keeping import Kept
+from multinic.change.restore import remaining
+from multinic.change.saving import ApplyContext, Before, all_or_nothing, restore_saved
+from multinic.change.slot_mates import with_slot_mates
+from multinic.decide.contradictions import IPV6_MTU_MIN
+from multinic.host.host import Host
+from multinic.kernel import observe, reach
+from multinic.kernel.deletions import Deletions
+from multinic.kernel.links import Faults, Links
+from multinic.kernel.set_properties import set_changed
+from multinic.values.errors import HostError
+from multinic.values.observed import ObservedAddress, ObservedLink
+from multinic.values.plan import Interface, Plan, Result, State
 
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one interface."""
-
-    interface: Interface
-    state: State
-    reason: str
-    message: str
+_ALL_RESTORED = "everything was restored"
 
 
-@dataclass(frozen=True)
-class Site:
-    """Where and how a plan is carried out."""
+def apply(context: ApplyContext, plan: Plan) -> tuple[Result, ...]:
+    """Carry out `plan` and return a result for each of its interfaces.
 
-    host: Host
-    backend: Backend
-    look: Callable[[], Plan]
-    """Plan anew from what is observed then."""
-    timeout: float
-    """How long the kernel may take to agree, in seconds."""
-    database: Callable[[], bool] | None
-    """Whether the database can be connected to; None where no network is between."""
-    log: Log
-
-
-def apply(site: Site, plan: Plan) -> tuple[Result, ...]:
-    """Carry out `plan` and return what became of every interface of it.
-
-    An interface that does not converge is put back as it was. Raises HostError when nothing
-    could be begun.
+    An interface that does not converge is restored as it was. Raises HostError if the change could not
+    be started.
     """
-    staged = site.backend.stage(site.host, plan.pending)
-    doable = tuple(interface for interface in plan.pending if interface.key not in staged.refused)
-    results = {i.key: Result(i, i.state, i.reason, i.message) for i in plan.interfaces if not i.pending}
-    for interface in plan.pending:
-        if words := staged.refused.get(interface.key):
-            words = f"{site.backend.NAME} refuses its file: {words}"
-            results[interface.key] = _failed(interface, "refused-by-backend", words)
+    results = {i.key: as_planned(i) for i in plan.interfaces if not i.pending}
+    staged, doable = _staged(context, plan.pending, results)
+    if context.probe_addresses and (claimed := _duplicates(context, doable)):
+        results |= claimed
+        staged, doable = _staged(context, [i for i in doable if i.key not in claimed], results)
     if doable:
-        results |= {result.interface.key: result for result in _carry_out(site, doable, staged)}
+        results |= {result.interface.key: result for result in _carry_out(context, doable, staged)}
     return tuple(results[interface.key] for interface in plan.interfaces)
 
 
-def _carry_out(site: Site, doable: tuple[Interface, ...], staged: Staged) -> list[Result]:
-    around = surroundings()
+def _staged(
+    context: ApplyContext, interfaces: Sequence[Interface], results: dict[str, Result]
+) -> tuple[Staged, tuple[Interface, ...]]:
+    """Try files out; return the outcome and the interfaces that are not refused. The others get results."""
+    staged = context.backend.stage(context.host, interfaces)
+    for interface in interfaces:
+        if words := staged.refused.get(interface.key):
+            how = "cannot do without" if interface.state is State.DELETE else "refuses"
+            words = f"{context.backend.name} {how} its file: {words}"
+            results[interface.key] = _failed(interface, "refused-by-backend", words)
+    return staged, tuple(interface for interface in interfaces if interface.key not in staged.refused)
+
+
+def as_planned(interface: Interface) -> Result:
+    """Return the result of an interface that was not changed."""
+    return Result(interface, interface.state, interface.reason, interface.message, interface.link)
+
+
+def _duplicates(context: ApplyContext, pending: tuple[Interface, ...]) -> dict[str, Result]:
+    """Return the results of interfaces that are not touched, as another machine has their address."""
+    claimed = duplicates.claimed(context, pending)
+    held_back = with_slot_mates(set(claimed), pending) if claimed else set()
+    return {
+        i.key: _failed(i, "duplicate-address", f"{claimed[i.key]}; nothing was changed")
+        if i.key in claimed
+        else _failed(i, "slot-shared", "not changed, because an interface that shares a slot or a name waits")
+        for i in pending
+        if i.key in held_back
+    }
+
+
+def _carry_out(context: ApplyContext, doable: tuple[Interface, ...], staged: Staged) -> list[Result]:
+    with Deletions() as deletions:
+        return _carry_out_watched(context, doable, staged, deletions)
+
+
+def _carry_out_watched(
+    context: ApplyContext, doable: tuple[Interface, ...], staged: Staged, deletions: Deletions
+) -> list[Result]:
+    withdrawn = partial(deletions.by_others, partial(context.backend.may_own, context.host))
+    around = observe.surroundings()
     targets = {interface.link.index for interface in doable if interface.link}
-    reached = reach.before(around, targets, site.database)
-    with _all_or_nothing(site, doable, around, staged) as taken, Links(site.host) as links:
-        faults = _change(site, links, doable, staged)
-        after = _verify(doable, site.look, site.timeout, faults)
-        failed = _with_slot_mates({i.key for i in doable if _unfinished(i, after)}, doable)
-        results = [_result(i, after.get(i.key), faults, site.timeout) for i in doable]
+    reached = reach.probe(around, targets, context.database)
+    saving = all_or_nothing(context, doable, around, staged, withdrawn=withdrawn)
+    with saving as before, Links(context.host) as links:
+        kept = Kept(links, context.log, doable, around, withdrawn, context.given_back)
+        faults = _make_changes(context, links, doable, staged)
+        after = _verify(context, links, doable, faults, kept)
+        lost = kept.hopeless()
+        failed = with_slot_mates({i.key for i in doable if i.key in lost or _unfinished(i, after)}, doable)
+        results = [_result(i, after.get(i.key), faults, context.timeout) for i in doable]
+        results = [_with_loss(r, lost.get(r.interface.key, "")) for r in results]
         if failed:
-            results = [_undone(r) if r.interface.key in failed else r for r in results]
-            _put_back(site, [s for s in taken.interfaces if s.key in failed])
-        if objection := harm.find(links, site.log, doable, around, reached):
-            _put_back(site, taken.interfaces)
-            results = [_failed(i, *objection) for i in doable]
-    return results
+            left = _restored(context, before, failed)
+            results = [_undone(r, left) if r.interface.key in failed else r for r in results]
+        if objection := harm.reason_to_undo(links, context.log, before.others, reached, context.given_back):
+            left = _restored(context, before)
+            reason, words = objection
+            end = f"not everything was restored: {'; '.join(left.values())}" if left else _ALL_RESTORED
+            results = [replace(_failed(i, reason, f"{words}; {end}"), restored=True) for i in doable]
+    return _with_links_now(results)
 
 
-@contextmanager
-def _all_or_nothing(
-    site: Site, doable: tuple[Interface, ...], around: witness.Surroundings, staged: Staged
-) -> Iterator[Checkpoint]:
-    """Save how the interfaces are; put them back so if the block raises anything, a signal included."""
-    saved: tuple[Saved, ...] = ()
-    finished = False
-    try:
-        taken = checkpoint.take(
-            site.host,
-            site.backend.NAME,
-            doable,
-            around,
-            lambda name: [path for path in staged.runtime if f"-{name}." in path],
-        )
-        saved = taken.interfaces
-        yield taken
-        with uninterrupted():
-            checkpoint.commit(site.host)
-            finished = True
-    except BaseException:
-        if not finished:
-            with uninterrupted():
-                _abandon(site, saved)
-        raise
+def _restored(context: ApplyContext, before: Before, keys: Collection[str] | None = None) -> dict[str, str]:
+    """Restore interfaces (`keys` None: all); return in what they still differ from before: key → words."""
+    restore_saved(context, before, keys)
+    saved = [i for i in before.interfaces if keys is None or i.key in keys]
+    return remaining(context.host, saved, observe.surroundings())
 
 
-def _abandon(site: Site, saved: Sequence[Saved]) -> None:
-    """Put everything back and finish; what could not be put back is left to `multinic rollback`."""
-    finish = checkpoint.discard if _put_back(site, saved) else checkpoint.commit
-    try:
-        finish(site.host)
-    except HostError as e:
-        site.log.error(f"could not finish: {e}", hint=e.hint)
-
-
-def _change(site: Site, links: Links, interfaces: tuple[Interface, ...], staged: Staged) -> Faults:
+def _make_changes(
+    context: ApplyContext, links: Links, interfaces: tuple[Interface, ...], staged: Staged
+) -> Faults:
     """Write all files and activate them; return the errors instead of raising them.
 
-    Some interfaces may be right all the same: only what is not is put back.
+    Other interfaces may converge in spite of an error: only those that do not are restored.
     """
     faults = Faults()
     for interface in interfaces:
         with faults.of(interface):
-            for change in interface.files:
-                if change.new is None:
-                    site.host.remove(change.path)
-                else:
-                    site.host.write(change.path, change.new, change.mode)
+            _write_files(context.host, interface)
         with faults.of(interface):
-            drop_stale(links, interface)  # before another link gets the same route: the kernel has it once
-            if interface.link is not None and interface.state is State.DELETE:
-                # The kernel makes a link-local address at once, which goes only when the link is set down.
-                early = [change for change in interface.changes if change.field == "addr_gen_mode"]
-                tune(site.host, links, interface.link, interface.link.name, early)
+            remove_stale(links, interface)  # before another link gets the same route: the kernel has it once
+            _reset_address_mode(context.host, links, interface)
     try:
-        site.backend.activate(site.host, links, interfaces, staged, faults)
+        context.backend.activate(context.host, links, interfaces, staged, faults)
         for interface in interfaces:
             if interface.link is not None and interface.key not in faults:
                 with faults.of(interface):
-                    drop_stale(links, interface)  # services leave what their files no longer speak of
-                    tune(site.host, links, interface.link, interface.target_name, interface.changes)
+                    remove_stale(links, interface)  # services leave routes and rules that their files lost
+                    set_changed(context.host, links, interface.link, interface.target_name, interface.changes)
     except HostError as e:
         for interface in interfaces:
             faults.setdefault(interface.key, e)
     return faults
 
 
-def _verify(doable: tuple[Interface, ...], look: Callable[[], Plan], timeout: float, faults: Faults) -> Plan:
-    """Plan again until nothing is left to do that may still come; return the last plan."""
-    end = time.monotonic() + timeout
+def _write_files(host: Host, interface: Interface) -> None:
+    for change in interface.files:
+        if change.new is None:
+            host.remove(change.path)
+        else:
+            host.write(change.path, change.new, change.mode)
+
+
+def _reset_address_mode(host: Host, links: Links, interface: Interface) -> None:
+    """Set addr_gen_mode of a link that is freed back while it is up, so that no link-local address stays.
+
+    With the old mode the kernel may make one at once; it removes it when the link is set down.
+    """
+    if interface.link is not None and interface.state is State.DELETE:
+        early = [change for change in interface.changes if change.field == "addr_gen_mode"]
+        set_changed(host, links, interface.link, interface.link.name, early)
+
+
+def _with_links_now(results: list[Result]) -> list[Result]:
+    """Return the results, with the links of failed interfaces as they are now, after they were restored."""
+    if not any(result.state is State.FAILED for result in results):
+        return results
+    now = {link.index: link for link in observe.links()}
+    return [
+        replace(r, link=now.get(r.interface.link.index))
+        if r.state is State.FAILED and r.interface.link
+        else r
+        for r in results
+    ]
+
+
+def _verify(
+    context: ApplyContext, links: Links, doable: tuple[Interface, ...], faults: Faults, kept: Kept
+) -> Plan:
+    """Plan again until no interface may still converge by waiting; return the last plan."""
+    end = time.monotonic() + context.timeout
     pause = 0.01
     while True:
-        plan = look()
-        waited_for = [plan.get(i.key) for i in doable if i.key not in faults]
-        if time.monotonic() >= end or not any(i is not None and _comes_yet(i) for i in waited_for):
+        kept.give_back(early=True)
+        plan = context.replan()
+        _tune_again(context.host, links, doable, plan, faults)
+        lefts = [(before, plan.get(before.key)) for before in doable if before.key not in faults]
+        waiting = any(left and _may_still_converge(before, left) for before, left in lefts)
+        if time.monotonic() >= end or not waiting:
             return plan
         time.sleep(min(pause, max(0.0, end - time.monotonic())))
         pause = min(pause * 2, 0.25)
 
 
+def _tune_again(host: Host, links: Links, doable: tuple[Interface, ...], plan: Plan, faults: Faults) -> None:
+    """Set the properties of links once more to which IPv6 has come back, as their MTU allows it again.
+
+    It comes back with the kernel's defaults, whatever was set before.
+    """
+    for interface in doable:
+        left = plan.get(interface.key)
+        if interface.link is None or left is None or left.link is None:
+            continue
+        if interface.link.mtu < IPV6_MTU_MIN <= left.link.mtu and interface.key not in faults:
+            with faults.of(interface):
+                set_changed(host, links, left.link, left.link.name, left.changes)
+
+
 def _unfinished(interface: Interface, plan: Plan) -> bool:
-    """Return whether something that `interface` was to have is still to be done in `plan`."""
+    """Return whether `plan`, made after the change, still has something to do for `interface`."""
     left = plan.get(interface.key)
     return left is not None and left.pending
 
 
-def _with_slot_mates(failed: set[str], doable: Iterable[Interface]) -> set[str]:
-    """Add who shares a slot or a name with a failed one, and so on: they go back together.
+def _may_still_converge(before: Interface, left: Interface) -> bool:
+    """Return whether an interface of the plan after the change may still converge by waiting.
 
-    Who leaves a slot and who takes it are such, and who has taken the name that a failed one had before.
+    The kernel first asks the network whether another machine has an address (DAD). Without a carrier it
+    does not ask, so there is nothing to wait for. The carrier itself takes a card seconds after it was set
+    up; if the link was up before the change without one, it is not about to come.
     """
-    failed, doable = set(failed), tuple(doable)
-    while True:
-        names = {name for interface in doable if interface.key in failed for name in _names(interface)}
-        more = {i.key for i in doable if i.name in names or (i.link and i.target_name in names)} - failed
-        if not more:
-            return failed
-        failed |= more
-
-
-def _names(interface: Interface) -> tuple[str, ...]:
-    return (interface.name, interface.link.name) if interface.link else (interface.name,)
-
-
-def _comes_yet(left: Interface) -> bool:
-    """Return whether waiting may make a difference to an interface of the plan that is left.
-
-    An address is not there for good before the kernel has asked the network whether it is someone
-    else's (DAD); without a carrier it does not ask, and nothing is to be waited for.
-    """
-    if _taken(left):
+    if _duplicate_address(left):
         return False
+    if left.reason == "no-carrier":
+        return not (before.link and before.link.up and not before.link.carrier)
     link = left.link if left.link is not None and left.link.carrier else None
     if link is not None and left.reason == "no-lease":
         return True
-    return left.pending or any(found.tentative for found in _wanted_on(link, left))
+    return left.pending or any(found.tentative for found in _desired_addresses_on(link, left))
 
 
-def _taken(left: Interface) -> str:
-    """Return an address of which the kernel found that someone else has it."""
-    return next((str(found.address) for found in _wanted_on(left.link, left) if found.dadfailed), "")
+def _duplicate_address(left: Interface) -> str:
+    """Return an address that another machine has, as the kernel has found out; "" for none."""
+    return next(
+        (str(found.address) for found in _desired_addresses_on(left.link, left) if found.dadfailed), ""
+    )
 
 
-def _wanted_on(link: ObservedLink | None, interface: Interface) -> list[ObservedAddress]:
+def _desired_addresses_on(link: ObservedLink | None, interface: Interface) -> list[ObservedAddress]:
     wanted = interface.desired.addresses if interface.desired else ()
     return [found for found in link.addresses if found.address in wanted] if link else []
-
-
-def _put_back(site: Site, saved: Sequence[Saved]) -> bool:
-    """Restore; an error in here is told and the first error stays the one that is reported."""
-    if not saved:
-        return True
-    try:
-        with Links(site.host) as links:  # of its own: another may have been interrupted in mid-request
-            checkpoint.restore(
-                site.host,
-                links,
-                saved,
-                reload=lambda names: site.backend.reload(site.host, names),
-                observe=surroundings,
-            )
-    except HostError as e:
-        site.log.error(f"could not put everything back: {e}", hint=e.hint)
-        return False
-    return True
 
 
 def _result(interface: Interface, left: Interface | None, faults: Faults, timeout: float) -> Result:
     if left is not None and left.pending:
         if error := faults.get(interface.key):
             words = f"{error} ({error.hint})" if error.hint else str(error)
-            return _failed(interface, "activation-failed", f"{words}; put back as it was")
-        if address := _taken(left):
+            return _failed(interface, "activation-failed", words)
+        if address := _duplicate_address(left):
             words = f"{address} is in use by another machine on that network"
-            return _failed(interface, "duplicate-address", f"{words}; put back as it was")
+            return _failed(interface, "duplicate-address", words)
         rest = "; ".join([*map(str, left.changes), *(f"{c.action} {c.path}" for c in left.files)])
-        return _failed(
-            interface, "not-converged", f"not there after {timeout:g} s: {rest}; put back as it was"
-        )
+        return _failed(interface, "not-converged", f"not there after {timeout:g} s: {rest}")
     if interface.state is State.DELETE:
         return Result(interface, State.DELETE, interface.reason, _removed(interface))
     if left is not None and left.state is not State.UNCHANGED:  # unplugged meanwhile, say
-        return Result(interface, left.state, left.reason, left.message)
-    return Result(interface, State.CONVERGED, interface.reason, _done(interface))
+        return Result(interface, left.state, left.reason, left.message, left.link)
+    return Result(interface, State.CONVERGED, interface.reason, _done(interface), left.link if left else None)
 
 
-def _undone(result: Result) -> Result:
-    """Return the result of an interface that is put back, also one that had converged itself."""
+def _undone(result: Result, left: Mapping[str, str]) -> Result:
+    """Return the result of an interface that was restored, also of one that had converged itself.
+
+    `left`: what could not be restored.
+    """
+    outcome = left.get(result.interface.key, "restored as it was")
     if result.state is State.FAILED:
+        return replace(result, message=f"{result.message}; {outcome}", restored=True)
+    words = f"{outcome}, because an interface failed that shares a slot or a name with it"
+    return replace(result, state=State.FAILED, reason="slot-shared", message=words, restored=True)
+
+
+def _with_loss(result: Result, words: str) -> Result:
+    """Return the result of an interface on whose link another program lost something for good, if so."""
+    if not words or result.state is State.FAILED:
         return result
-    words = "put back as it was, for an interface failed with which it shares a slot or a name"
-    return replace(result, state=State.FAILED, reason="slot-shared", message=words)
+    return _failed(result.interface, "witness", words)
 
 
 def _failed(interface: Interface, reason: str, message: str) -> Result:

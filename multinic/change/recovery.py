@@ -1,42 +1,54 @@
-"""Put back what a checkpoint on disk says: after an interrupted change, or when an operator wants it."""
+"""Restore what a checkpoint on disk has: after an interrupted change, or because an operator asks for it."""
 
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 
-from multinic import backend, checkpoint, record
-from multinic.ending import uninterrupted
-from multinic.errors import MultinicError
-from multinic.host import Host
-from multinic.links import Links
-from multinic.lock import only_one
-from multinic.log import Log
-from multinic.observe import surroundings
-from multinic.paths import CHECKPOINT, LAST_CHECKPOINT, OWN
-from multinic.saved import Checkpoint
+from multinic.backend import choice
+from multinic.change.restore import restore
+from multinic.decide.others import brought_forward
+from multinic.decide.witness import without
+from multinic.host.ending import uninterrupted
+from multinic.host.host import Host
+from multinic.host.lock import only_one
+from multinic.host.log import Log
+from multinic.host.scratch import tidy
+from multinic.kernel.links import Links
+from multinic.kernel.namespace import check_namespace
+from multinic.kernel.observe import surroundings
+from multinic.state import checkpoint, history
+from multinic.state.checkpoint import Checkpoint, Saved
+from multinic.state.record import load_record, save_record
+from multinic.values.errors import HostError, MultinicError
+from multinic.values.history import Event, Kind
+from multinic.values.paths import CHECKPOINT, LAST_CHECKPOINT, OUR_DIRECTORIES
+from multinic.values.plan import Interface, State
 
 
-def recover(host: Host, log: Log) -> None:
-    """Put back what an interrupted run left half done, if anything.
+def recover(host: Host, log: Log) -> int:
+    """Restore what an interrupted run left half done, and return how many interfaces that were.
 
-    What cannot be put back is told and not tried for ever: the pass that follows plans from what
-    is there, and `multinic rollback` still has the checkpoint. Raises HostError where that cannot be kept.
+    A failure is logged, and not tried again on every pass: the next plan starts from how the host is, and
+    the checkpoint is kept for `multinic rollback`. Raises HostError if it cannot be kept.
     """
     try:
-        _recover(host, log)
+        return _recover(host, log) or 0
     except MultinicError as e:
-        if not e.told:
+        if not e.logged:
             raise
+        return 0
 
 
 def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
-    """Put back an interrupted change, else the last finished one; return whether there was any.
+    """Undo an interrupted change, else the last finished one; return whether there was any.
 
-    Raises Locked, HostError, and ConfigError for a backend that this version does not have.
+    `interrupted_only`: leave a finished change alone. Raises Locked, HostError, and ConfigError for a backend
+    that this version does not have.
     """
     with only_one(host):
-        if _recover(host, log):
+        if _recover(host, log) is not None:
             return True
         with uninterrupted():
             saved = None if interrupted_only else checkpoint.load(host, LAST_CHECKPOINT)
@@ -45,56 +57,114 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
             log.warning("the last change is undone", reason="rollback")
             checkpoint.reopen(host)
             try:
-                _restore(host, saved)
+                _restore(host, _with_others_of_now(host, saved))
             except MultinicError:
                 checkpoint.commit(host)
                 raise
             checkpoint.discard(host)
+            _note(host, log, saved, "rollback", "the last change was undone because a person asked for it")
             return True
 
 
-def _recover(host: Host, log: Log) -> bool:
-    """Put back what was interrupted; return whether there was anything. The log tells its errors."""
+def _recover(host: Host, log: Log) -> int | None:
+    """Undo an interrupted change; return of how many interfaces it was, None if there was none.
+
+    Logs its errors and raises them.
+    """
     with uninterrupted():
-        for directory in OWN:
-            host.tidy(directory)
+        for directory in OUR_DIRECTORIES:
+            tidy(host, directory)
         try:
             saved = checkpoint.load(host, CHECKPOINT)
             if saved is None:
-                return False
-            words = "a change was interrupted; its interfaces are put back as they were"
+                return None
+            words = "a change was interrupted; its interfaces are restored as they were"
             log.warning(words, reason="recovered")
             _restore(host, saved)
         except MultinicError as e:
-            log.error(f"could not put everything back: {e}", hint=e.hint)
+            log.error(f"could not restore everything: {e}", hint=e.hint)
             checkpoint.commit(host)
-            e.told = True
+            e.logged = True
             raise
+        except Exception as e:  # a fault of ours in here must not keep every later pass from its work
+            words = f"could not restore everything: unexpected error: {type(e).__name__}: {e}"
+            log.error(words, hint="this is a bug of multinic's; report it")
+            checkpoint.commit(host)
+            error = HostError(words)
+            error.logged = True
+            raise error from e
         checkpoint.discard(host)
-        return True
+        _note(host, log, saved, "recovered", "a change was interrupted: restored as it was")
+        return len(saved.interfaces)
+
+
+def _note(host: Host, log: Log, saved: Checkpoint, reason: str, message: str) -> None:
+    """Add to the history that interfaces were restored. It is written last: what it says is done."""
+    events = [
+        Event(0, Kind.ROLLED_BACK, reason, message, interface.name, str(interface.mac or ""))
+        for interface in saved.interfaces
+    ]
+    try:
+        history.append(host, events, time.time())
+    except HostError as e:
+        log.warning(f"the history was not written: {e}", hint=e.hint)
 
 
 def _restore(host: Host, saved: Checkpoint) -> None:
-    # Usable or not: files and links can be put back before a network service runs, or after it was removed.
-    chosen = backend.named(saved.backend)
+    # Usable or not: files and links can be restored before a network service runs, or after it was removed.
+    chosen = choice.named(saved.backend)
+    check_namespace(host)
     for directory in sorted({os.path.dirname(path) for i in saved.interfaces for path in i.files}):
-        host.tidy(directory)
+        tidy(host, directory)
+    before, targets = surroundings(), {i.link.index for i in saved.interfaces if i.link}
+    before = replace(before, rules=tuple(dict.fromkeys([*before.rules, *saved.rules])))
+    others = without(before, targets, {rule for i in saved.interfaces for rule in i.our_rules})
     with Links(host) as links:
-        checkpoint.restore(
+        restore(
             host,
             links,
             saved.interfaces,
+            lambda: others,
             reload=lambda names: chosen.reload(host, names),
             observe=surroundings,
         )
-    _remember(host, saved)
+    _restore_entries(host, saved)
 
 
-def _remember(host: Host, saved: Checkpoint) -> None:
-    """Remember of these interfaces what was remembered before the change, and of others what is now."""
-    memory = record.load(host)
+def _with_others_of_now(host: Host, saved: Checkpoint) -> Checkpoint:
+    """Return the checkpoint of a finished change with what others have now: since then they have gone on."""
+    entries, around = load_record(host).entries, surroundings()
+
+    def brought(before: Saved) -> Saved:
+        now = entries.get(before.mac) if before.mac else None
+        wishes = [entry.applied for entry in (before.entry, now) if entry and entry.applied]
+        leased = any(one.options.dhcp4 or one.options.dhcp6 or one.options.accept_ra for one in wishes)
+        if before.link is None or before.entry is None or before.entry.applied is None or leased:
+            return before  # not ours then, or a service gives the link addresses, which are not told apart
+        interface = Interface(
+            name=before.name,
+            mac=before.mac,
+            mac_text=str(before.mac),
+            port_id=before.entry.port_id,
+            row_id=None,
+            state=State.UPDATE,
+            reason="rollback",
+            message="",
+            link=before.link,
+            desired=now.applied if now else None,
+            entry=before.entry,
+        )
+        link, routes = brought_forward(interface, before.link, before.routes, around)
+        return replace(before, link=link, routes=routes)
+
+    return replace(saved, interfaces=tuple(map(brought, saved.interfaces)), rules=())
+
+
+def _restore_entries(host: Host, saved: Checkpoint) -> None:
+    """Restore the record entries of the interfaces in the checkpoint; keep all others."""
+    record = load_record(host)
     changed = {interface.mac for interface in saved.interfaces}
-    links = {mac: held for mac, held in memory.links.items() if mac not in changed}
-    links |= {i.mac: i.held for i in saved.interfaces if i.mac is not None and i.held is not None}
-    if links != memory.links:
-        record.save(host, replace(memory, links=links))
+    entries = {mac: entry for mac, entry in record.entries.items() if mac not in changed}
+    entries |= {i.mac: i.entry for i in saved.interfaces if i.mac is not None and i.entry is not None}
+    if entries != record.entries:
+        save_record(host, replace(record, entries=entries))

@@ -1,6 +1,15 @@
-"""The command line: parse, call one function, print, exit. Nothing is decided here."""
+"""The command line: parse, call one function, print, exit.
 
-from multinic.cli import inspection, installation, passes  # noqa: F401 - they add their commands to `main`
+It decides nothing, and no other room imports it.
+"""
+
+from multinic.cli import (  # noqa: F401 - they add their commands to `main`
+    agent,
+    history,
+    inspection,
+    installation,
+    passes,
+)
 from multinic.cli.base import main
 
 __all__ = ["main"]

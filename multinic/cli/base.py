@@ -2,85 +2,93 @@
 
 from __future__ import annotations
 
-import io
+import errno
 import json
 import os
 import resource
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
-from multinic import __version__, config
-from multinic.errors import Exit, MultinicError
-from multinic.host import Host
-from multinic.log import Log, mark_for
-from multinic.settings import BACKENDS, Settings
-from multinic.text import printable
+from multinic import __version__
+from multinic.cli import streams
+from multinic.host import config
+from multinic.host.directories import check_root
+from multinic.host.host import Host
+from multinic.host.log import Log, mark_for
+from multinic.values.errors import Exit, MultinicError
+from multinic.values.settings import BACKENDS, Settings
+from multinic.values.text import printable
 
 
-@dataclass
-class Context:
+class Context(NamedTuple):
     """The global options, resolved when a command needs them."""
 
     options: Mapping[str, Any]
     config_path: str | None
     root: str
+    host_command: tuple[str, ...]
     output: str
     verbose: bool
 
-    def host(self, settings: Settings) -> Host:
-        """Return the host to work on."""
-        return Host(self.root, command_timeout=settings.command_timeout)
+    def host(self, settings: Settings | None = None) -> Host:
+        """Return the host; without `settings`, only for functions that run no command there.
+
+        Raises HostError for another root that another user may exchange.
+        """
+        if self.root != "/" and os.path.lexists(self.root):
+            check_root(self.root)
+        if settings is None:
+            return Host(self.root, self.host_command)
+        return Host(self.root, self.host_command, command_timeout=settings.command_timeout)
 
     def settings(self, *, attended: bool = True) -> Settings:
         """Return the settings of file, environment and options. Raises ConfigError.
 
-        `attended`: somebody reads what is printed, so files that are open to others are told.
+        `attended`: a person reads the output, so files with too open permissions are logged.
         """
-        settings = config.load(self.config_path, self.options, os.environ, self.root)
+        settings = config.load(self.config_path, self.options, os.environ)
         for warning in settings.warnings if attended else ():
             self.log(settings).warning(warning)
         return settings
 
     def log(self, settings: Settings) -> Log:
-        """Return the log these settings ask for."""
         level = "debug" if self.verbose else settings.log_level
         return Log(settings.log_format, level, config.node_name(settings))
 
 
 class Commands(click.Group):
-    """A group that turns our errors into a sentence, a hint and an exit status."""
+    """A group that prints our errors as a sentence with a hint, and ends with their exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; errors of ours end the process with their exit status."""
+        """Run the command; our errors end the process with their exit status."""
         try:
             return super().invoke(ctx)
         except MultinicError as e:
-            if e.told:
+            if e.logged:
                 sys.exit(e.exit)
-            fail(str(e), e.hint, e.exit)
+            fail(ctx.obj, str(e), e.hint, e.exit)
         except click.ClickException as e:
             _make_printable(e)
+            if _in_json(ctx.obj):
+                fail(ctx.obj, e.format_message(), "", Exit.USAGE)
             raise
-        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.exceptions.Exit, click.Abort):
             raise
-        except Exception as e:  # noqa: BLE001 - told below, whatever it is
-            # A bug of ours: an operator wants a sentence, we want the traceback, which never shows a secret.
+        except Exception as e:  # noqa: BLE001 - any bug of ours is printed below
+            # An operator wants a sentence; we want the traceback, which never shows a secret.
             if isinstance(ctx.obj, Context) and ctx.obj.verbose:
                 import traceback
 
                 for line in traceback.format_exc().splitlines():
-                    tell(line, err=True)
+                    print_line(line, err=True)
                 sys.exit(Exit.ERROR)
-            hint = "this is a bug of multinic's; run it again with -v and report what it prints"
-            fail(f"unexpected error: {type(e).__name__}: {e}", hint, Exit.ERROR)
+            hint = "this is a bug of multinic; run it again with -v and report what it prints"
+            fail(ctx.obj, f"unexpected error: {type(e).__name__}: {e}", hint, Exit.ERROR)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Parse the global options."""
         try:
             return super().make_context(*args, **kwargs)
         except click.ClickException as e:
@@ -88,52 +96,96 @@ class Commands(click.Group):
             raise
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program; a reader of our output that went away is no error worth a word."""
-        if not all((sys.stdin, sys.stdout, sys.stderr)):  # closed by whoever started us
-            null = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - to the end
-            sys.stdin, sys.stdout, sys.stderr = (one or null for one in (sys.stdin, sys.stdout, sys.stderr))
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")  # a terminal that has no → is no reason to fail
-        # The password is in our memory: no core file. What is collected all the same, the kernel's
-        # administrator wants to have collected.
+        """Run the program; if what it printed is lost, a command that only prints has failed."""
+        streams.prepare()
+        # The password is in our memory, so there must be no core file. If the kernel passes crashes to a
+        # collector all the same, the administrator wants that.
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         try:
             return super().main(*args, **kwargs)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(Exit.ERROR)
+        except SystemExit:
+            if _output_is_lost():
+                sys.exit(Exit.ERROR)
+            raise
 
 
-def fail(message: str, hint: str, status: Exit) -> NoReturn:
-    """End with an error for the operator: what happened, and what to do next."""
+class Change(click.Command):
+    """A command that changes something: its exit status says what became of that, printed or not."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; output that is lost is worth a line, and no other exit status."""
+        try:
+            return super().invoke(ctx)
+        finally:
+            _output_is_lost()
+
+
+def _output_is_lost() -> bool:
+    """Return whether standard output lost anything, and say why; a reader that went away knows."""
+    lost = streams.loss()
+    if lost and lost.errno != errno.EPIPE:
+        print_line(f"multinic: cannot write to standard output: {lost.strerror}", err=True)
+    return lost is not None
+
+
+def fail(context: Context | None, message: str, hint: str, status: Exit) -> NoReturn:
+    """End with an error for the operator: what happened, and what to do next.
+
+    A script that wants a document gets one, and a collector of the log a line in its format.
+    """
+    if context is not None and context.output == "json":
+        print_json({"version": 1, "error": message, "hint": hint, "exit": int(status)})
+    if context is not None and _log_format(context) == "json":
+        Log("json", node=os.uname().nodename).error(message, hint=hint)
+        sys.exit(status)
     mark = mark_for(sys.stderr, "error")
-    with suppress(OSError):  # where nobody can read it, the status still says it
-        tell(f"{mark}multinic: {message}", err=True)
-        if hint:
-            tell(f"{mark}  {hint}", err=True)
+    print_line(f"{mark}multinic: {message}", err=True)
+    if hint:
+        print_line(f"{mark}  {hint}", err=True)
     sys.exit(status)
 
 
+def _in_json(context: Context | None) -> bool:
+    return context is not None and "json" in (context.output, _log_format(context))
+
+
+def _log_format(context: Context) -> str:
+    """Return the format of the log; as far as it is known where the settings cannot be read."""
+    try:
+        return context.settings(attended=False).log_format
+    except MultinicError:
+        said = context.options.get("log_format") or os.environ.get("MULTINIC_LOG_FORMAT", "")
+        return "json" if str(said).lower() == "json" else "text"
+
+
 def _make_printable(error: click.ClickException) -> None:
-    """Escape what click is about to print: it quotes arguments, not always escaped."""
+    """Escape the message of an error: click quotes arguments in it, and does not always escape them."""
     error.__dict__["message"] = printable(error.message)
 
 
-def tell(line: str, *, err: bool = False) -> None:
-    """Print a line, also one with text of others in it."""
+def print_line(line: str, *, err: bool = False) -> None:
+    """Print a line, with every character escaped that is not printable."""
     click.echo(printable(line), err=err)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="multinic", message="%(prog)s %(version)s")
-@click.option("--config", "config_path", metavar="FILE", help=f"Settings  [default: {config.DEFAULT_PATH}]")
+@click.option(
+    "--config",
+    "config_path",
+    envvar="MULTINIC_CONFIG",
+    metavar="FILE",
+    help=f"Settings  [default: {config.DEFAULT_PATH}]",
+)
 @click.option(
     "--database-url", metavar="URL", help="mysql://user@host:3306/name or sqlite:////path; no password."
 )
 @click.option("--node", metavar="NAME", help="This node's name in the database  [default: host name]")
 @click.option("--backend", type=click.Choice(BACKENDS), help="What configures the links  [default: auto]")
-@click.option("--root", type=click.Path(), default="/", metavar="DIR", help="Work on files below DIR.")
+@click.option(
+    "--root", type=click.Path(), default="/", metavar="DIR", help="Read and write the host's files below DIR."
+)
+@click.option("--host-command", metavar="WORDS", help="Put WORDS before each command that runs on the host.")
 @click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on stdout."
 )
@@ -141,7 +193,14 @@ def tell(line: str, *, err: bool = False) -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.pass_context
 def main(
-    ctx: click.Context, /, config_path: str | None, root: str, output: str, verbose: bool, **options: Any
+    ctx: click.Context,
+    /,
+    config_path: str | None,
+    root: str,
+    host_command: str | None,
+    output: str,
+    verbose: bool,
+    **options: Any,
 ) -> None:
     """Configure the extra network interfaces of this host from a database.
 
@@ -153,7 +212,19 @@ def main(
     """
     names = {"database_url": "database.url"}
     given = {names.get(key, key): value for key, value in options.items() if value is not None}
-    ctx.obj = Context(given, config_path, root, output, verbose)
+    ctx.obj = Context(given, config_path, root, _words(host_command or ""), output, verbose)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Return the words of a command line, split as by a shell."""
+    if not text:
+        return ()
+    import shlex  # seldom needed
+
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as e:
+        raise click.BadParameter(f"{e}: {text!r}", param_hint="--host-command") from None
 
 
 def print_json(document: object) -> None:

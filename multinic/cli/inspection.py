@@ -1,4 +1,4 @@
-"""Commands that tell how things are."""
+"""Commands that show the state of the host and of the passes."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ import sys
 
 import click
 
-from multinic.cli.base import Context, main, print_json, tell
-from multinic.errors import Exit
-from multinic.host import Host
+from multinic.cli.base import Context, main, print_json, print_line
+from multinic.values.errors import Exit
 
 
 @main.command()
 @click.pass_obj
 def status(context: Context) -> None:
-    """Show the last result and the live state of every managed interface. Needs no database.
+    """Show the last result and the present state of every managed interface. Needs no database.
 
     \b
     Example:
         multinic --output json status
     """
-    from multinic.status import status as document_of
+    from multinic.report.status import status as document_of
 
-    document = document_of(Host(context.root))
+    document = document_of(context.host())
     if context.output == "json":
         print_json(document)
     else:
-        from multinic import show
+        from multinic.report import show
 
         show.status(document)
 
@@ -42,64 +41,65 @@ def render(context: Context, names: tuple[str, ...]) -> None:
     Example:
         multinic render multinic0
     """
-    from multinic import reconcile
-    from multinic.view import rendered
+    from multinic.flow import reconcile
+    from multinic.flow.rendering import rendered
 
     settings = context.settings()
     view = reconcile.plan(settings, context.host(settings))
-    files = rendered(view, names)
+    files = rendered(view.plan, view.rendering, names)
     if context.output == "json":
-        print_json({"version": 1, "backend": view.backend.NAME, "files": files})
+        print_json({"version": 1, "backend": view.backend.name, "files": files})
     elif not files:
-        click.echo(f"backend {view.backend.NAME} writes no files", err=True)
+        click.echo(f"backend {view.backend.name} writes no files", err=True)
     else:
         for path, text in files.items():
             for line in (f"==> {path} <==", *text.split("\n")):
-                tell(line)
+                print_line(line)
 
 
 @main.command()
 @click.pass_obj
 def doctor(context: Context) -> None:
-    """Look for what is wrong, and say what to do: database, backend, other owners of the links, files, timer.
+    """Find problems, and say what to do about them.
 
-    Changes nothing. Ends with 4 when something must be corrected.
+    Checks database, backend, other owners of the links, files and timer.
+    Changes nothing. Ends with 4 if there is a problem.
 
     \b
     Example:
         multinic doctor
     """
-    from multinic import doctor as examination
+    from multinic.doctor.examine import examine
 
-    document = examination.examine(lambda: context.settings(attended=False), context.root)
+    document = examine(lambda: context.settings(attended=False), context.host)
     if context.output == "json":
         print_json(document)
     else:
-        from multinic import show
+        from multinic.report import show
 
         show.findings(document)
     sys.exit(document["exit"])
 
 
 @main.command()
-@click.option("--socket", is_flag=True, help="Answer HTTP on a socket that systemd passes.")
+@click.option("--socket", is_flag=True, help="Answer HTTP on the socket that systemd passes.")
 @click.pass_obj
 def health(context: Context, socket: bool) -> None:
-    """Print how passes fare on this host, for monitoring. Needs no root and no database.
+    """Print how the passes on this host go, for monitoring. Needs neither root nor a database.
 
-    Ends with 4 when no pass has run for a while, or the last one had no database.
+    Ends with 4 if no pass has run for 15 minutes, or the last one could not reach the database.
 
     \b
     Example:
         multinic health
     """
-    from multinic import health as report
+    from multinic.report import health as report
 
-    host = Host(context.root)
+    host = context.host()
     if socket:
-        from multinic import serve
+        from multinic.host import serve
 
-        serve.serve(serve.passed(os.environ), lambda path: report.answer(host, path))
+        serve.serve({serve.passed_socket(os.environ): lambda path: report.answer(host, path)})
         return
     document = report.document(host)
     print_json(document)

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import click
 
-from multinic.cli.base import Context, main, tell
-from multinic.host import Host
+from multinic.cli.base import Change, Context, main, print_json, print_line
+from multinic.values.errors import ConfigError
+from multinic.values.settings import DatabaseSettings, Secret
+
+_SECRET = "MULTINIC_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
 
-@main.command("install-units")
-@click.option("--program", metavar="FILE", help="The multinic to run  [default: this one]")
-@click.option("--remove", is_flag=True, help="Take them away again.")
+@main.command("install-units", cls=Change)
+@click.option("--program", metavar="FILE", help="The multinic that the units run  [default: this one]")
+@click.option("--remove", is_flag=True, help="Remove what this command wrote.")
 @click.pass_obj
 def install_units(context: Context, program: str | None, remove: bool) -> None:
-    """Install the systemd units and the udev rule, where no package brought them. Enables nothing.
+    """Install the systemd units and the udev rule, on a host without the package. Enables nothing.
 
     \b
     Example:
         multinic install-units
     """
-    from multinic import units
+    from multinic.install import units
 
-    host = Host(context.root)
+    host = context.host()
     for line in units.remove(host) if remove else units.install(host, program):
-        tell(line)
+        print_line(line)
 
 
 @main.group()
@@ -33,34 +39,114 @@ def db() -> None:
     """Work on the database itself."""
 
 
-@db.command()
+def _administrator(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a command that needs an administrator of the database, once."""
+    asking = click.option("--ask-password", is_flag=True, help="Ask for the password, on a terminal.")
+    return click.option("--user", metavar="NAME", help="Log in as this user.")(asking(command))
+
+
+def _as(context: Context, user: str | None, ask_password: bool) -> DatabaseSettings:
+    """Return the settings of the database with an administrator's login. Raises ConfigError."""
+    from multinic.database.url import with_user
+
+    settings = context.settings().database
+    if not settings.url.startswith("mysql:"):
+        return settings
+    if user is not None:
+        settings = replace(settings, url=with_user(settings.url, user), password=Secret(""))
+    if ask_password:
+        if not sys.stdin.isatty():
+            words = "--ask-password needs a terminal"
+            raise ConfigError(words, f"without one, put the password into the variable {_SECRET}")
+        return replace(settings, password=Secret(click.prompt("Password", hide_input=True, err=True)))
+    if _SECRET in os.environ:
+        settings = replace(settings, password=Secret(os.environ[_SECRET]))
+    return settings
+
+
+def _print(context: Context, lines: Iterable[str]) -> None:
+    """Print lines as they come, or one document at the end."""
+    if context.output == "json":
+        print_json({"version": 1, "messages": list(lines)})
+        return
+    for line in lines:
+        print_line(line)
+
+
+@db.command(cls=Change)
+@_administrator
 @click.pass_obj
-def init(context: Context) -> None:
+def init(context: Context, user: str | None, ask_password: bool) -> None:
     """Create the tables that do not exist yet. Alters and drops nothing.
 
     \b
     Example:
         multinic --database-url sqlite:////var/lib/multinic/multinic.db db init
     """
-    from multinic.source import schema
+    from multinic.database import schema
 
-    for line in schema.init(context.settings().database):
-        tell(line)
+    _print(context, schema.init(_as(context, user, ask_password)))
 
 
-@db.command()
+@db.command(cls=Change)
+@_administrator
 @click.pass_obj
-def migrate(context: Context) -> None:
-    """Add our optional columns to the tables of an existing database. Alters and drops nothing else.
+def migrate(context: Context, user: str | None, ask_password: bool) -> None:
+    """Add optional columns and our own tables to an existing database. Alters and drops nothing else.
 
     \b
     Example:
         multinic db migrate
     """
-    from multinic.source import schema
+    from multinic.database import schema
 
-    for line in schema.migrate(context.settings().database):
-        tell(line)
+    _print(context, schema.migrate(_as(context, user, ask_password)))
+
+
+@db.command("release-brake", cls=Change)
+@_administrator
+@click.pass_obj
+def release_brake(context: Context, user: str | None, ask_password: bool) -> None:
+    """Let all nodes go on with changes that failed on many of them until now.
+
+    \b
+    Example:
+        multinic db release-brake
+    """
+    import getpass  # only here
+
+    from multinic.database import schema
+
+    by_whom = f"{os.environ.get('SUDO_USER') or getpass.getuser()} on {os.uname().nodename}"
+    _print(context, schema.release_brake(_as(context, user, ask_password), by_whom))
+
+
+@db.command()
+@click.pass_obj
+def grants(context: Context) -> None:
+    """Print the SQL statements that create users with the least privileges. Needs no database.
+
+    Choose the passwords, and run them as an administrator of the server.
+
+    \b
+    Example:
+        multinic db grants > users.sql
+    """
+    from multinic.database import grants as rights
+    from multinic.database.url import parse_url
+
+    url = context.settings().database.url
+    target = parse_url(url) if url.startswith("mysql:") else None
+    found = rights.statements(
+        target.user if target and target.user else "multinic", target.name if target else "multinic"
+    )
+    if context.output == "json":
+        print_json({"version": 1, "statements": [text for texts in found.values() for text in texts]})
+        return
+    for whom, texts in found.items():
+        print_line(f"-- For {whom}")
+        for text in texts:
+            print_line(f"{text};")
 
 
 @db.command("options-schema")
@@ -79,14 +165,14 @@ def options_schema() -> None:
 @main.command()
 @click.option("--keep", is_flag=True, help="Open a shell in the demo's namespace at the end.")
 def demo(keep: bool) -> None:
-    """Show it all in a throw-away network namespace: plan, apply, drift, repair, removal.
+    """Show plan, apply, drift, repair and removal in a throw-away network namespace.
 
-    Touches nothing of this machine and leaves nothing behind.
+    Changes nothing on this machine and leaves nothing behind.
 
     \b
     Example:
         multinic demo
     """
-    from multinic import demo as show_demo
+    from multinic.demo.run import run
 
-    sys.exit(show_demo.run(keep=keep))
+    sys.exit(run(keep=keep))

@@ -2,62 +2,78 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from multinic import ending
-from multinic.cli.base import Context, main, print_json
-from multinic.errors import Exit
-from multinic.host import Host
+from multinic.cli.base import Change, Context, main, print_json
+from multinic.host import ending
+from multinic.host.host import Host
+from multinic.values.errors import Exit
+from multinic.values.paths import AGENT_LOCK
 
 
 @main.command()
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan as JSON.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 3 if anything would change.")
-@click.option("--allow-mass-delete", is_flag=True, help="Remove even if most or all would go at once.")
+@click.option("--detailed-exitcode", is_flag=True, help="End with 3 if anything would change.")
+@click.option("--allow-mass-delete", is_flag=True, help="Remove even most or all interfaces at once.")
+@click.option("--accept-identity", is_flag=True, help="Accept another node name or database than before.")
+@click.option("--allow-braked", is_flag=True, help="Change even what fails on many other nodes.")
 @click.pass_obj
-def plan(context: Context, out: str | None, detailed_exitcode: bool, allow_mass_delete: bool) -> None:
+def plan(
+    context: Context,
+    out: str | None,
+    detailed_exitcode: bool,
+    allow_mass_delete: bool,
+    accept_identity: bool,
+    allow_braked: bool,
+) -> None:
     """Show what would change on this host, and why. Changes nothing.
 
     \b
     Example:
         multinic plan --detailed-exitcode
     """
-    from multinic import reconcile  # each command pays for what it uses
-    from multinic.document import document
-    from multinic.view import verdict
+    from multinic.decide.restraint import Allowed
+    from multinic.decide.verdict import verdict
+    from multinic.flow import reconcile  # each command pays for what it uses
+    from multinic.report.document import document
 
     settings = context.settings()
-    view = reconcile.plan(settings, context.host(settings), allow_mass_delete=allow_mass_delete)
+    allowed = Allowed(allow_mass_delete, accept_identity, allow_braked)
+    view = reconcile.plan(settings, context.host(settings), allowed=allowed)
     if out is not None:
         _save(out, document(view.plan))
     if context.output == "json":
         print_json(document(view.plan))
     else:
-        from multinic import show
+        from multinic.report import show
 
         show.plan(view.plan, view.why_backend)
-    sys.exit(Exit.PENDING if detailed_exitcode and not view.plan.empty else verdict(view.plan))
+    if detailed_exitcode and not view.plan.empty:
+        sys.exit(Exit.PENDING)
+    sys.exit(verdict(interface.state for interface in view.plan.interfaces))
 
 
 def _save(path: str, document: Mapping[str, Any]) -> None:
-    """Write a plan to a file of its own, never through a symlink: the directory may be open to others.
+    """Write a plan to a new file, never through a symlink: other users may be able to write to the directory.
 
-    What is there and is no file (/dev/stdout) is written to as it is.
+    If `path` exists and is not a file (/dev/stdout), the plan is written to it as it is.
     """
-    from multinic.errors import ConfigError, HostError
+    from multinic.values.errors import ConfigError, HostError
 
     text = json.dumps(document, indent=2) + "\n"
     where = os.path.abspath(path)
     try:
         if os.path.exists(where) and not os.path.isfile(where):
-            with open(where, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            _write_as_it_is(where, text)
         elif not os.path.isdir(os.path.dirname(where)):
             raise ConfigError(f"cannot write {path}: there is no such directory")
         else:
@@ -68,41 +84,91 @@ def _save(path: str, document: Mapping[str, Any]) -> None:
         raise ConfigError(str(e), e.hint) from e
 
 
-@main.command()
+def _write_as_it_is(path: str, text: str) -> None:
+    """Write to a device or a pipe: not through a symlink of another user, and never waiting for a reader.
+
+    Raises OSError.
+    """
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+        raise OSError(errno.ELOOP, f"it is a symlink of another user (uid {found.st_uid})")
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as e:
+        if e.errno == errno.ENXIO:
+            raise OSError(e.errno, "it is a pipe that nobody reads") from e
+        raise
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+@main.command(cls=Change)
 @click.argument("saved", required=False, type=click.Path(exists=True, dir_okay=False), metavar="[PLAN]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--allow-mass-delete", is_flag=True, help="Remove even if most or all would go at once.")
+@click.option("--allow-mass-delete", is_flag=True, help="Remove even most or all interfaces at once.")
+@click.option("--accept-identity", is_flag=True, help="Accept another node name or database than before.")
+@click.option("--allow-braked", is_flag=True, help="Change even what fails on many other nodes.")
 @click.pass_obj
-def apply(context: Context, saved: str | None, yes: bool, allow_mass_delete: bool) -> None:
-    """Carry out a plan now, after showing it; asks on a terminal.
+def apply(
+    context: Context,
+    saved: str | None,
+    yes: bool,
+    allow_mass_delete: bool,
+    accept_identity: bool,
+    allow_braked: bool,
+) -> None:
+    """Show a plan, and carry it out; on a terminal, ask first.
 
-    PLAN is a file from `multinic plan --out`: it is refused if it no longer matches the database or the host.
+    PLAN is a file from `multinic plan --out`. It is refused if the database or the host has changed since.
 
     \b
     Example:
         multinic plan --out plan.json && multinic apply plan.json
     """
-    from multinic import reconcile
+    from multinic.decide.restraint import Allowed
+    from multinic.flow import reconcile
 
     settings = context.settings()
-    confirm = _confirmation(context, None if saved is None else _load(saved), yes)
+    host = context.host(settings)
+    allowed = Allowed(allow_mass_delete, accept_identity, allow_braked)
+    looked_at = None if saved is None else _load(saved)
+    shown = yes and saved is not None  # a saved plan was shown before
+    if not yes and sys.stdin.isatty():
+        looked_at, shown = _agreed(context, reconcile.plan(settings, host, allowed=allowed), looked_at), True
     ending.in_order()
-    status = reconcile.reconcile(
-        settings,
-        context.host(settings),
-        context.log(settings),
-        confirm=confirm,
-        allow_mass_delete=allow_mass_delete,
-    )
-    if context.output == "json":
-        from multinic.report import statefile
-
-        print_json(statefile.load(Host(context.root)))
+    confirm = _confirmation(context, looked_at, "saved plan" if saved else "plan that was shown", shown)
+    with _state_document(context):
+        status = reconcile.reconcile(settings, host, context.log(settings), confirm=confirm, allowed=allowed)
     sys.exit(status)
 
 
+@contextmanager
+def _state_document(context: Context) -> Iterator[None]:
+    """Print the state document at the end of a pass, where it is wanted; also of one that an error ended.
+
+    An error that is in no state document gets one of its own, where it is printed.
+    """
+    from multinic.values.errors import MultinicError
+
+    try:
+        yield
+    except MultinicError as e:
+        if e.logged:
+            _print_state(context)
+        raise
+    _print_state(context)
+
+
+def _print_state(context: Context) -> None:
+    if context.output == "json":
+        from multinic.state.statefile import load_state
+
+        print_json(load_state(context.host()))
+
+
 def _load(path: str) -> Any:
-    from multinic.errors import ConfigError
+    from multinic.values.errors import ConfigError
 
     try:
         with open(path, encoding="utf-8") as stream:
@@ -116,91 +182,133 @@ def _load(path: str) -> Any:
     return document
 
 
-def _confirmation(context: Context, saved: Any, yes: bool) -> Callable[[Any], bool]:
-    def confirm(view: Any) -> bool:
-        if saved is not None:
-            from multinic.document import check_fresh
+def _agreed(context: Context, view: Any, saved: Any) -> Any:
+    """Show a plan, ask, and return its document; nothing waits meanwhile. Raises Refused for a no."""
+    from multinic.report.document import check_fresh, document
+    from multinic.values.errors import Refused
 
-            check_fresh(saved, view.plan)
-        if context.output == "table" and not (yes and saved is not None):  # that one has been looked at
-            from multinic import show
+    if saved is not None:
+        check_fresh(saved, view.plan)
+    if context.output == "table":
+        from multinic.report import show
+
+        show.plan(view.plan, view.why_backend)
+    if not view.plan.empty and not click.confirm("Carry this out?", err=True):
+        raise Refused("not confirmed; nothing was changed")
+    return document(view.plan)
+
+
+def _confirmation(context: Context, looked_at: Any, which: str, shown: bool) -> Callable[[Any], bool]:
+    """Return what compares the plan of the pass with the one that was looked at, or shows it."""
+
+    def confirm(view: Any) -> bool:
+        if looked_at is not None:
+            from multinic.report.document import check_fresh
+
+            check_fresh(looked_at, view.plan, which=which)
+        if context.output == "table" and not shown:
+            from multinic.report import show
 
             show.plan(view.plan, view.why_backend)
-        if yes or view.plan.empty or not sys.stdin.isatty():
-            return True
-        return click.confirm("Carry this out?", err=True)
+        return True
 
     return confirm
 
 
-@main.command()
+@main.command(cls=Change)
 @click.pass_obj
 def reconcile(context: Context) -> None:
-    """Do one full pass without questions: plan, apply, verify, report. For timers.
+    """Run one pass without questions: plan, apply, verify, report. For timers.
 
     \b
     Example:
         multinic --log-format json reconcile
     """
-    from multinic import reconcile as flow
+    from multinic.flow import reconcile as flow
 
     settings = context.settings(attended=False)
-    ending.in_order()
-    status = flow.reconcile(settings, context.host(settings), context.log(settings))
-    if context.output == "json":
-        from multinic.report import statefile
+    host = context.host(settings)
+    if host.present(AGENT_LOCK) and "INVOCATION_ID" in os.environ:  # systemd starts this
+        from multinic.agent.alone import refuse_beside_agent
 
-        print_json(statefile.load(Host(context.root)))
+        refuse_beside_agent(host)
+    ending.in_order()
+    with _state_document(context):
+        status = flow.reconcile(settings, host, context.log(settings))
     sys.exit(status)
 
 
-@main.command()
+@main.command(cls=Change)
 @click.option("--interrupted", is_flag=True, help="Only a change that was not finished, as after a crash.")
 @click.pass_obj
 def rollback(context: Context, interrupted: bool) -> None:
-    """Put back how the interfaces were before the last, or an interrupted, change.
+    """Restore the interfaces as they were before the last change, or before an interrupted one.
 
-    The next pass carries the database's wish out again: stop the timer first.
+    The next pass applies again what the database says: stop the timer first.
 
     \b
     Example:
         multinic rollback
     """
-    from multinic import recovery
+    from multinic.change import recovery
+    from multinic.host.log import Log
+    from multinic.values.errors import ConfigError
 
-    settings = context.settings()
-    log = context.log(settings)
+    try:
+        settings = context.settings(attended=not interrupted)
+        host, log = context.host(settings), context.log(settings)
+    except ConfigError as e:  # what is on this host can be restored without them
+        host, log = context.host(), Log(context.options.get("log_format") or "text")
+        log.warning(f"{e}; going on without the settings", hint=e.hint)
     ending.in_order()
-    if not recovery.rollback(context.host(settings), log, interrupted_only=interrupted):
+    if not recovery.rollback(host, log, interrupted_only=interrupted):
         click.echo("there is no change to undo")
 
 
-@main.command()
+@main.command(cls=Change)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def purge(context: Context, yes: bool) -> None:
-    """Take everything managed off this host and give the links their old names back; asks on a terminal.
+    """Take everything managed off this host, and give the links their old names; on a terminal, ask first.
 
-    Needs no database. The next pass configures everything again: stop the timer first, if that is not meant.
+    Needs no database. The next pass configures everything again. To prevent that, stop the timer first.
 
     \b
     Example:
         multinic purge
     """
-    from multinic import purge as removal
-
-    def confirm(plans: list[Any]) -> bool:
-        from multinic import show
-
-        for plan in plans if context.output == "table" else ():
-            show.plan(plan, "all that is managed is to go")
-        if yes or all(plan.empty for plan in plans) or not sys.stdin.isatty():
-            return True
-        return click.confirm("Take all of this off the host?", err=True)
+    from multinic.flow import purge as removal
+    from multinic.report.document import document, results
+    from multinic.values.errors import Refused
 
     settings = context.settings()
+    host, log = context.host(settings), context.log(settings)
+
+    def show_all(plans: list[Any]) -> None:
+        from multinic.report import show
+
+        for plan in plans if context.output == "table" else ():
+            show.plan(plan, "everything managed will be removed")
+
+    agreed: list[Any] | None = None
+    if not yes and sys.stdin.isatty():
+        plans = removal.plans(settings, host, log)
+        show_all(plans)
+        something = any(not plan.empty for plan in plans)
+        if something and not click.confirm("Take all of this off the host?", err=True):
+            raise Refused("not confirmed; nothing was changed")
+        agreed = [document(plan) for plan in plans]
+
+    def confirm(plans: list[Any]) -> bool:
+        if agreed is None:
+            show_all(plans)
+        elif agreed != [document(plan) for plan in plans]:
+            words = "the host has changed since the question; nothing was removed"
+            raise Refused(words, "look again: `multinic purge`")
+        return True
+
     ending.in_order()
-    purged = removal.purge(settings, context.host(settings), context.log(settings), confirm=confirm)
+    purged = removal.purge(settings, host, log, confirm=confirm)
     if context.output == "json":
-        print_json(removal.document(purged))
+        print_json(results(purged))
     sys.exit(purged.exit)

@@ -6,8 +6,9 @@ import re
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from multinic.model import MTU_MAX, MTU_MIN, IPAddress, IPInterface, IPNetwork, Mac
-from multinic.text import shown
+from multinic.values.addresses import IPAddress, IPInterface, IPNetwork, Mac
+from multinic.values.desired import MTU_MAX, MTU_MIN
+from multinic.values.text import shown
 
 ADDRESSES_MAX = 64  # per interface; far above any port of Neutron, far below what netlink minds
 TEXT_MAX = 4096  # characters of a column: 64 addresses of IPv6 fit

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from multinic.errors import SourceError
-from multinic.settings import DatabaseSettings
+from multinic.values.errors import SourceError
+from multinic.values.settings import DatabaseSettings
 
 
-@contextmanager
-def deadline(settings: DatabaseSettings) -> Iterator[None]:
-    """End the block when a server that is worth waiting for would have answered. Raises SourceError.
+class Limit:
+    """The time for one exchange: a login, a statement with its answer, or a transaction.
 
-    The timeouts of a connection count from one byte to the next; a proxy that lets a byte through
-    now and then would hold us for ever. Only in the main thread, where signals arrive.
+    It counts from the start of the exchange, not from one byte to the next: a proxy that lets a byte
+    through now and then would hold us for ever. The code that waits asks before each wait how much time
+    is left; no signal is needed, which only the main thread gets. The first exchange begins at once.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    limit = settings.connect_timeout + settings.read_timeout
 
-    def end(*_: object) -> None:
-        raise SourceError(
-            f"the database did not answer within {limit:g} s",
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.seconds = settings.connect_timeout + settings.read_timeout
+        self.end = time.monotonic() + self.seconds
+        """The end of this exchange, on the clock of time.monotonic."""
+        self._begun = False
+
+    @contextmanager
+    def exchange(self) -> Iterator[None]:
+        """Begin an exchange, unless the block belongs to one that has begun."""
+        if self._begun:
+            yield
+            return
+        self._begun, self.end = True, time.monotonic() + self.seconds
+        try:
+            yield
+        finally:
+            self._begun = False
+
+    def left(self) -> float:
+        """Return how many seconds are left. Raises SourceError when none are."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise self.over()
+        return left
+
+    def over(self) -> SourceError:
+        """Return the error for an exchange that took too long."""
+        return SourceError(
+            f"the database did not answer within {self.seconds:g} s",
             "look at it, and at what is in between",
         )
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, limit)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from multinic import options
-from multinic.contradictions import check, dynamic
-from multinic.model import DesiredLink
-from multinic.parsing import OptionError, read
-from multinic.source.columns import BadColumn, as_text, as_word
+from multinic.database.columns import BadColumn, as_text, as_word
+from multinic.decide import options
+from multinic.decide.contradictions import check, dynamic
+from multinic.decide.parsing import OptionError, read
+from multinic.values.desired import DesiredLink
 
 Row = Mapping[str, Any]
 
@@ -30,11 +30,14 @@ def with_options(link: DesiredLink, row: Row, subnet: Row) -> DesiredLink:
             said["gateway"] = column
         merged |= found
         origin |= said
+    of_column = not origin.get("gateway", "options").endswith("options")
+    if of_column and not _uses_gateway(merged):
+        del merged["gateway"]  # if it is wrong, that must not cost the interfaces that do not use it
     if not merged:
         return link
     try:
         asking = replace(link, options=options.parse(merged))
-        if not origin.get("gateway", "options").endswith("options"):
+        if of_column:
             asking = _of_its_families(asking)
         check(asking)
     except OptionError as e:
@@ -57,8 +60,13 @@ def _gateways(table: str, columns: Row) -> tuple[str, list[str]] | None:
     return None
 
 
+def _uses_gateway(merged: Mapping[str, Any]) -> bool:
+    """Return whether options, not parsed yet, may need a gateway."""
+    return merged.get("default_route", False) is not False or merged.get("policy_routing", "off") != "off"
+
+
 def _of_its_families(link: DesiredLink) -> DesiredLink:
-    """Return the link without gateways it cannot have: a column speaks of the subnet, not of this link."""
+    """Return the link without gateways it cannot have: a column is about the subnet, not about this link."""
     families = {version for version in (4, 6) if dynamic(link, version)}
     families |= {address.version for address in link.addresses}
     gateways = tuple(gateway for gateway in link.options.gateways if gateway.version in families)

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from multinic.contradictions import between
-from multinic.errors import ConfigError, SourceRejected
-from multinic.model import Desired, DesiredLink, InvalidRow, IPAddress, Mac, RowFlag
-from multinic.source import columns
-from multinic.source.columns import BadColumn, as_flag, as_text
-from multinic.source.database import Answer
-from multinic.source.merge import with_options
-from multinic.text import shown
+from multinic.database import columns
+from multinic.database.columns import BadColumn, as_flag, as_text
+from multinic.database.merge import with_options
+from multinic.database.statement import Answer
+from multinic.database.subnets import is_desired, with_one_subnet
+from multinic.decide.contradictions import between
+from multinic.values.addresses import IPAddress, Mac
+from multinic.values.desired import Desired, DesiredLink, InvalidRow, RowElsewhere, RowFlag
+from multinic.values.errors import ConfigError, SourceRejected
+from multinic.values.text import shown
 
 Row = Mapping[str, Any]
 
-# What the controller writes into `status` of a row that is on its way out; every other word is desired.
-NOT_DESIRED = frozenset({"deleted", "deleting", "inactive"})
 ROWS_MAX = 1000  # that are desired of one node; as many as max_interfaces can be
 
 
@@ -35,28 +35,35 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
         for row in answer.rows
     ]
     name = match_node(node, [as_text(row.get("attached_node_name")) for row, _ in found])
-    read = [
+    of_node = [
         (row, subnet)
         for row, subnet in found
         if name and as_text(row.get("attached_node_name")).casefold() == name.casefold()
     ]
-    mine = [(row, subnet) for row, subnet in read if _is_desired(row, ignore_deleted_at=ignore_deleted_at)]
+    read = with_one_subnet(of_node)
+    mine = [found for found in read if is_desired(found[0], ignore_deleted_at=ignore_deleted_at)]
     if len(mine) > ROWS_MAX:
         raise SourceRejected(
             f"the database has {len(mine)} rows for node {shown(name)}; more than {ROWS_MAX} cannot be meant",
             "look at what writes them",
         )
-    checked = _without_conflicts(_without_duplicates([parse(row, subnet) for row, subnet in mine]))
+    checked = _without_conflicts(_without_duplicates([parse(*found) for found in mine]))
     return Desired(
         node=name or node,
         links=tuple(link for link in checked if isinstance(link, DesiredLink)),
         invalid=tuple(row for row in checked if isinstance(row, InvalidRow)),
         flags=tuple(
             RowFlag(row["id"], as_flag(row["netplan_success"]))
-            for row, _ in mine
+            for row, _, _ in mine
             if isinstance(row["id"], int)
         ),
         rows_read=len(read),
+        elsewhere=tuple(
+            _elsewhere(row)
+            for row, _ in found
+            if _is_other_spelling(as_text(row.get("attached_node_name")), name or node)
+            and is_desired(row, ignore_deleted_at=ignore_deleted_at)
+        ),
         database_address=ip_address(database) if database else None,
     )
 
@@ -85,21 +92,25 @@ def match_node(node: str, names: Sequence[str]) -> str:
     return candidates[0] if candidates else ""
 
 
-def _is_desired(row: Row, *, ignore_deleted_at: bool) -> bool:
-    deleted_at = as_text(row.get("deleted_at"))
-    # MySQL's zero date means "never"; PyMySQL hands it over as text.
-    deleted = bool(deleted_at) and not deleted_at.startswith("0000-00-00")
-    if deleted and not ignore_deleted_at:
-        return False
-    return as_text(row.get("status")).strip().lower() not in NOT_DESIRED
+def _is_other_spelling(name: str, node: str) -> bool:
+    """Return whether two different names may be of one node: the short name of both, one without a domain."""
+    (short, _, domain), (other, _, other_domain) = (text.casefold().partition(".") for text in (name, node))
+    return short == other and bool(domain) is not bool(other_domain)
 
 
-def parse(row: Row, subnet: Row) -> DesiredLink | InvalidRow:
-    """Return what a row asks for, or why it cannot be had."""
+def _elsewhere(row: Row) -> RowElsewhere:
+    parsed = parse(row, {})
+    return RowElsewhere(parsed.row_id, as_text(row.get("attached_node_name")), parsed.mac, parsed.port_id)
+
+
+def parse(row: Row, subnet: Row, problem: BadColumn | None = None) -> DesiredLink | InvalidRow:
+    """Return what a row asks for, or why it cannot be had; `problem`: why its subnet is not certain."""
     try:
         mac = columns.mac(row["macaddress"])
     except BadColumn as e:
         return _invalid(row, None, e)
+    if problem:
+        return _invalid(row, mac, problem)
     try:
         addresses = columns.addresses(row.get("address"), subnet.get("cidr"))
         mtu = columns.mtu(row.get("mtu"))

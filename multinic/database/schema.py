@@ -1,18 +1,21 @@
 """Tables for a database that has none (`multinic db init`), columns for one that has (`multinic db migrate`).
 
 The tables are those of the MultiNIC controller, with the columns `address` and `mtu` of its later
-versions, our `options`, and an index for the one statement that every host sends.
+versions, our `options`, and indexes for the one statement that every host sends. Our own tables beside them
+are in tables.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
-from multinic import source
-from multinic.errors import ConfigError, NoSuchDatabase, SourceError, SourceRejected
-from multinic.settings import DatabaseSettings
-from multinic.source.database import NEEDED, Database, MissingTable
+from multinic.database import peers, source, tables
+from multinic.database.connection import Missing
+from multinic.database.session import NEEDED, Session
+from multinic.values.errors import ConfigError, NoSuchDatabase, SourceError, SourceRejected
+from multinic.values.settings import DatabaseSettings
 
 # {id}: a key that counts up by itself, {json}: the type for JSON, both spelled as the product wants them.
 _TABLES = {
@@ -59,7 +62,10 @@ CREATE TABLE multi_interface (
     deleted_at TIMESTAMP NULL DEFAULT NULL
 )""",
 }
-_INDEX = "CREATE INDEX multi_interface_node ON multi_interface (attached_node_name)"
+_INDEXES = (
+    "CREATE INDEX multi_interface_node ON multi_interface (attached_node_name)",
+    "CREATE INDEX multi_interface_node_id ON multi_interface (attached_node_id)",
+)
 _TYPES = {
     "mysql": {"id": "INT AUTO_INCREMENT PRIMARY KEY", "json": "JSON"},
     "sqlite": {"id": "INTEGER PRIMARY KEY AUTOINCREMENT", "json": "TEXT"},
@@ -70,6 +76,10 @@ _OPTIONAL = {
     "multi_interface": {"address": "VARCHAR(255)", "mtu": "INT", "options": "{json}"},
     "multi_subnet": {"options": "{json}"},
 }
+_CREATE = (
+    "run it once as a user who may CREATE and INSERT: with --user NAME --ask-password; "
+    "`multinic db grants` prints the statements that make such a user"
+)
 _ALTER_TIMEOUT = 60.0  # seconds: an older server writes the whole table anew
 
 
@@ -80,16 +90,18 @@ def init(settings: DatabaseSettings) -> Iterator[str]:
             if _exists(database, table):
                 yield f"{database.where}: table {table} exists already; left as it is"
                 continue
-            database.execute(statement.format(**_TYPES[database.product]), ())
-            if table == "multi_interface":
-                database.execute(_INDEX, ())
+            with _as_administrator():
+                database.execute(statement.format(**_TYPES[database.product]), ())
+                for index in _INDEXES if table == "multi_interface" else ():
+                    database.execute(index, ())
             yield f"{database.where}: table {table} created"
+        yield from _ours(database)
 
 
 def migrate(settings: DatabaseSettings) -> Iterator[str]:
-    """Add the optional columns that are missing and yield a line about each. Alters and drops nothing else.
+    """Add the optional columns and the tables of ours that are missing; yield a line about each.
 
-    Raises SourceError and ConfigError; what was added before that stays.
+    Alters and drops nothing else. Raises SourceError and ConfigError; what was added before that stays.
     """
     with source.connect(replace(settings, read_timeout=_ALTER_TIMEOUT)) as database:
         if database.product == "mysql":
@@ -99,7 +111,7 @@ def migrate(settings: DatabaseSettings) -> Iterator[str]:
         for table, optional in _OPTIONAL.items():
             try:
                 present = _columns(database, table)
-            except MissingTable:
+            except Missing:
                 if table == "multi_interface":
                     raise SourceRejected(
                         f"{database.where}: there is no table multi_interface",
@@ -117,9 +129,44 @@ def migrate(settings: DatabaseSettings) -> Iterator[str]:
                 added = column not in present and _add(database, table, column, spelled)
                 words = f"added ({spelled})" if added else "exists already; left as it is"
                 yield f"{database.where}: column {table}.{column} {words}"
+        yield from _ours(database)
 
 
-def _add(database: Database, table: str, column: str, kind: str) -> bool:
+def release_brake(settings: DatabaseSettings, by_whom: str) -> Iterator[str]:
+    """Let what failed on many nodes until now not hold the others any more. Raises SourceError."""
+    with source.connect(settings) as database:
+        try:
+            with _as_administrator():
+                peers.release(database, by_whom)
+        except Missing:
+            raise SourceRejected(
+                f"{database.where}: there is no table multinic_release", "make it with `multinic db migrate`"
+            ) from None
+        yield f"{database.where}: the fleet brake is released: failures before now do not count"
+
+
+def _ours(database: Session) -> Iterator[str]:
+    """Create those of our own tables that do not exist, and yield a line about each. Raises SourceError."""
+    for table in tables.OURS:
+        made = not _exists(database, table) and _make(database, table)
+        yield f"{database.where}: table {table} {'created' if made else 'exists already; left as it is'}"
+
+
+def _make(database: Session, table: str) -> bool:
+    """Create one of our tables; return False when somebody else has just done so. Raises SourceError."""
+    whole = database.transaction() if database.product == "sqlite" else nullcontext()  # with its indexes
+    try:
+        with _as_administrator(), whole:
+            for statement in tables.statements(table, database.product):
+                database.execute(statement, ())
+    except SourceError:
+        if not _exists(database, table):
+            raise
+        return False
+    return True
+
+
+def _add(database: Session, table: str, column: str, kind: str) -> bool:
     """Add a column; return False when somebody else has just done so. Raises SourceError."""
     statement = f"ALTER TABLE {table} ADD COLUMN {column} {kind}"
     try:
@@ -138,19 +185,20 @@ def _add(database: Database, table: str, column: str, kind: str) -> bool:
     return True
 
 
-def _connect(settings: DatabaseSettings) -> Database:
+def _connect(settings: DatabaseSettings) -> Session:
     scheme = settings.url.partition(":")[0]
     if scheme == "sqlite":
-        from multinic.source import sqlite
+        from multinic.database import sqlite
 
         return sqlite.connect(settings, create=True)
     if scheme == "mysql":
-        from multinic.source import mysql
+        from multinic.database import mysql
 
         try:
             return mysql.connect(settings)
         except NoSuchDatabase:
-            mysql.create_database(settings)
+            with _as_administrator():
+                mysql.create_database(settings)
             return mysql.connect(settings)
     raise ConfigError(
         "no database is configured",
@@ -158,15 +206,26 @@ def _connect(settings: DatabaseSettings) -> Database:
     )
 
 
-def _exists(database: Database, table: str) -> bool:
+@contextmanager
+def _as_administrator() -> Iterator[None]:
+    """Say who may create tables where the server says that this user may not."""
+    try:
+        yield
+    except SourceRejected as e:
+        if "denied" not in str(e):
+            raise
+        raise SourceRejected(str(e), _CREATE) from None
+
+
+def _exists(database: Session, table: str) -> bool:
     try:
         _columns(database, table)
-    except MissingTable:
+    except Missing:
         return False
     return True
 
 
-def _columns(database: Database, table: str) -> frozenset[str]:
-    """Return the names of a table's columns, in lower case. Raises MissingTable and SourceError."""
+def _columns(database: Session, table: str) -> frozenset[str]:
+    """Return the names of a table's columns, in lower case. Raises Missing and SourceError."""
     names, _, _ = database.execute(f"SELECT * FROM {table} WHERE 1 = 0", ())  # noqa: S608 - one of the above
     return frozenset(name.lower() for name in names)

@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
-from multinic.errors import ConfigError
-from multinic.settings import DatabaseSettings
-from multinic.source.database import Database
-from multinic.source.limit import deadline
+import os
+from contextlib import suppress
+from ipaddress import ip_address
 
-__all__ = ["Database", "connect", "deadline"]
+from multinic.database.dial import Allowed, anywhere
+from multinic.database.session import Session
+from multinic.values.addresses import IPAddress
+from multinic.values.errors import ConfigError
+from multinic.values.settings import DatabaseSettings
+
+__all__ = ["Session", "connect", "identity"]
 
 
-def connect(settings: DatabaseSettings) -> Database:
-    """Return an open database.
+def identity(settings: DatabaseSettings) -> str:
+    """Return what tells this database from others: product, name and hosts. Raises ConfigError."""
+    if settings.url.startswith("sqlite:"):
+        from multinic.database import sqlite
+
+        return f"sqlite {os.path.abspath(sqlite.path_of(settings.url))}"
+    from multinic.database.url import parse_url
+
+    target = parse_url(settings.url)
+    hosts = (
+        [target.parameters["unix_socket"]]
+        if "unix_socket" in target.parameters
+        else [f"{host}:{port}" for host, port in target.hosts]
+    )
+    return f"mysql {target.name} on {', '.join(hosts)}"
+
+
+def addresses(settings: DatabaseSettings) -> tuple[IPAddress, ...]:
+    """Return the hosts of the database that are given as addresses; none for a URL that cannot be meant."""
+    from multinic.database.url import parse_url
+
+    found: list[IPAddress] = []
+    with suppress(ConfigError):
+        for host, _ in parse_url(settings.url).hosts if settings.url.startswith("mysql:") else ():
+            with suppress(ValueError):  # a name
+                found.append(ip_address(host))
+    return tuple(found)
+
+
+def connect(settings: DatabaseSettings, allowed: Allowed = anywhere) -> Session:
+    """Return an open session, with a host at an address that is allowed.
 
     Raises ConfigError for a URL that cannot be meant, SourceError when nothing answers and
     SourceRejected when the answer is no.
     """
     scheme = settings.url.partition(":")[0]
     if scheme == "mysql":
-        from multinic.source import mysql  # one of the two is needed
+        from multinic.database import mysql  # one of the two is needed
 
-        return mysql.connect(settings)
+        return mysql.connect(settings, allowed)
     if scheme == "sqlite":
-        from multinic.source import sqlite
+        from multinic.database import sqlite
 
         return sqlite.connect(settings)
     if not settings.url:

@@ -1,29 +1,30 @@
-"""What goes together: options with each other, with address and MTU of the link, and with other links."""
+"""Contradictions: between options, between options and address or MTU, and between two links."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from multinic.model import DesiredLink, IPAddress, Mac
-from multinic.parsing import OptionError
+from multinic.decide.parsing import OptionError
+from multinic.values.addresses import IPAddress, Mac
+from multinic.values.desired import DesiredLink
 
 IPV6_MTU_MIN = 1280  # RFC 8200, section 5
-_NO_METRIC = {4: 0, 6: 1024}  # what the kernel takes for none; IP6_RT_PRIO_USER of linux/ipv6_route.h
+_NO_METRIC = {4: 0, 6: 1024}  # the kernel's default metric; IP6_RT_PRIO_USER of linux/ipv6_route.h
 
 Contradiction = tuple[str, object, str]
-"""Path, value and problem, as OptionError takes them."""
+"""Path, value and problem, the arguments of OptionError."""
 
 
 def check(link: DesiredLink) -> None:
-    """Raise OptionError for the first option of a link that something else of the link contradicts."""
+    """Raise OptionError for the first option that contradicts something else of its link."""
     for path, value, problem in _contradictions(link):
         raise OptionError(path, value, problem)
 
 
 def between(links: Sequence[DesiredLink]) -> dict[Mac, OptionError]:
-    """Return the links that want the very route of another one, of which the kernel has only one.
+    """Return the links that ask for the same route as another link: the kernel allows it only once.
 
-    Which of them is right cannot be known here: it is the fault of each.
+    Which row is right is not known here, so both are at fault.
     """
     wanted: dict[Hashable, list[DesiredLink]] = {}
     for link in links:
@@ -40,7 +41,10 @@ def between(links: Sequence[DesiredLink]) -> dict[Mac, OptionError]:
 
 
 def _unique_routes(link: DesiredLink) -> Iterator[tuple[Hashable, str, object]]:
-    """Yield what the kernel tells routes apart by, the path and the value; not where metrics come by slot."""
+    """Yield the kernel's key of each route, its JSON path and its value.
+
+    Default routes whose metric follows from the slot are left out: they differ anyway.
+    """
     options = link.options
     for number, route in enumerate(options.routes):
         metric = _NO_METRIC[route.to.version] if route.metric is None else route.metric
@@ -54,7 +58,7 @@ def _unique_routes(link: DesiredLink) -> Iterator[tuple[Hashable, str, object]]:
 
 
 def dynamic(link: DesiredLink, version: int) -> bool:
-    """Return whether the network may give the link addresses of an IP version that no row tells."""
+    """Return whether the network may give the link addresses of this IP version, which no row has."""
     options = link.options
     return options.dhcp4 if version == 4 else options.dhcp6 or options.accept_ra
 
@@ -66,17 +70,23 @@ def _contradictions(link: DesiredLink) -> Iterator[Contradiction]:
             yield name, True, "needs an IPv6 link-local address, and `link_local` leaves it out"
     for number, gateway in enumerate(options.gateways):
         path = "gateway" if len(options.gateways) == 1 else f"gateway[{number}]"
-        yield from _unreachable(link, path, gateway)
+        yield from _unreachable(link, path, gateway, on_link=_alone(link, gateway.version))
     if options.default_route and not (options.gateways or options.dhcp4 or options.accept_ra):
         yield "default_route", True, "needs a `gateway`, `dhcp4` or `accept_ra` to lead to"
     if options.metric is not None and not options.default_route:
-        yield "metric", options.metric, "is of the default route: it needs `default_route`"
+        yield "metric", options.metric, "belongs to the default route: it needs `default_route`"
     for number, route in enumerate(options.routes):
         if route.via is not None:
             yield from _unreachable(link, f"routes[{number}].via", route.via, on_link=route.on_link)
     if options.policy_routing and not link.addresses:
-        yield "policy_routing", "auto", "needs an address in the row: its rules are for packets from there"
+        yield "policy_routing", "auto", "needs an address in the row: its rules are for packets from it"
     yield from _below_ipv6(link)
+
+
+def _alone(link: DesiredLink, version: int) -> bool:
+    """Return whether all addresses of an IP version are /32 or /128: then no subnet has a gateway in it."""
+    lengths = {(a.network.prefixlen, a.network.max_prefixlen) for a in link.addresses if a.version == version}
+    return bool(lengths) and all(length == longest for length, longest in lengths)
 
 
 def _unreachable(

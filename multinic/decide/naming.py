@@ -1,11 +1,13 @@
-"""Which MAC is called multinicN: decided for the whole host at once, and stable."""
+"""Which MAC address has which slot: decided for the whole host at once, and stable."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from multinic.model import Mac, Observed, Record
+from multinic.values.addresses import Mac
+from multinic.values.observed import Observed, ObservedLink
+from multinic.values.record import Entries
 
 PREFIX = "multinic"
 _NAME = re.compile(r"multinic(0|[1-9][0-9]{0,3})")
@@ -13,7 +15,7 @@ _ANY_MAC = re.compile(r"(?<![0-9A-Fa-f:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5
 
 
 def name_of(slot: int) -> str:
-    """Return the link name of a slot."""
+    """Return the link name of a slot: multinicN."""
     return f"{PREFIX}{slot}"
 
 
@@ -23,34 +25,39 @@ def slot_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def slot_of_link(link: ObservedLink) -> int | None:
+    """Return the slot whose name a link has; None for other names, and for a bridge that has one of ours."""
+    return None if link.stacked else slot_of(link.name)
+
+
 def assign(
     wanted: Collection[Mac], held: Mapping[Mac, int], reserved: Iterable[int], slots: int
 ) -> dict[Mac, int]:
-    """Give every wanted MAC a slot; a MAC that holds one keeps it, even above `slots`.
+    """Give every wanted MAC address a slot; one that holds a slot keeps it, even above `slots`.
 
-    Free slots below `slots` are given lowest first, to MACs in their order. Slots held by MACs that are
-    not wanted come last: they are about to be freed. `reserved` slots are given to nobody
-    new. A MAC for which none is left is missing from the result.
+    Free slots below `slots` are given lowest first, to MAC addresses in their order. Slots of MAC addresses
+    that are not wanted come last: they are about to become free. No new MAC address gets a `reserved` slot.
+    If no slot is left for a MAC address, it is missing from the result.
     """
-    kept: dict[Mac, int] = {}
+    assigned: dict[Mac, int] = {}
     taken = set(reserved)
     for mac in sorted(wanted):
-        # Two MACs that claim one slot (a damaged record): the first keeps it, the other moves.
-        if mac in held and held[mac] not in kept.values():
-            kept[mac] = held[mac]
-    taken.update(kept.values())
+        # If two MAC addresses claim one slot (a damaged record), the first keeps it and the other moves.
+        if mac in held and held[mac] not in assigned.values():
+            assigned[mac] = held[mac]
+    taken.update(assigned.values())
     leaving = {slot for mac, slot in held.items() if mac not in wanted}
     free = [slot for slot in range(slots) if slot not in taken]
     free.sort(key=lambda slot: (slot in leaving, slot))
-    for mac in sorted(set(wanted) - kept.keys()):
+    for mac in sorted(set(wanted) - assigned.keys()):
         if not free:
             break
-        kept[mac] = free.pop(0)
-    return kept
+        assigned[mac] = free.pop(0)
+    return assigned
 
 
-def merge(*sources: Mapping[Mac, int]) -> dict[Mac, int]:
-    """Combine claims to slots, the most trusted first; a slot claimed twice goes to the first."""
+def merge_claims(*sources: Mapping[Mac, int]) -> dict[Mac, int]:
+    """Combine claims to slots, the most trusted source first; the first claim to a slot counts."""
     held: dict[Mac, int] = {}
     for source in sources:
         for mac, slot in sorted(source.items()):
@@ -59,13 +66,13 @@ def merge(*sources: Mapping[Mac, int]) -> dict[Mac, int]:
     return held
 
 
-def held_slots(
-    observed: Observed, record: Record, spoken: Collection[Mac], slot_of_file: Callable[[str], int | None]
+def holders(
+    observed: Observed, entries: Entries, named: Collection[Mac], slot_of_file: Callable[[str], int | None]
 ) -> dict[Mac, int]:
-    """Return which MAC holds which slot: our record first, then managed files, then live names.
+    """Return which MAC address holds which slot: by the record, then by managed files, then by link names.
 
-    So a slot survives a wiped record, and a link renamed by hand gets its own name back. `spoken`
-    are the MACs that rows speak of: a link counts by the one of its two that is among them.
+    So a slot survives a lost record, and a link that was renamed by hand gets its own name back. `named`
+    are the MAC addresses in rows: of the two addresses of a link, the one in a row counts.
     """
     in_files: dict[Mac, int] = {}
     for path, text in sorted(observed.files.items()):
@@ -74,18 +81,18 @@ def held_slots(
             in_files.setdefault(mac, slot)
     live: dict[Mac, int] = {}
     for link in observed.links:
-        slot, mac = slot_of(link.name), link.permanent_mac or link.mac
-        if mac not in spoken and link.mac in spoken:
+        slot, mac = slot_of_link(link), link.permanent_mac or link.mac
+        if mac not in named and link.mac in named:
             mac = link.mac
         if slot is not None and mac is not None:
             live.setdefault(mac, slot)
-    # A file of which no row speaks any more gives no slot away that a link with a row bears the name of.
-    asked_for = {mac: slot for mac, slot in in_files.items() if mac in spoken}
-    return merge({mac: held.slot for mac, held in record.items()}, asked_for, live, in_files)
+    # The name of a link with a row counts more than a file whose MAC address no row names any more.
+    asked_for = {mac: slot for mac, slot in in_files.items() if mac in named}
+    return merge_claims({mac: entry.slot for mac, entry in entries.items()}, asked_for, live, in_files)
 
 
 def mac_in(text: str) -> Mac | None:
-    """Return the first MAC address in a managed file."""
+    """Return the first MAC address in the text of a managed file; None if there is none."""
     match = _ANY_MAC.search(text)
     try:
         return Mac(match[0]) if match else None

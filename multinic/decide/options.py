@@ -1,6 +1,6 @@
-"""What a row asks of its link in `options`: JSON to a value, and back.
+"""The options of a row: JSON to a value, and back.
 
-Here every key is looked at by itself; contradictions.py knows what goes together on a link.
+Here every key is checked by itself; contradictions.py checks what does not go together.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
-from multinic.model import MAIN_TABLE, IPAddress, IPNetwork, Options, Route
-from multinic.parsing import OptionError, Read, boolean, distinct, integer, items, members, word
+from multinic.decide.parsing import OptionError, Read, boolean, distinct, integer, items, members, word
+from multinic.values.addresses import IPAddress, IPNetwork
+from multinic.values.desired import Options, Route
+from multinic.values.rtnetlink import MAIN_TABLE
 
 __all__ = ["OptionError", "asked", "document", "parse"]
 
@@ -46,7 +48,7 @@ def _address(path: str, value: Any) -> IPAddress:
 
 
 def _next_hop(path: str, value: Any) -> IPAddress:
-    """Return an address that a packet can be sent to on a link."""
+    """Return an address to which a packet can be sent on a link."""
     found = _address(path, value)
     if found.is_loopback:
         raise OptionError(path, value, "is a loopback address")
@@ -111,7 +113,7 @@ _ROUTE: dict[str, Read] = {
     "on_link": boolean,
 }
 ROUTE_KEYS = tuple(_ROUTE)
-"""The names of what a route has."""
+"""The keys of a route."""
 
 
 def _route(path: str, value: Any) -> Route:
@@ -194,7 +196,7 @@ def _route_object(route: Route) -> dict[str, Any]:
 
 
 class _Key(NamedTuple):
-    """How a top-level key is read; how the value is written, where not as it is in the field of its name."""
+    """How to read a top-level key, and how to write it; without `write`, the field is written as it is."""
 
     read: Read
     write: Callable[[Options], Any] | None = None
@@ -225,23 +227,23 @@ _KEYS = {
     "description": _Key(_description),
 }
 KEYS = tuple(_KEYS)
-"""The names of the options, in the order of the documentation."""
+"""The top-level keys, in the order of the documentation."""
 
 
 def parse(document: Mapping[str, Any]) -> Options:
-    """Return what a JSON object asks for. Raises OptionError at the first place that is wrong."""
+    """Return the options in a JSON object. Raises OptionError for the first place that is wrong."""
     found = members("", document, {name: key.read for name, key in _KEYS.items()})
     gateways, dns = found.pop("gateway", ()), found.pop("dns", {})
     return Options(gateways=gateways, dns=dns.get("addresses", ()), search=dns.get("search", ()), **found)
 
 
 def document(options: Options) -> dict[str, Any]:
-    """Return the JSON object that asks for this, without what is the default: `parse` gives it back."""
+    """Return the JSON object from which `parse` makes these options, without the defaults."""
     return {name: value for name in KEYS if (value := _written(name, options)) != _DEFAULTS[name]}
 
 
 def asked(options: Options) -> tuple[str, ...]:
-    """Return the names of the options that are not at their default."""
+    """Return the keys of the options that differ from their default."""
     return tuple(document(options))
 
 

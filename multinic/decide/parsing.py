@@ -1,4 +1,4 @@
-"""JSON into values: what reads one place of a document, and how it says what is wrong there."""
+"""JSON into values: functions that read one place of a document, and the error that names the place."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from multinic.text import shown
+from multinic.values.text import shown
 
 TEXT_MAX = 16_384  # characters of a document: twice what 64 routes need
 
 
 class OptionError(ValueError):
-    """One place in an `options` document cannot be carried out.
+    """One place in an `options` document that cannot be carried out.
 
-    `path`: where, as in "routes[0].via"; "" for the document itself. `shown`: what is there, for a message.
+    `path`: the place, as in "routes[0].via"; "" for the whole document. `shown`: its value, for a message.
     """
 
     def __init__(self, path: str, value: object, problem: str) -> None:
         self.path, self.value, self.problem = path, value, problem
-        self.shown = _seen(value)
+        self.shown = _display(value)
         super().__init__(" ".join(part for part in (path, self.shown, problem) if part))
 
 
-def _seen(value: object) -> str:
-    """Return a JSON value for a message; nothing looks into what may be deep."""
+def _display(value: object) -> str:
+    """Return a JSON value for a message; objects and arrays are not looked into, they may be deep."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int | float):
@@ -38,7 +38,7 @@ def _seen(value: object) -> str:
 
 
 def read(text: str) -> dict[str, Any]:
-    """Return the JSON object in a column, {} for none. Raises OptionError."""
+    """Return the JSON object in a column; {} for an empty text. Raises OptionError."""
     if len(text) > TEXT_MAX:
         raise OptionError("", text, f"is longer than {TEXT_MAX} characters")
     if not text.strip():
@@ -51,7 +51,7 @@ def read(text: str) -> dict[str, Any]:
         raise OptionError("", text, "is nested too deeply") from None
     except json.JSONDecodeError as e:
         raise OptionError("", text, f"is not JSON: {e}") from None
-    except ValueError:  # Python converts no text of more than 4,300 digits
+    except ValueError:  # Python refuses to convert a number of more than 4,300 digits
         raise OptionError("", text, "has a number that is too large") from None
     if found is None:
         return {}
@@ -70,15 +70,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(word: str) -> Any:
-    raise OptionError("", word, "is no number in JSON")
+    raise OptionError("", word, "is not a number in JSON")
 
 
 Read = Callable[[str, Any], Any]
-"""A path and what is there → the value. Raises OptionError."""
+"""A path and the JSON value there → the value. Raises OptionError."""
 
 
 def members(path: str, value: Any, keys: Mapping[str, Read]) -> dict[str, Any]:
-    """Return what an object says; null stands for a key that is not there."""
+    """Return the members of an object, read; null is the same as no key. Raises OptionError."""
     if not isinstance(value, Mapping):
         raise OptionError(path, value, "is not an object")
     for key in value:
@@ -99,7 +99,7 @@ def _nearest(name: object, known: Iterable[str]) -> str:
 
 
 def items(path: str, value: Any, read_one: Read, limit: int) -> list[Any]:
-    """Return the entries of an array."""
+    """Return the items of an array, read. Raises OptionError, also for more than `limit` items."""
     if not isinstance(value, list):
         raise OptionError(path, value, "is not an array")
     if len(value) > limit:
@@ -108,19 +108,19 @@ def items(path: str, value: Any, read_one: Read, limit: int) -> list[Any]:
 
 
 def distinct(read_one: Read, limit: int) -> Read:
-    """Return the reader of an array in which what is written twice counts once."""
+    """Return a reader for an array in which an item that is there twice counts once."""
     return lambda path, value: tuple(dict.fromkeys(items(path, value, read_one, limit)))
 
 
 def boolean(path: str, value: Any) -> bool:
-    """Return true or false; 0 and 1 are neither."""
+    """Return true or false. Raises OptionError for anything else, also for 0 and 1."""
     if not isinstance(value, bool):
         raise OptionError(path, value, "is not true or false")
     return value
 
 
 def integer(low: int, high: int, *more: int) -> Read:
-    """Return the reader of a whole number in a range, or of one of a few more; 1.0 and true are none."""
+    """Return a reader for a whole number from `low` to `high`, or one of `more`; 1.0 and true are refused."""
 
     def integer(path: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -133,7 +133,7 @@ def integer(low: int, high: int, *more: int) -> Read:
 
 
 def word(words: Mapping[str, Any]) -> Read:
-    """Return the reader of one of a few words, each of which stands for a value."""
+    """Return a reader for one of these words, which gives the value of the word."""
 
     def word(path: str, value: Any) -> Any:
         if not isinstance(value, str) or value not in words:

@@ -1,54 +1,88 @@
-"""Safety rules that look at the past: what of a plan is held back for now. Pure."""
+"""Safety rules that look at earlier passes, and hold back a part of a plan for now. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from multinic.model import DesiredLink, Failure
-from multinic.plan import Interface, State
+from multinic.decide.safety import Block
+from multinic.values.desired import DesiredLink
+from multinic.values.plan import Interface, State
+from multinic.values.record import Failure
 
 FUSE_READS = 3
-"""In so many reads over consecutive passes a mass deletion must be seen before it happens."""
+"""So many consecutive reads must show a mass deletion before it happens."""
+UNDONE_TOGETHER = frozenset({"witness", "connectivity"})
+"""Reasons for which all changes of a pass are undone: it is not known which change did the harm."""
 BACK_OFF = 30.0
-"""Seconds after the first failure of an interface before the same is attempted again; doubled each time."""
+"""Seconds from the first failure of an interface to the next attempt; doubled after each failure."""
 BACK_OFF_MAX = 3600.0
 JITTER = 0.25
-"""The share by which each wait is longer or shorter at random, so that a fleet does not retry in step."""
+"""Each wait is longer or shorter by up to this share, at random, so that a fleet does not retry in step."""
+
+
+FUSE_SECONDS = 60.0
+"""It happens no earlier than so many seconds after the first of these reads: quick passes are one doubt."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a person allows in this pass."""
+
+    mass_delete: bool = False
+    identity: bool = False
+    """Whether this host may have another name, or ask another database, than before."""
+    braked: bool = False
+    """Whether to change what fails on many other nodes."""
 
 
 @dataclass(frozen=True)
 class Past:
-    """What earlier passes and the operator have to say."""
+    """What earlier passes saw, and what the operator allows."""
 
     now: float = 0.0
-    """Unix time. 0 in a pass of a person: nothing is held back because it failed before."""
+    """Unix time. 0 if a person started the pass: then a failure holds nothing back."""
     mass_deletion: int = 0
-    """In how many consecutive reads before this one a mass deletion was seen."""
+    """How many consecutive reads before this one showed a mass deletion."""
+    mass_deletion_age: float = 0.0
+    """How many seconds ago the first of these reads was."""
     allow_mass_delete: bool = False
+    ask_for_mass_deletion: bool = False
+    """Never without a person, however often it was seen."""
+    said_by: str = ""
+    """Which host of the database was read, for messages."""
+    doubt: Block | None = None
+    """Why the record may be that of another node or database: then nothing is removed."""
+    braked: Mapping[str, Block] = field(default_factory=dict)
+    """What must wait because it fails on many other nodes: key of an interface → why."""
     from_memory: bool = False
-    """The desired state is the last known good one, not the database's: nothing is deleted by it."""
+    """The source is the last known good state, not the database: then nothing is removed."""
 
 
 def is_mass_deletion(orphans: Sequence[Interface], managed: int, *, no_rows: bool) -> bool:
-    """Return whether so much would go at once that the read is more likely wrong than right.
+    """Return whether so much would be removed at once that the read is more likely wrong than right.
 
-    `managed` counts the orphans, too. Zero rows while something is managed is always such a case.
+    `managed` includes the orphans. Zero rows while something is managed always count as a mass deletion.
     """
-    going = sum(1 for orphan in orphans if orphan.state is State.DELETE)
-    return going > 0 and (no_rows or (going > 1 and going * 2 > managed))
+    removed = sum(1 for orphan in orphans if orphan.state is State.DELETE)
+    return removed > 0 and (no_rows or (removed > 1 and removed * 2 > managed))
 
 
 def fuse(orphans: Sequence[Interface], past: Past) -> list[Interface]:
-    """Hold back a mass deletion until it has been seen often enough, or a person allows it."""
-    seen = past.mass_deletion + 1
-    if past.allow_mass_delete or seen >= FUSE_READS:
+    """Hold back a mass deletion until it has been seen often and long enough, or a person allows it."""
+    seen_enough = past.mass_deletion + 1 >= FUSE_READS and past.mass_deletion_age >= FUSE_SECONDS
+    seen_enough = seen_enough and not past.ask_for_mass_deletion
+    if past.allow_mass_delete or seen_enough:
         return list(orphans)
-    going = sum(1 for orphan in orphans if orphan.state is State.DELETE)
+    removed = sum(1 for orphan in orphans if orphan.state is State.DELETE)
+    when = f"that takes {FUSE_READS} reads in a row that say so over {FUSE_SECONDS:g} s, or"
+    if past.ask_for_mass_deletion:
+        when = "a person must say so (safety.mass_delete):"
+    says = f", says {past.said_by}" if past.said_by else ""
     words = (
-        f"not removed yet: {going} at once would go; it takes {FUSE_READS} reads in a row that say so, "
-        "or `multinic apply --allow-mass-delete`"
+        f"not removed yet: {removed} would be removed at once{says}; {when} "
+        "`multinic apply --allow-mass-delete`"
     )
     return [
         replace(orphan, state=State.BLOCKED, reason="deletion-fuse", message=words, changes=(), files=())
@@ -59,21 +93,21 @@ def fuse(orphans: Sequence[Interface], past: Past) -> list[Interface]:
 
 
 def back_off(interface: Interface, past: Past) -> Interface:
-    """Hold back an attempt that failed before, until its time has come or the wish is another one."""
-    failure = interface.held.failure if interface.held else None
-    if failure is None or not interface.pending or not past.now or not _same_matter(failure, interface):
+    """Hold back an attempt that failed before, until it is time for the next one or the row has changed."""
+    failure = interface.entry.failure if interface.entry else None
+    if failure is None or not interface.pending or not past.now or not same_attempt(failure, interface):
         return interface
-    # A time further off than any wait was set by a clock that was wrong.
+    # If the time is later than any wait can end, the clock was wrong when it was computed.
     if not past.now < failure.retry_at <= past.now + BACK_OFF_MAX * (1 + JITTER):
         return interface
     when = "at " + datetime.fromtimestamp(failure.retry_at, timezone.utc).strftime("%H:%M:%S UTC")
-    return _waiting(interface, failure, f"{when} or when its row changes")
+    return _held_back(interface, failure, f"{when} or when its row or carrier changes")
 
 
 def one_suspect(interfaces: Sequence[Interface], past: Past) -> list[Interface]:
-    """Let what was undone together, for harm that one of them did, be attempted one by one.
+    """Let only one suspect be attempted: one of those that were undone together because one did harm.
 
-    Whoever is innocent then converges. Other work goes first: it shall not be undone with them.
+    So those that did no harm converge one by one. Other work goes first: it shall not be undone with them.
     """
     pending = [interface for interface in interfaces if interface.pending]
     suspects = [interface for interface in pending if _suspected(interface)]
@@ -82,47 +116,61 @@ def one_suspect(interfaces: Sequence[Interface], past: Past) -> list[Interface]:
     first = min(suspects, key=_turn)
     held_back = [i for i in suspects if i is not first or len(suspects) < len(pending)]
     return [
-        _waiting(interface, interface.held.failure, "alone, in a later pass")
-        if interface in held_back and interface.held and interface.held.failure
+        _held_back(interface, interface.entry.failure, "alone, in a later pass")
+        if interface in held_back and interface.entry and interface.entry.failure
         else interface
         for interface in interfaces
     ]
 
 
 def _suspected(interface: Interface) -> bool:
-    failure = interface.held.failure if interface.held else None
-    return failure is not None and failure.suspect and _same_matter(failure, interface)
+    failure = interface.entry.failure if interface.entry else None
+    return failure is not None and failure.suspect and same_attempt(failure, interface)
 
 
 def _turn(suspect: Interface) -> tuple[int, float, str]:
-    failure = suspect.held.failure if suspect.held else None
+    failure = suspect.entry.failure if suspect.entry else None
     return (failure.count, failure.retry_at, suspect.key) if failure else (0, 0.0, suspect.key)
 
 
-def _waiting(interface: Interface, failure: Failure, when: str) -> Interface:
+def _held_back(interface: Interface, failure: Failure, when: str) -> Interface:
     times = "once" if failure.count == 1 else f"{failure.count} times"
     words = f"failed {times}, tried again {when}; {failure.message}"
     return replace(interface, state=State.FAILED, reason="backing-off", message=words, changes=(), files=())
 
 
 def failed_again(interface: Interface, message: str, *, now: float, chance: float) -> Failure:
-    """Return the memory of one more failure; `chance` is a random number from 0 to 1."""
-    before = interface.held.failure if interface.held else None
-    count = before.count + 1 if before is not None and _same_matter(before, interface) else 1
+    """Return the failures of an interface with one more; `chance` is a random number from 0 to 1."""
+    before = interface.entry.failure if interface.entry else None
+    count = before.count + 1 if before is not None and same_attempt(before, interface) else 1
     wait = min(BACK_OFF * 2 ** min(count - 1, 20), BACK_OFF_MAX)
     retry_at = now + wait * (1 - JITTER + 2 * JITTER * chance)
-    return Failure(count, round(retry_at, 1), interface.desired, _index(interface), message)
+    return Failure(
+        count,
+        round(retry_at, 1),
+        interface.desired,
+        _index(interface),
+        message,
+        carrier=_has_carrier(interface),
+    )
 
 
 def same_wish(one: DesiredLink | None, other: DesiredLink | None) -> bool:
-    """Return whether two rows ask for the same; a replaced row has a new id."""
+    """Return whether two rows ask for the same; id and port do not count, a replaced row has new ones."""
     if one is None or other is None:
         return one is other
     return replace(one, row_id=0, port_id="") == replace(other, row_id=0, port_id="")
 
 
-def _same_matter(failure: Failure, interface: Interface) -> bool:
-    return same_wish(failure.wish, interface.desired) and failure.link == _index(interface)
+def same_attempt(failure: Failure, interface: Interface) -> bool:
+    """Return whether what failed is what a plan does with the interface: the same wish, on the same link."""
+    same_carrier = failure.carrier in (None, _has_carrier(interface))
+    same_link = failure.link == _index(interface) and same_carrier
+    return same_link and same_wish(failure.wish, interface.desired)
+
+
+def _has_carrier(interface: Interface) -> bool:
+    return interface.link is not None and interface.link.carrier
 
 
 def _index(interface: Interface) -> int:

@@ -1,4 +1,4 @@
-"""Who acts in the demo besides multinic: the cloud, the controller, and somebody with a root shell."""
+"""The actors of the demo besides multinic: the cloud, the controller, and a user with a root shell."""
 
 from __future__ import annotations
 
@@ -8,31 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multinic.ending import uninterrupted
-from multinic.errors import HostError, Refused
-
-_LINK_SCOPE = 253  # RT_SCOPE_LINK: from here on, addresses that the kernel makes itself
-_MAIN_TABLE = 254
+from multinic.host.ending import uninterrupted
+from multinic.values.errors import HostError, Refused
+from multinic.values.rtnetlink import LINK_SCOPE, MAIN_TABLE
 
 
 @dataclass(frozen=True)
 class Link:
-    """A link of the namespace as it is now; read here by pyroute2, not by what is to be shown."""
+    """A link of the namespace as it is now; read by pyroute2, not by the code that the demo shows."""
 
     index: int
     mac: str
     up: bool
     mtu: int
     addresses: tuple[str, ...]
-    """Those that somebody gave it; none that the kernel made itself."""
+    """Without those that the kernel made itself."""
     routes: tuple[str, ...]
 
 
 class Cloud:
-    """Plugs links into the namespace, and changes them as somebody with a root shell would.
+    """Plugs links into the namespace, and changes them as a user with a root shell would.
 
-    The other end of each link stands for the cloud's switch; it is called port1, port2 and so on.
-    Raises Refused where it is not alone: in a new namespace even lo is down.
+    The other end of each link stands for the cloud's switch; its name is port1, port2 and so on.
+    Raises Refused if the namespace is not new: in a new one even lo is down.
     """
 
     def __init__(self) -> None:
@@ -53,7 +51,7 @@ class Cloud:
             self._ip.close()
 
     def plug(self, name: str, mac: str) -> None:
-        """Have a link appear, down and without configuration, as a cloud does it."""
+        """Make a link appear, down and without configuration, as a cloud does."""
         self._ports += 1
         port = f"port{self._ports}"
         self._do(
@@ -69,7 +67,7 @@ class Cloud:
         self._do(f"change {name}", lambda: self._ip.link("set", index=self.link(name).index, **what))
 
     def address(self, command: str, name: str, address: str) -> None:
-        """Add an address to a link, or `del` it."""
+        """Change an address of a link; `command`: "add" or "del"."""
         plain, _, prefix = address.partition("/")
         self._do(
             f"{command} {address}",
@@ -77,22 +75,21 @@ class Cloud:
         )
 
     def default_route(self, gateway: str) -> None:
-        """Add the default route."""
         self._do("add the default route", lambda: self._ip.route("add", dst="0.0.0.0/0", gateway=gateway))
 
     def links(self) -> dict[str, Link]:
         """Return the links of the namespace by name."""
-        with uninterrupted():  # pyroute2's event loop does not stand an exception out of nowhere
+        with uninterrupted():  # an exception from a signal handler breaks pyroute2's event loop
             return self._links()
 
     def _links(self) -> dict[str, Link]:
         addresses: dict[int, list[str]] = {}
         for message in self._ip.get_addr():
-            if message["scope"] < _LINK_SCOPE:
+            if message["scope"] < LINK_SCOPE:
                 given = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
                 addresses.setdefault(message["index"], []).append(f"{given}/{message['prefixlen']}")
         routes: dict[int, list[str]] = {}
-        for message in self._ip.get_routes(table=_MAIN_TABLE):
+        for message in self._ip.get_routes(table=MAIN_TABLE):
             to = f"{message.get_attr('RTA_DST') or 'default'}/{message['dst_len']}"
             via = message.get_attr("RTA_GATEWAY") or "on link"
             routes.setdefault(message.get_attr("RTA_OIF"), []).append(f"{to} {via}")
@@ -109,7 +106,7 @@ class Cloud:
         }
 
     def link(self, name: str) -> Link:
-        """Return one link. Raises HostError where there is none of that name."""
+        """Return one link. Raises HostError if there is none of that name."""
         found = self.links().get(name)
         if found is None:
             raise HostError(f"there is no link {name} in the demo's namespace")
@@ -126,17 +123,15 @@ class Cloud:
 
 
 class Controller:
-    """Writes the rows, and reads what multinic reports about them."""
+    """Writes the rows, and reads the results that multinic writes."""
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None)
 
     def close(self) -> None:
-        """Close the database."""
         self._database.close()
 
     def subnet(self, subnet_id: str, cidr: str) -> None:
-        """Add a subnet."""
         self._database.execute("INSERT INTO multi_subnet (subnet_id, cidr) VALUES (?, ?)", (subnet_id, cidr))
 
     def port(self, node: str, port_id: str, mac: str, subnet_id: str, address: str, mtu: int | None) -> None:

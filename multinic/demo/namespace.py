@@ -1,4 +1,4 @@
-"""A network namespace that ends with this process; without root inside a user namespace."""
+"""A network namespace that ends with this process; without root it is in a user namespace."""
 
 from __future__ import annotations
 
@@ -9,55 +9,51 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from multinic.errors import HostError, Refused
-from multinic.settings import KEYS
+from multinic.values.errors import HostError, Refused
+from multinic.values.settings import KEYS
 
-_OUTSIDE = (
-    "MULTINIC_DEMO_OUTSIDE"  # the machine's own network namespace, told to ourselves inside the new one
-)
+_OUTSIDE = "MULTINIC_DEMO_OUTSIDE"  # the machine's own network namespace, for this program inside the new one
 _LIMIT = 10.0  # seconds; making a namespace takes milliseconds
 _SYSCTL = "/proc/sys"
 
 
 def inside() -> bool:
-    """Return whether this process was started by `enter`. Raises Refused when it is in no other namespace."""
+    """Return whether `enter` started this process. Raises Refused if it is not in another namespace."""
     outside = os.environ.get(_OUTSIDE, "")
-    if outside == _own():
-        raise Refused(
-            "this is no network namespace of the demo's own; nothing was changed", f"unset {_OUTSIDE}"
-        )
+    if outside == _namespace():
+        raise Refused("this is not a network namespace of the demo; nothing was changed", f"unset {_OUTSIDE}")
     return bool(outside)
 
 
-def _own() -> str:
+def _namespace() -> str:
     return os.readlink("/proc/self/ns/net")
 
 
 def enter(*arguments: str) -> NoReturn:
     """Replace this process by multinic, with these arguments, in a new namespace. Raises HostError."""
-    command = [*_way(), sys.executable, "-m", "multinic", *arguments]
+    command = [*_unshare(), sys.executable, "-m", "multinic", *arguments]
     sys.stdout.flush()
-    os.execve(command[0], command, environment() | {_OUTSIDE: _own()})  # noqa: S606 - no shell on purpose
+    os.execve(command[0], command, environment() | {_OUTSIDE: _namespace()})  # noqa: S606 - no shell on purpose
 
 
 def environment() -> dict[str, str]:
-    """Return the environment without anything that configures multinic: the demo reaches no real database."""
-    ours = {variable for key in KEYS for variable in (key.variable, *key.variables)}
+    """Return the environment without settings of multinic, so that the demo reaches no real database."""
+    our_variables = {variable for key in KEYS for variable in (key.variable, *key.variables)}
     kept = {
         name: text
         for name, text in os.environ.items()
-        if name not in ours
+        if name not in our_variables
         and not name.startswith(("DB_", "MULTINIC_"))
         and name not in ("HEALTH_PORT", "CREDENTIALS_DIRECTORY")
     }
-    # As this process found the package, so shall those that it starts in another directory.
+    # The processes that this one starts in another directory shall find the same package.
     found = str(Path(__file__).parents[2])
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [found, os.environ.get("PYTHONPATH", "")]))
     return kept
 
 
-def _way() -> list[str]:
-    """Return the command that makes the namespace; each is tried before."""
+def _unshare() -> list[str]:
+    """Return the command that makes the namespace; it was tried first. Raises HostError if none works."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
     unshare = shutil.which("unshare", path=path)
     if unshare is None:
@@ -79,26 +75,26 @@ def _way() -> list[str]:
         if tried.returncode == 0:
             return command
         said = said or tried.stderr.strip()
-    raise HostError(f"this machine lets you make no network namespace ({said})", _remedy())
+    raise HostError(f"you cannot make a network namespace on this machine ({said})", _remedy())
 
 
 def _remedy() -> str:
-    """Return what to do where user namespaces are switched off; each switch has its own word."""
+    """Return what to do if user namespaces are switched off; each distribution has its own switch."""
     if os.geteuid() == 0:
         return "in a container, run the container with --privileged, or the demo on its host"
-    if _switch("kernel/unprivileged_userns_clone") == "0":  # Debian's and its hardened kernels'
+    if _sysctl("kernel/unprivileged_userns_clone") == "0":  # Debian's and its hardened kernels'
         return "run it as root, or allow user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1"
-    if _switch("kernel/apparmor_restrict_unprivileged_userns") == "1":  # Ubuntu 23.10 and later
+    if _sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1":  # Ubuntu 23.10 and later
         return (
             "AppArmor keeps user namespaces from programs without a profile: run it as root, "
             "or allow them: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
         )
-    if _switch("user/max_user_namespaces") == "0":  # RHEL's switch
+    if _sysctl("user/max_user_namespaces") == "0":  # RHEL's switch
         return "run it as root, or allow user namespaces: sudo sysctl user.max_user_namespaces=10000"
     return "run it as root"
 
 
-def _switch(name: str) -> str:
+def _sysctl(name: str) -> str:
     try:
         return Path(_SYSCTL, name).read_text(encoding="ascii").strip()
     except OSError:

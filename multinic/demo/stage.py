@@ -1,4 +1,4 @@
-"""Where the demo plays: what the reader sees, the real commands, and whether it went as promised."""
+"""The stage of the demo: print to the reader, run the real commands, and check promises."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multinic.demo import namespace
-from multinic.errors import Exit, HostError
+from multinic.values.errors import Exit, HostError
 
 _LIMIT = 60.0  # seconds; a command of the demo takes less than one
 
@@ -26,7 +26,10 @@ class Stage:
         self.directory = directory
         self.promises = 0
         self._steps = 0
-        self._environment = namespace.environment() | {"PYTHONUNBUFFERED": "1"}
+        self._environment = namespace.environment() | {
+            "PYTHONUNBUFFERED": "1",
+            "MULTINIC_CONFIG": str(directory / "etc/multinic/multinic.toml"),  # not that of the machine
+        }
         self._out = Console(highlight=False, markup=False, emoji=False)
 
     def say(self, sentence: str, style: str = "") -> None:
@@ -44,7 +47,7 @@ class Stage:
         self._out.print(table)
 
     def command(self, line: str) -> None:
-        """Print a command line, whose output comes next."""
+        """Print a command line; its output comes next."""
         self.say(f"\n$ {line}", "cyan")
 
     def step(self, title: str, *sentences: str) -> None:
@@ -55,19 +58,19 @@ class Stage:
             self.say(sentence)
 
     def promise(self, sentence: str, kept: bool) -> None:
-        """Say what holds now. Raises HostError if it does not."""
+        """Print a promise that is kept. Raises HostError if it is not."""
         if not kept:
             raise HostError(
-                f"the demo promised and did not keep: {sentence}",
+                f"a promise of the demo was not kept: {sentence}",
                 "this is a fault of multinic, or a kernel that it does not know: please report it",
             )
         self.promises += 1
         self._out.print(Text.assemble(("✓ ", "green"), sentence))
 
     def multinic(self, *arguments: str, exit: Exit = Exit.OK, quiet: bool = False) -> None:  # noqa: A002
-        """Run the program as its users do, and show it. Raises HostError for another exit status.
+        """Run the program as its users do, and show its output. Raises HostError for another exit status.
 
-        `quiet`: and it must say nothing.
+        `quiet`: the program must also print nothing.
         """
         command = ["multinic", "--root", ".", *arguments]
         self.command(shlex.join(command))
@@ -87,15 +90,15 @@ class Stage:
         except subprocess.TimeoutExpired as e:
             raise HostError(f"`{shlex.join(command)}` did not end within {_LIMIT:g} s") from e
         if quiet:
-            self.say(done.stdout.rstrip() or "(says nothing)", "" if done.stdout else "dim")
+            self.say(done.stdout.rstrip() or "(prints nothing)", "" if done.stdout else "dim")
         if done.returncode:
             self.say(f"(exit status {done.returncode})", "dim")
         if done.returncode != exit or (quiet and done.stdout):
             wanted = f"exit status {int(exit)}" + (" and no output" if quiet else "")
-            raise HostError(f"`{shlex.join(command)}` was to end with {wanted}")
+            raise HostError(f"`{shlex.join(command)}` should have ended with {wanted}")
 
     def shell(self) -> None:
-        """Open a shell on the stage."""
+        """Open a shell in the namespace, in the directory of the demo."""
         self.say(
             "\nA shell in the namespace. Try `multinic --root . plan` or `ip address`; "
             "`exit` ends it and removes everything."

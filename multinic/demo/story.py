@@ -1,4 +1,4 @@
-"""What happens in the demo, step by step; each step is told, done with the real commands, and looked at."""
+"""The demo, step by step: each step explains, runs the real commands, and checks the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from multinic.demo.actors import Cloud, Controller
 from multinic.demo.stage import Stage
-from multinic.errors import Exit
+from multinic.values.errors import Exit
 
 NODE = "demo-node"
 CONFIG = f"""\
@@ -37,11 +37,11 @@ class Story:
         self._stack.close()
 
     def play(self) -> None:
-        """Play all steps. Raises HostError at the first promise that is not kept."""
+        """Play all steps. Raises HostError for the first promise that is not kept."""
         self.stage.say("multinic: the extra network links of a host, from a database", "bold")
         self.stage.say(
-            "A network namespace of its own plays the host, and an SQLite file the database. Nothing of this "
-            "machine is touched, and nothing stays. The commands are the real ones."
+            "A network namespace stands for the host, and an SQLite file for the database. The demo touches "
+            "nothing of this machine and leaves nothing behind. The commands are the real ones."
         )
         self._host()
         self._rows()
@@ -98,7 +98,7 @@ class Story:
         states = {name: item["state"] for name, item in self._planned().items()}
         wanted = {"multinic0": "create", "multinic1": "create", "multinic2": "waiting", WRONG: "invalid"}
         self.stage.promise(
-            "two links are to be configured, one is waited for, one row is refused with its reason",
+            "two links will be configured, one is waited for, one row is refused with its reason",
             states == wanted,
         )
         self.stage.promise("nothing has changed yet", self._cloud.links() == before)
@@ -106,7 +106,7 @@ class Story:
     def _apply(self) -> None:
         self.stage.step(
             "Then change",
-            "`apply` carries the plan out and looks at the kernel until it agrees. A bad row stops no other.",
+            "`apply` carries out the plan and reads the kernel until it agrees. A bad row stops no other.",
         )
         self.stage.multinic("apply", "--yes", "plan.json", exit=Exit.PARTIAL)
         kept = self._as_desired("multinic0", FIRST, "10.10.1.11/24", 1450)
@@ -146,8 +146,8 @@ class Story:
     def _drift(self) -> None:
         self.stage.step(
             "Drift",
-            "Somebody with a root shell deletes the address of multinic0, renames multinic1 to mgmt0, and "
-            "sets the MTU of multinic3 to 1500.",
+            "A user with a root shell deletes the address of multinic0, renames multinic1 to mgmt0, and sets "
+            "the MTU of multinic3 to 1500.",
         )
         before = self._cloud.links()
         self._cloud.address("del", "multinic0", "10.10.1.11/24")
@@ -182,7 +182,7 @@ class Story:
         )
 
     def _removal(self) -> None:
-        self.stage.step("Removal", "The port of multinic1 is detached in the cloud, and its row is gone.")
+        self.stage.step("Removal", "The cloud detaches the port of multinic1, and its row is gone.")
         self._controller.detach("port-b")
         self.stage.multinic("reconcile")
         found = self._cloud.link("ens8")
@@ -193,11 +193,11 @@ class Story:
             and "multinic1" not in self._cloud.links()
         )
         self.stage.promise(
-            "the link is called ens8 again, and is down and without an address, as it came", kept
+            "the link has the name ens8 again, and is down and without an address, as it was plugged in", kept
         )
 
     def _end(self) -> None:
-        self.stage.step("How it stands", "`status` shows the last result beside what the links are now.")
+        self.stage.step("The result", "`status` shows the last result beside the present state of the links.")
         self.stage.multinic("status")
         kept = self._cloud.link("eth0") == self._eth0
         self.stage.promise("eth0, which is not ours, is exactly as it was at the beginning", kept)
@@ -217,6 +217,6 @@ class Story:
         return {item["name"] or item["mac"]: item for item in json.loads(text)["interfaces"]}
 
     def _written(self) -> dict[str, int]:
-        """Return when every file, that of the database included, was last written."""
+        """Return the time of the last write of every file, also of the database."""
         files = (path for path in self.stage.directory.rglob("*") if path.is_file())
         return {str(path): path.stat().st_mtime_ns for path in files}

@@ -1,4 +1,4 @@
-"""The database: whether it answers, what it lets us do, and whether it speaks of this node."""
+"""Checks of the database: whether it answers, what it allows, and whether it has rows of this node."""
 
 from __future__ import annotations
 
@@ -7,71 +7,111 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from multinic import source
-from multinic.config import node_name
-from multinic.doctor.finding import Finding, Level, Seen
-from multinic.errors import SourceError
-from multinic.settings import DatabaseSettings
-from multinic.source import rows
-from multinic.source.database import Database
-from multinic.text import shown
+from multinic.database import rows, source
+from multinic.database.grants import OF_HOSTS
+from multinic.database.session import Session
+from multinic.doctor.finding import Examination, Finding, Level
+from multinic.host.config import node_name
+from multinic.values.errors import SourceError
+from multinic.values.settings import DatabaseSettings
+from multinic.values.text import shown
 
 _OPTIONAL = ("subnet_id", "address", "mtu", "options", "status", "deleted_at", "modified_at")
 _NEEDED = {"USAGE", "SELECT", "UPDATE"}
 _LOCAL = re.compile(r"127\.|::1$")
 _INDEX = "CREATE INDEX multi_interface_node ON multi_interface (attached_node_name)"
+_COLLATION = (
+    "ALTER TABLE multi_interface MODIFY attached_node_name VARCHAR(255) CHARACTER SET utf8mb4 "
+    "COLLATE utf8mb4_general_ci"
+)
+_LOGIN = "add ssl_ca=… to database.url, or server_public_key=… with a copy of it (docs/database.md)"
 _GRANTS = 'docs/reference.md, "The database", has the statements that grant what is needed and no more'
 _NODES = "SELECT DISTINCT attached_node_name FROM multi_interface LIMIT 10000"
 
 
-def reachable(seen: Seen) -> Iterator[Finding]:
-    """Connect, with TLS or without; look at every host of a list."""
+def reachable(seen: Examination) -> Iterator[Finding]:
+    """Connect, with TLS or without; ask every host of a list, as a pass may have to."""
     if seen.settings is None:
         return
     settings = seen.settings.database
     hosts = _hosts(settings)
     if len(hosts) > 1:
-        yield from (_alone(host, its_settings) for host, its_settings in hosts)
+        yield from _each(hosts, node_name(seen.settings))
     seen.database = database = source.connect(settings)
     yield Finding("database", Level.OK, f"{database.where} answers and lets this user in")
     if not database.address:
         return
+    yield from _remembered_login(database, settings.url)
     if "ssl_ca=" in settings.url:
         yield Finding("tls", Level.OK, "the connection is encrypted, and the server's certificate is checked")
     elif not _LOCAL.match(database.address):
-        words = f"the connection to {database.address} is not encrypted: who is in between can change rows"
+        words = f"the connection to {database.address} is not encrypted: anyone in between can change rows"
         yield Finding("tls", Level.WARNING, words, "add ?ssl_ca=/path/of/the/authority.pem to database.url")
 
 
-def _alone(host: str, settings: DatabaseSettings) -> Finding:
-    try:
-        source.connect(settings).close()
-    except SourceError as e:
-        return Finding("database", Level.WARNING, str(e), e.hint)
-    return Finding("database", Level.OK, f"{host} answers")
+def _remembered_login(database: Session, url: str) -> Iterator[Finding]:
+    """Warn of MySQL's default way to log in where it works only as long as the server remembers the user."""
+    if not database.connection.login.endswith(("sha2_password", "sha256_password")) or "ssl_ca=" in url:
+        return
+    if "get_server_public_key=1" in url and "server_public_key=/" not in url:
+        words = "the public key comes from any server that answers: a false server can read the password"
+        yield Finding(
+            "login", Level.WARNING, words, "use TLS (ssl_ca), or a copy of the key (server_public_key)"
+        )
+    elif "server_public_key=" not in url:
+        words = (
+            f"the user logs in by {database.connection.login} without TLS: that works as long as the server "
+        )
+        words += "remembers the user; after its next restart no node gets in"
+        yield Finding("login", Level.WARNING, words, _LOGIN)
+
+
+def _each(hosts: list[tuple[str, DatabaseSettings]], node: str) -> Iterator[Finding]:
+    """Ask each host on its own, and compare what they say."""
+    answers: dict[str, set[str]] = {}
+    for host, settings in hosts:
+        try:
+            with source.connect(settings) as database:
+                found = database.ask(node)
+        except SourceError as e:
+            yield Finding("database", Level.WARNING, str(e), e.hint)
+            continue
+        port = found.columns.index("port_id")
+        answers[host] = {str(row[port]) for row in found.rows}
+        yield Finding("database", Level.OK, f"{host} answers, with {len(found.rows)} rows of this node")
+    if len(set(map(frozenset, answers.values()))) > 1:
+        counts = ", ".join(f"{host} {len(ports)}" for host, ports in answers.items())
+        words = f"the hosts of database.url do not have the same rows of this node: {counts}"
+        hint = "if that lasts, one lags or is not of the same cluster: take it out of database.url"
+        yield Finding("database", Level.WARNING, words, hint)
 
 
 def _hosts(settings: DatabaseSettings) -> list[tuple[str, DatabaseSettings]]:
-    """Return every host of the URL by name, each with the settings that ask it alone."""
+    """Return every host of the URL by name, each with settings for that host alone."""
     if not settings.url.startswith("mysql:"):
         return []
-    from multinic.source import mysql
+    from multinic.database.url import each_host
 
-    return [(host, replace(settings, url=url)) for host, url in mysql.each_host(settings.url)]
+    return [(host, replace(settings, url=url)) for host, url in each_host(settings.url)]
 
 
-def schema(seen: Seen) -> Iterator[Finding]:
+def schema(seen: Examination) -> Iterator[Finding]:
     """Read the rows of this node as a pass does, and name the columns that this database lacks."""
     if seen.settings is None or seen.database is None:
         return
-    with source.deadline(seen.settings.database):
-        seen.answer = seen.database.ask(node_name(seen.settings))
+    seen.answer = seen.database.ask(node_name(seen.settings))
     columns, of_subnet = seen.database.columns, seen.answer.columns[len(seen.database.columns) + 1 :]
     lacking = [f"multi_interface.{name}" for name in _OPTIONAL if name not in columns]
-    if seen.database.subnets and "options" not in of_subnet:
+    if seen.database.shape.subnets and "options" not in of_subnet:
         lacking.append("multi_subnet.options")
-    if not seen.database.subnets:
+    if not seen.database.shape.subnets:
         words = "there is no table multi_subnet: addresses need a prefix length of their own"
+        yield Finding("schema", Level.NOTE, words)
+    if "attached_node_id" in columns and not seen.database.shape.nodes:
+        words = "node_table cannot be read: rows with attached_node_id and no attached_node_name are not seen"
+        yield Finding("schema", Level.WARNING, words, _GRANTS)
+    if seen.database.shape.collations:
+        words = "multi_subnet and multi_interface have different collations: they are converted to be joined"
         yield Finding("schema", Level.NOTE, words)
     if lacking:
         words = f"there is no column {', '.join(lacking)}: it counts as empty"
@@ -80,15 +120,15 @@ def schema(seen: Seen) -> Iterator[Finding]:
         yield Finding("schema", Level.OK, "the tables have all columns that multinic knows")
 
 
-def privileges(seen: Seen) -> Iterator[Finding]:
-    """Find out whether results may be written, by an UPDATE that changes nothing, and what is too much."""
+def privileges(seen: Examination) -> Iterator[Finding]:
+    """Check by an UPDATE of no row that results may be written, and look for needless privileges."""
     if seen.settings is None or seen.database is None or seen.answer is None:
         return
     columns = [c for c in ("netplan_success", "modified_at") if c in seen.database.columns]
-    kept = ", ".join(f"{column} = {column}" for column in columns)
+    assignments = ", ".join(f"{column} = {column}" for column in columns)
     try:
-        with source.deadline(seen.settings.database):
-            seen.database.execute(f"UPDATE multi_interface SET {kept} WHERE 1 = 0", ())  # noqa: S608
+        # Of no row, but in the form of a pass: not every product takes a condition without a column.
+        seen.database.execute(f"UPDATE multi_interface SET {assignments} WHERE id IN (-1)", ())  # noqa: S608
     except SourceError as e:
         words = f"results cannot be written: {e}"
         yield Finding(
@@ -97,36 +137,47 @@ def privileges(seen: Seen) -> Iterator[Finding]:
     else:
         yield Finding("privileges", Level.OK, f"{' and '.join(columns)} may be written")
     if seen.database.product == "mysql":
-        with source.deadline(seen.settings.database):
+        try:
             _, grants, _ = seen.database.execute("SHOW GRANTS", ())
+        except SourceError as e:
+            words = f"what else this user may do was not looked at: {e}"
+            yield Finding("privileges", Level.NOTE, words)
+            return
         if excess := too_much([str(grant[0]) for grant in grants]):
             words = f"the database lets this user do more than multinic needs: {', '.join(excess)}"
             yield Finding("privileges", Level.WARNING, words, _GRANTS)
 
 
 def too_much(grants: list[str]) -> list[str]:
-    """Return the privileges in `SHOW GRANTS` that multinic does not need; there may be a hash in it, too."""
+    """Return the privileges in `SHOW GRANTS` that multinic does not need; never the password hash in it."""
     found: set[str] = set()
     for grant in grants:
-        if match := re.match(r"GRANT (.+?) ON [^ ]+ TO ", grant):
-            found.update(re.sub(r"\([^)]*\)", "", match[1]).upper().replace(" ,", ",").split(","))
-    return sorted({name.strip() for name in found} - _NEEDED)
+        if match := re.match(r"GRANT (.+?) ON ([^ ]+) TO ", grant):
+            given = re.sub(r"\([^)]*\)", "", match[1]).upper().replace(" ,", ",").split(",")
+            needed = OF_HOSTS.get(match[2].rpartition(".")[2].strip("`"), ())
+            found |= {name.strip() for name in given}.difference(needed)
+    return sorted(found - _NEEDED)
 
 
-def index(seen: Seen) -> Iterator[Finding]:
-    """Look for the index that the statement of every pass needs."""
+def index(seen: Examination) -> Iterator[Finding]:
+    """Check that there is the index that the statement of every pass needs."""
     if seen.settings is None or seen.database is None or seen.answer is None:
         return
-    with source.deadline(seen.settings.database):
-        indexed = "attached_node_name" in _indexed(seen.database)
-    if indexed:
+    indexed = "attached_node_name" in _indexed(seen.database)
+    if seen.database.shape.case:
+        words = (
+            "attached_node_name has a collation in which case matters: no index serves, every pass of every "
+        )
+        words += "host reads the whole table"
+        yield Finding("index", Level.WARNING, words, f"as an administrator of the database: {_COLLATION}")
+    elif indexed:
         yield Finding("index", Level.OK, "attached_node_name has an index")
     else:
         words = "attached_node_name has no index: every pass of every host reads the whole table"
         yield Finding("index", Level.WARNING, words, f"as an administrator of the database: {_INDEX}")
 
 
-def _indexed(database: Database) -> set[str]:
+def _indexed(database: Session) -> set[str]:
     """Return the columns of multi_interface that come first in an index."""
     if database.product == "mysql":
         names, found, _ = database.execute("SHOW INDEX FROM multi_interface", ())
@@ -140,20 +191,20 @@ def _indexed(database: Database) -> set[str]:
     return first
 
 
-def node(seen: Seen) -> Iterator[Finding]:
-    """Compare the name of this node with those in the table."""
+def node(seen: Examination) -> Iterator[Finding]:
+    """Check that the table has rows of this node, else look for similar names."""
     if seen.settings is None or seen.database is None or seen.answer is None:
         return
     name = node_name(seen.settings)
     if seen.host.root != "/" and not seen.settings.node:
-        words = f"the node name {shown(name)} is that of the machine this runs on, not of {seen.host.root}"
+        words = f"the node name {shown(name)} is that of the machine that runs this, not of {seen.host.root}"
         yield Finding("node", Level.WARNING, words, "set `node`, --node or NODE_NAME")
     desired = rows.desired(name, seen.answer, ignore_deleted_at=False, database=seen.database.address)
     if desired.rows_read:
         words = f"the database has {desired.rows_read} rows of node {shown(desired.node)}"
         yield Finding("node", Level.OK, words)
         return
-    others = _other_nodes(seen.database, seen.settings.database)
+    others = _other_nodes(seen.database)
     if near := _near(name, others):
         words = f"the database has no row of node {shown(name)}, but of {', '.join(map(shown, near))}"
         yield Finding(
@@ -167,14 +218,13 @@ def node(seen: Seen) -> Iterator[Finding]:
         yield Finding("node", Level.NOTE, "the table multi_interface has no rows of any node")
 
 
-def _other_nodes(database: Database, settings: DatabaseSettings) -> list[str]:
-    with source.deadline(settings):
-        _, found, _ = database.execute(_NODES, ())
+def _other_nodes(database: Session) -> list[str]:
+    _, found, _ = database.execute(_NODES, ())
     return sorted(str(name) for (name,) in found if name)
 
 
 def _near(name: str, others: list[str]) -> list[str]:
-    """Return the names that may be meant: of the same host in another domain, or nearly the same text."""
+    """Return similar names: of the same host in another domain, or with nearly the same text."""
     folded = {other.casefold(): other for other in others}
     short = name.casefold().partition(".")[0]
     same = [other for key, other in folded.items() if key.partition(".")[0] == short]

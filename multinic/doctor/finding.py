@@ -1,4 +1,4 @@
-"""What a check finds, and what the checks share."""
+"""The finding of a check, and the values that checks share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from multinic.host import Host
-from multinic.settings import Settings
+from multinic.host.host import Host
+from multinic.values.settings import Settings
 
 if TYPE_CHECKING:
-    from multinic.source.database import Answer, Database
-    from multinic.view import View
+    from multinic.database.session import Session
+    from multinic.database.statement import Answer
+    from multinic.flow.view import View
 
 
 class Level(str, Enum):
@@ -21,9 +22,9 @@ class Level(str, Enum):
     NOTE = "note"
     """Good to know; nothing is wrong."""
     WARNING = "warning"
-    """It works, and something should be changed."""
+    """It works, but something should be changed."""
     PROBLEM = "problem"
-    """Something does not work, or will not."""
+    """Something does not work, or will not work."""
 
     def __str__(self) -> str:
         return self.value
@@ -31,7 +32,7 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: which check, how bad, what was seen, what to do."""
+    """One finding: the check, how bad it is, a sentence, and what to do."""
 
     check: str
     level: Level
@@ -40,15 +41,15 @@ class Finding:
 
 
 @dataclass
-class Seen:
-    """What one check found out and a later one looks at."""
+class Examination:
+    """What a check has found out and later checks use."""
 
     settings: Settings | None
-    """None where they cannot be read."""
+    """None if they cannot be read."""
     host: Host
-    database: Database | None = None
-    """The open connection; None where there is none."""
+    database: Session | None = None
+    """The open session; None if there is none."""
     answer: Answer | None = None
-    """The rows of this node, as they came."""
+    """The rows of this node, not parsed yet."""
     view: View | None = None
-    """The plan, from the database or else from the last known good state."""
+    """The plan, from the database, else from the last known good state."""

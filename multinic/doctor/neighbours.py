@@ -1,4 +1,4 @@
-"""Who else may configure our links: cloud-init, files of others, other network services, networkd itself."""
+"""Checks of other programs that may configure our links: cloud-init, network services, and their files."""
 
 from __future__ import annotations
 
@@ -7,45 +7,46 @@ import re
 from collections.abc import Iterator, Mapping
 
 from multinic.backend.detect import NETPLAN_SOURCES, NETWORK_MANAGER, NETWORKD, running
-from multinic.doctor.finding import Finding, Level, Seen
-from multinic.doctor.interfaces import ours
-from multinic.host import Host
-from multinic.observe import surroundings
-from multinic.routing import ROUTE_PROTOCOL
+from multinic.decide.routing import ROUTE_PROTOCOL
+from multinic.doctor.finding import Examination, Finding, Level
+from multinic.doctor.interfaces import our_links
+from multinic.host.host import Host
+from multinic.kernel.observe import surroundings
+from multinic.values.rtnetlink import PROTOCOL_STATIC, RECEIVED
 
 _RULES = "/etc/udev/rules.d"
 _HOTPLUG = "cloud-init-hook-hotplug.rules"
-_NETWORKD_DIRECTORIES = ("/usr/lib/systemd", "/run/systemd", "/etc/systemd")  # the later weigh more
+_NETWORKD_DIRECTORIES = ("/usr/lib/systemd", "/run/systemd", "/etc/systemd")  # the later ones override
 _NETWORK_FILES = ("/run/systemd/network", "/etc/systemd/network")
 _GLOB = re.compile(r"[*?\[]")
 _OF_NETPLAN = re.compile(r"""(?m)^\s*(?:match:\s*\{.*?)?name:\s*(\[.*?\]|"[^"]*"|'[^']*'|[^\s#,}]+)""")
-# RTPROT_ of linux/rtnetlink.h: kernel, static, router advertisement, DHCP; networkd removes what has others.
-_NOT_FOREIGN = {2, 4, 9, 16, ROUTE_PROTOCOL}
-_DEFAULT_RULES = {0, 32766, 32767}  # their priorities; an old kernel does not tell whose they are
+# networkd removes routes and rules with any other protocol.
+_NOT_FOREIGN = RECEIVED | {PROTOCOL_STATIC, ROUTE_PROTOCOL}
+_DEFAULT_RULES = {0, 32766, 32767}  # their priorities; an old kernel does not report their protocol
 _DROP_IN = (
     "write /etc/systemd/networkd.conf.d/multinic.conf with [Network], ManageForeignRoutingPolicyRules=no and "
     "ManageForeignRoutes=no, then restart systemd-networkd"
 )
 
 
-def cloud_init(seen: Seen) -> Iterator[Finding]:
-    """Look for cloud-init's own handling of NICs that are plugged in."""
+def cloud_init(seen: Examination) -> Iterator[Finding]:
+    """Check that cloud-init does not configure NICs that are plugged in."""
     rules = [name for name in seen.host.names(_RULES) if name.endswith(_HOTPLUG)]
     if rules:
-        words = f"cloud-init configures NICs that are plugged in, too ({_RULES}/{rules[0]})"
+        words = f"cloud-init also configures NICs that are plugged in ({_RULES}/{rules[0]})"
         hint = "take hotplug out of updates.network.when in /etc/cloud/cloud.cfg.d, and remove that file"
         yield Finding("cloud-init", Level.PROBLEM, words, hint)
     elif seen.host.present("/etc/cloud/cloud.cfg"):
-        yield Finding("cloud-init", Level.OK, "cloud-init leaves NICs alone that are plugged in")
+        yield Finding("cloud-init", Level.OK, "cloud-init does not configure NICs that are plugged in")
 
 
-def owners(seen: Seen) -> Iterator[Finding]:
-    """Ask the services that run whether one that is not our backend's configures a link of ours."""
+def owners(seen: Examination) -> Iterator[Finding]:
+    """Check that no other service, file or udev rule configures a link of ours."""
     if seen.view is None:
         return
-    service = seen.view.backend.NAME
+    service = seen.view.backend.name
     found = False
-    for index, name in sorted(ours(seen).items()):
+    for index, name in sorted(our_links(seen).items()):
         by_networkd = _of_networkd(seen.host, index)
         if by_networkd and "multinic" not in by_networkd:
             found = True
@@ -53,25 +54,25 @@ def owners(seen: Seen) -> Iterator[Finding]:
             yield Finding("owners", Level.PROBLEM, words, "make that file match other links only")
         if service != "networkmanager" and _of_network_manager(seen.host, index):
             found = True
-            words = f"NetworkManager configures {name}, too"
+            words = f"NetworkManager also configures {name}"
             hint = "add unmanaged-devices=interface-name:multinic* below [keyfile] in its configuration"
             yield Finding("owners", Level.PROBLEM, words, hint)
     for path, text in sorted(seen.view.observed.foreign.items()):
         for name in sorted(set(re.findall(r"(?m)^\s+['\"]?(multinic[0-9]+)['\"]?:", text))):
             if path.startswith(NETPLAN_SOURCES):
                 found = True
-                words = f"{path} speaks of {name}: netplan puts it together with our file of that name"
-                yield Finding("owners", Level.PROBLEM, words, "take it out of there")
+                words = f"{path} names {name}: netplan merges it with our file of that name"
+                yield Finding("owners", Level.PROBLEM, words, "remove that interface from the file")
     for path, name, other in _named_by_rules(seen):
         found = True
-        words = f"{path} calls the link of {name} {other}: at boot udev obeys that, and not our file"
+        words = f"{path} gives the link of {name} the name {other}: at boot udev follows it, not our file"
         yield Finding("owners", Level.PROBLEM, words, "remove that line")
-    if not found and ours(seen):
-        yield Finding("owners", Level.OK, "nobody else configures our links")
+    if not found and our_links(seen):
+        yield Finding("owners", Level.OK, "no other program configures our links")
 
 
-def _named_by_rules(seen: Seen) -> Iterator[tuple[str, str, str]]:
-    """Yield the udev rules that give a MAC address of ours another name: path, our name, theirs."""
+def _named_by_rules(seen: Examination) -> Iterator[tuple[str, str, str]]:
+    """Yield the udev rules that give a link of ours another name: path, our name, the other name."""
     names = {str(i.mac): i.name for i in seen.view.plan.interfaces if i.name} if seen.view else {}
     for file in (name for name in seen.host.names(_RULES) if name.endswith(".rules")):
         for line in (seen.host.read(f"{_RULES}/{file}", follow=True) or "").lower().splitlines():
@@ -84,7 +85,7 @@ def _named_by_rules(seen: Seen) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_networkd(host: Host, index: int) -> str:
-    """Return the .network file by which networkd configures a link; "" for none."""
+    """Return the .network file with which networkd configures a link; "" for none."""
     if not running(host, NETWORKD):
         return ""
     state = host.read(f"/run/systemd/netif/links/{index}") or ""
@@ -100,8 +101,8 @@ def _of_network_manager(host: Host, index: int) -> bool:
     )
 
 
-def patterns(seen: Seen) -> Iterator[Finding]:
-    """Look for configuration that takes every link of a kind, such as `match: {name: "en*"}`."""
+def patterns(seen: Examination) -> Iterator[Finding]:
+    """Look for configuration that matches every link of a kind, such as `match: {name: "en*"}`."""
     if running(seen.host, NETWORK_MANAGER) and not _no_auto_default(seen.host):
         words = (
             "NetworkManager makes a connection with DHCP for every NIC that is plugged in, also without a row"
@@ -112,24 +113,22 @@ def patterns(seen: Seen) -> Iterator[Finding]:
         yield Finding("patterns", Level.WARNING, words, hint)
     if seen.view is None:
         return
-    names = {"ens9", "enp9s0", "eth9"}  # what a NIC that is plugged in next may be called
-    names.update(held.name_before for held in seen.view.memory.links.values() if held.name_before)
+    names = {"ens9", "enp9s0", "eth9"}  # possible names of the next NIC that is plugged in
+    names.update(entry.name_before for entry in seen.view.record.entries.values() if entry.name_before)
     names.update(i.link.name for i in seen.view.plan.interfaces if i.link)
     for path, globs in sorted(_globs(seen.host, seen.view.observed.foreign).items()):
         hit = sorted({name for glob in globs for name in names if fnmatch.fnmatchcase(name, glob)})
         if any(fnmatch.fnmatchcase("multinic0", glob) for glob in globs):
-            words = f"{path} takes every link that is called like {' '.join(globs)}: ours, too"
-            yield Finding("patterns", Level.PROBLEM, words, "make it name the links that it is for")
+            words = f"{path} matches every link with a name like {' '.join(globs)}, also ours"
+            yield Finding("patterns", Level.PROBLEM, words, "make it match only the links that it is for")
         elif hit:
-            words = (
-                f"{path} takes every link that is called like {' '.join(globs)}, also a NIC without a row yet"
-            )
-            hint = "make it name the links that it is for, by MAC address or name"
+            words = f"{path} matches every link with a name like {' '.join(globs)}, also a NIC without a row"
+            hint = "make it match only the links that it is for, by MAC address or name"
             yield Finding("patterns", Level.WARNING, words, hint)
 
 
 def _no_auto_default(host: Host) -> bool:
-    """Return whether NetworkManager leaves NICs alone for which nobody wrote a connection."""
+    """Return whether NetworkManager leaves NICs alone for which there is no connection."""
     paths = ["/etc/NetworkManager/NetworkManager.conf"]
     for directory in ("/usr/lib", "/run", "/etc"):
         names = host.names(f"{directory}/NetworkManager/conf.d")
@@ -139,7 +138,7 @@ def _no_auto_default(host: Host) -> bool:
 
 
 def _globs(host: Host, foreign: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the patterns for names of links in netplan's and networkd's files of others."""
+    """Return the patterns for link names in files of netplan and networkd that are not ours: by path."""
     found: dict[str, list[str]] = {}
     for path, text in foreign.items():
         if path.endswith(".yaml"):
@@ -157,8 +156,8 @@ def _globs(host: Host, foreign: Mapping[str, str]) -> dict[str, list[str]]:
     return {path: globs for path, globs in found.items() if globs}
 
 
-def foreign_routes(seen: Seen) -> Iterator[Finding]:
-    """Tell of routes and rules that networkd removes when it configures a link, unless it is told not to."""
+def foreign_routes(seen: Examination) -> Iterator[Finding]:
+    """Report routes and rules of other programs that networkd removes when it configures a link."""
     if not running(seen.host, NETWORKD):
         return
     rules, routes = _manages_foreign(seen.host)
@@ -171,18 +170,18 @@ def foreign_routes(seen: Seen) -> Iterator[Finding]:
         at_stake.append(f"{count} routes")
     if at_stake:
         words = (
-            f"systemd-networkd may remove {' and '.join(at_stake)} of others whenever it configures a link; "
-            "multinic gives them back, but not what is lost between its passes"
+            f"systemd-networkd may remove {' and '.join(at_stake)} of other programs when it configures a "
+            "link; multinic gives back what is lost during its passes, but not between them"
         )
         yield Finding("foreign-routes", Level.WARNING, words, _DROP_IN)
     else:
         yield Finding(
-            "foreign-routes", Level.OK, "systemd-networkd has no routes or rules of others to remove"
+            "foreign-routes", Level.OK, "there are no routes or rules that systemd-networkd would remove"
         )
 
 
 def _manages_foreign(host: Host) -> tuple[bool, bool]:
-    """Return whether networkd counts rules, and routes, of others as its own; it does unless told not to."""
+    """Return whether networkd manages rules, and routes, of other programs; by default it does."""
     texts = [
         host.read(f"{directory}/networkd.conf", follow=True) or "" for directory in _NETWORKD_DIRECTORIES
     ]

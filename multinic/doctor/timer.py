@@ -1,4 +1,4 @@
-"""What runs the passes: the units, whether they are those of this program, and what systemd says of them."""
+"""Checks of the units that run the passes: whether they fit this version, and their state in systemd."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
-from multinic import units
-from multinic.doctor.finding import Finding, Level, Seen
-from multinic.errors import ConfigError
-from multinic.host import Host
-from multinic.units import HOTPLUG, RULES, SERVICE, TIMER, WANTED
+from multinic.doctor.finding import Examination, Finding, Level
+from multinic.host.host import Host
+from multinic.install import units
+from multinic.install.units import AGENT, HOTPLUG, RULES, SERVICE, TIMER, WANTED
+from multinic.report.agent import agent
+from multinic.values.errors import ConfigError
 
 _LATE = "a NIC that is plugged in waits for the next pass"
 _SOCKET = "multinic-health.socket"
@@ -20,21 +22,25 @@ _RUNNING = ("activating", "active", "deactivating")
 _AGAIN = "install the package again, or `multinic install-units`"
 
 
-def timer(seen: Seen) -> Iterator[Finding]:
-    """Look for the timer that runs the passes, and for what belongs to it."""
+def timer(seen: Examination) -> Iterator[Finding]:
+    """Check the timer that runs the passes, and the units and the udev rule beside it."""
     host = seen.host
+    runs = agent(host)
+    if runs:
+        yield from _agent(runs)
     if units.find(host, TIMER) is None:
         words = f"{TIMER} is not installed: passes must be run by something else"
-        yield _finding(Level.NOTE, words, "`multinic install-units` installs it")
+        if not runs:
+            yield _finding(Level.NOTE, words, "`multinic install-units` installs it")
         return
     yield from _installed(host)
-    if host.root != "/":
-        yield from _enabled(host.present(WANTED[0]), active=False)
-    elif not host.present("/run/systemd/system"):
+    if host.root != "/" and not runs:
+        yield from _starts_at_boot(host)
+    elif host.root == "/" and not host.present("/run/systemd/system") and not runs:
         yield _finding(Level.NOTE, "systemd does not run here: passes must be run by something else")
-    else:
+    elif host.root == "/" and host.present("/run/systemd/system"):
         shown = _show(host)
-        yield from _timer(host, shown[TIMER], runs=shown[SERVICE].get("ActiveState") in _RUNNING)
+        yield from _switch(host, shown, agent_runs=runs is not None)
         yield from _service(shown[SERVICE])
         if found := _unusable(HOTPLUG, shown[HOTPLUG], Level.WARNING, _LATE):
             yield found
@@ -42,12 +48,45 @@ def timer(seen: Seen) -> Iterator[Finding]:
         yield from _changes(shown)
 
 
+def _agent(runs: dict[str, Any]) -> Iterator[Finding]:
+    words = f"an agent runs the passes: {runs['process']}"
+    if runs["next_pass_in"] is not None:
+        words += f"; its last pass: {runs['last_pass']}, the next is in {runs['next_pass_in']:.0f} s"
+    yield _finding(Level.OK, words)
+    if runs["answers"] is False:
+        words = f"the agent does not answer on {runs['listen']}"
+        yield _finding(Level.WARNING, words, f"journalctl --unit={AGENT}; `multinic status`")
+
+
+def _starts_at_boot(host: Host) -> Iterator[Finding]:
+    """Check on another root whether the timer or the agent is enabled."""
+    if host.present(WANTED[2]) and not host.present(WANTED[0]):
+        yield _finding(Level.OK, f"{AGENT} is enabled")
+    else:
+        yield from _enabled(host.present(WANTED[0]), active=False)
+
+
+def _switch(host: Host, shown: dict[str, dict[str, str]], *, agent_runs: bool) -> Iterator[Finding]:
+    """Check that one of the two runs the passes: the timer or the agent."""
+    timer_runs = shown[TIMER].get("ActiveState") == "active"
+    if agent_runs and timer_runs:
+        words = f"{TIMER} is active beside the agent: its passes end at once"
+        yield _finding(Level.WARNING, words, f"systemctl disable --now {TIMER}, or {AGENT}")
+    elif shown[AGENT].get("UnitFileState") == "enabled" and not agent_runs:
+        state = shown[AGENT].get("ActiveState", "unknown")
+        words = f"{AGENT} is enabled, but no agent runs (the unit is {state})"
+        hint = f"journalctl --unit={AGENT} says why; then systemctl restart {AGENT}"
+        yield _finding(Level.WARNING if timer_runs else Level.PROBLEM, words, hint)
+    elif not agent_runs:
+        yield from _timer(host, shown[TIMER], runs=shown[SERVICE].get("ActiveState") in _RUNNING)
+
+
 def _finding(level: Level, words: str, hint: str = "") -> Finding:
     return Finding("timer", level, words, hint)
 
 
 def _installed(host: Host) -> Iterator[Finding]:
-    """Look at the files of the units: are they there, of this version, and does what they run exist."""
+    """Check the files of the units: whether they exist, fit this version, and run a program that exists."""
     for name, use in ((SERVICE, "no pass runs"), (HOTPLUG, _LATE), (RULES, _LATE)):
         if units.find(host, name) is None:
             level = Level.PROBLEM if name == SERVICE else Level.WARNING
@@ -57,48 +96,48 @@ def _installed(host: Host) -> Iterator[Finding]:
         yield _finding(Level.NOTE, f"{RULES} is switched off by {rules}: {_LATE}")
     program = units.program(host)
     if program and not host.present(program):
-        words = f"{SERVICE} runs {program}, which is not there: no pass runs"
-        yield _finding(Level.PROBLEM, words, f"{_AGAIN}, by the multinic that is to run")
+        words = f"{SERVICE} runs {program}, which does not exist: no pass runs"
+        yield _finding(Level.PROBLEM, words, f"{_AGAIN}, with the multinic that shall run")
         return
     if program and host.root == "/":
         yield from _program(program)
     shadows = dict(units.hidden(host))
     if shadows:
-        words = f"{', '.join(shadows)} hide{'s' * (len(shadows) == 1)} what the package brings"
+        words = f"{', '.join(shadows)} hide{'s' * (len(shadows) == 1)} the units of the package"
         hint = "`multinic install-units --remove` && systemctl daemon-reload; changes belong into drop-ins"
         yield _finding(Level.WARNING, words, hint)
     try:
         old = [path for path in units.stale(host) if path not in shadows]
-    except ConfigError:  # this installation has none to compare with
+    except ConfigError:  # this installation has no units to compare with
         old = []
     if old:
         hint = "install the package again" if old[0].startswith("/usr/lib/") else "`multinic install-units`"
-        words = f"not as this version has them: {', '.join(old)}"
+        words = f"different from the units of this version: {', '.join(old)}"
         yield _finding(Level.WARNING, words, f"{hint}, then systemctl daemon-reload")
 
 
 def _program(program: str) -> Iterator[Finding]:
-    """Look at the program that the units run as root."""
-    with suppress(OSError):  # a part of it is missing: then its last run has failed, which is told
+    """Check the program that the units run as root: who may change it, and whether it is this one."""
+    with suppress(OSError):  # a part of it is missing: then its last run has failed, which _service reports
         if found := units.exposed(program):
             path, owner = found
-            who = f"user {owner}" if owner else "anybody"
+            who = f"user {owner}" if owner else "any user"
             words = f"{SERVICE} runs {program} as root, and {who} may change {path}"
             yield _finding(Level.WARNING, words, f"chown --recursive root: {path}; chmod o-w {path}")
     if other := _other_than(program):
-        yield _finding(Level.NOTE, f"{SERVICE} runs {program}; this is {other}, another one")
+        yield _finding(Level.NOTE, f"{SERVICE} runs {program}, not this program, which is {other}")
 
 
 def _other_than(program: str) -> str:
-    """Return the path of the program that runs now, where that is not `program`; else ""."""
-    found = shutil.which(units.started())
+    """Return the path of the program that runs now if that is not `program`, else ""."""
+    found = shutil.which(units.started_as())
     same = found is None or os.path.realpath(found) == os.path.realpath(program)
     return "" if same or os.path.basename(found or "") != "multinic" else str(found)
 
 
 def _show(host: Host) -> dict[str, dict[str, str]]:
-    """Return what systemd says of each of our units, by name."""
-    names = (TIMER, SERVICE, HOTPLUG, "multinic-health.service", _SOCKET)
+    """Return the properties that systemd shows of each of our units, by the name of the unit."""
+    names = (TIMER, SERVICE, HOTPLUG, AGENT, "multinic-health.service", _SOCKET)
     command = ("systemctl", "show", f"--property={_SHOWN}", *names)
     blocks = host.run(*command, changes=False, timeout=5).strip().split("\n\n")
     found = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
@@ -106,7 +145,7 @@ def _show(host: Host) -> dict[str, dict[str, str]]:
 
 
 def _unusable(name: str, shown: dict[str, str], level: Level, so: str) -> Finding | None:
-    """Tell of a unit that is there and that systemd does not start all the same."""
+    """Return a finding about a unit that exists, but that systemd does not start; None if it does."""
     if shown.get("LoadState") == "masked":
         return _finding(level, f"{name} is masked: {so}", f"systemctl unmask {name}")
     if shown.get("LoadState") in ("error", "bad-setting"):
@@ -115,7 +154,7 @@ def _unusable(name: str, shown: dict[str, str], level: Level, so: str) -> Findin
 
 
 def _timer(host: Host, shown: dict[str, str], *, runs: bool) -> Iterator[Finding]:
-    """Look at the timer; while a pass `runs` it may wait for the end of that alone."""
+    """Check the timer; while a pass `runs`, it is right that it waits only for the end of that pass."""
     state = shown.get("ActiveState", "unknown")
     if found := _unusable(TIMER, shown, Level.PROBLEM, "no pass runs"):
         yield found
@@ -130,7 +169,7 @@ def _timer(host: Host, shown: dict[str, str], *, runs: bool) -> Iterator[Finding
 
 
 def _is_enabled(host: Host, shown: dict[str, str], wanted: str) -> bool:
-    """Return whether a unit starts at boot: as we ship it, or as a drop-in has it."""
+    """Return whether a unit starts at boot: by the symlink that we ship, or by one of a drop-in."""
     return host.present(wanted) or shown.get("UnitFileState") == "enabled"
 
 
@@ -143,7 +182,7 @@ def _enabled(enabled: bool, *, active: bool) -> Iterator[Finding]:
 
 
 def _service(shown: dict[str, str]) -> Iterator[Finding]:
-    """Look at how the last pass of the timer ended."""
+    """Report a last run of the service that failed."""
     result, status = shown.get("Result", "success"), shown.get("ExecMainStatus", "0")
     if found := _unusable(SERVICE, shown, Level.PROBLEM, "no pass runs"):
         yield found
@@ -153,7 +192,7 @@ def _service(shown: dict[str, str]) -> Iterator[Finding]:
 
 
 def _socket(host: Host, shown: dict[str, str]) -> Iterator[Finding]:
-    """Look at the health socket, where somebody wants it."""
+    """Check the health socket, if it is enabled or active."""
     state, enabled = shown.get("ActiveState", ""), _is_enabled(host, shown, WANTED[1])
     if state == "failed":
         words = f"{_SOCKET} failed ({shown.get('Result', 'unknown')}): is its port taken?"
@@ -162,12 +201,12 @@ def _socket(host: Host, shown: dict[str, str]) -> Iterator[Finding]:
         words = f"{_SOCKET} is enabled, but not active"
         yield _finding(Level.WARNING, words, f"systemctl start {_SOCKET}")
     elif state == "active" and not enabled:
-        words = f"{_SOCKET} is not enabled: after the next boot health is not answered"
+        words = f"{_SOCKET} is not enabled: after the next boot it does not answer"
         yield _finding(Level.WARNING, words, f"systemctl enable {_SOCKET}")
 
 
 def _changes(shown: dict[str, dict[str, str]]) -> Iterator[Finding]:
-    """Tell of drop-ins, and of files that systemd has not read yet."""
+    """Report drop-ins, and files that systemd has not read yet."""
     late = [name for name, values in shown.items() if values.get("NeedDaemonReload") == "yes"]
     if late:
         words = f"changed on disk since systemd read them: {', '.join(late)}"
@@ -175,5 +214,5 @@ def _changes(shown: dict[str, dict[str, str]]) -> Iterator[Finding]:
     for name, values in shown.items():
         paths = values.get("DropInPaths", "").split()
         # Some distributions ship a few lines for all units of a kind.
-        if own := [path for path in paths if not path.startswith("/usr/lib/")]:
-            yield _finding(Level.NOTE, f"{name} is changed by {', '.join(own)}")
+        if local := [path for path in paths if not path.startswith("/usr/lib/")]:
+            yield _finding(Level.NOTE, f"{name} is changed by {', '.join(local)}")

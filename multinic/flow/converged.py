@@ -17,33 +17,33 @@ from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multinic import __version__
-from multinic.errors import Exit, TooLarge
-from multinic.host import Host
-from multinic.netlink import MAIN_TABLE, Reader
-from multinic.paths import CONVERGED, RECORD, TEMPLATES
-from multinic.settings import Settings
-from multinic.source.database import Answer
+from multinic.database.statement import Answer, Shape, shape_of
+from multinic.host.host import Host
+from multinic.kernel.reader import OneOf, Reader, Through
+from multinic.values.errors import Exit, TooLarge
+from multinic.values.fields import LARGER_OF_ALL
+from multinic.values.paths import CONVERGED, RECORD, TEMPLATES
+from multinic.values.rtnetlink import LINK_SCOPE, LOCAL_TABLE, MAIN_TABLE, RECEIVED
+from multinic.values.settings import Settings
 
 if TYPE_CHECKING:
-    from multinic.report import Report
-    from multinic.view import View
+    from multinic.flow.view import View
+    from multinic.report.report import Report
 
-_FORMAT = "multinic-converged-2"
+_FORMAT = "multinic-converged-3"
 # Columns that say what we reported, or when; they are compared apart or not at all.
 _REPORTED = ("netplan_success", "modified_at")
 _TRUSTED = 300.0  # seconds: then a full pass gives a sign of life, and finds what might have been missed
 _PRESENCE = "?"  # before a path of which only matters whether it is there
-_LINK_SCOPE = 253  # RT_SCOPE_LINK: such addresses come and go by themselves
-_LOCAL_TABLE = 255  # RT_TABLE_LOCAL: follows from addresses
-_BY_THEMSELVES = (2, 9, 16)  # RTPROT_KERNEL, RA, DHCP
 
 
-class Known(NamedTuple):
+class Fingerprint(NamedTuple):
     """What is remembered: a digest of all inputs, which links and files are among them, the outcome."""
 
     digest: str
     exit: Exit
-    without_subnets: bool
+    shape: Shape
+    """What was believed of the tables."""
     flags: str
     """What `netplan_success` of each row must read, as text."""
     macs: frozenset[str]
@@ -52,49 +52,51 @@ class Known(NamedTuple):
     paths: tuple[str, ...]
 
 
-def load(host: Host) -> Known | None:
+def load(host: Host) -> Fingerprint | None:
     """Return what is remembered, None if there is nothing that can be read."""
     try:
         age = time.time() - os.lstat(host.path(CONVERGED)).st_mtime
         if not -1 < age < _TRUSTED:  # from the future: the clock was wrong
             return None
-        form, digest, status, subnets, flags, macs, more, *paths = (host.read(CONVERGED) or "").splitlines()
+        form, digest, status, shape, flags, macs, more, *paths = (host.read(CONVERGED) or "").splitlines()
         if form != _FORMAT:
             return None
         known = frozenset(macs.split())
-        return Known(digest, Exit(int(status)), subnets == "no", flags, known, more, tuple(paths))
+        return Fingerprint(digest, Exit(int(status)), shape_of(shape), flags, known, more, tuple(paths))
     except (OSError, ValueError, TooLarge):
         return None
 
 
-def still(known: Known, settings: Settings, host: Host, answer: Answer) -> bool:
+def still(known: Fingerprint, settings: Settings, host: Host, answer: Answer) -> bool:
     """Return whether every input of the last plan is the same now."""
-    flags, rows = _parted(answer)
-    if flags != known.flags:
+    reported, rows = _parted(answer)
+    if _flags(reported) != known.flags:
         return False
     kernel = _kernel(known.macs, known.more)
     return known.digest == _digest(settings, host, rows, kernel, known.paths)
 
 
-def remember(view: View, report: Report, *, written: bool, without_subnets: bool) -> None:
+def remember(view: View, report: Report, *, written: bool, shape: Shape) -> None:
     """Remember the inputs of a pass that left nothing to do; forget them after any other."""
-    from multinic.plan import State
+    from multinic.values.plan import State
 
     unsettled = {result.state for result in report.results} & {State.FAILED, State.BLOCKED}
-    if not written or unsettled or view.memory.mass_deletion:  # reads are counted by full passes only
+    if not written or unsettled or view.record.mass_deletion:  # reads are counted by full passes only
         forget(view.host)
         return
     good = {r.interface.row_id for r in report.results if r.state in (State.CONVERGED, State.UNCHANGED)}
-    _, rows = _parted(view.answer)
-    flags = _flags((flag.row_id, flag.row_id in good) for flag in view.desired.flags)
-    macs = {str(mac) for mac in view.memory.links} | {i.mac_text for i in view.plan.interfaces if i.mac}
+    reported, rows = _parted(view.answer)
+    asked_for = {flag.row_id for flag in view.desired.flags}
+    # A row that is not desired (soft-deleted) keeps the flag that it has.
+    flags = _flags((row_id, row_id in good if row_id in asked_for else flag) for row_id, flag in reported)
+    macs = {str(mac) for mac in view.record.entries} | {i.mac_text for i in view.plan.interfaces if i.mac}
     paths = _paths(view)
     more = _more(view)
     lines = [
         _FORMAT,
         _digest(view.settings, view.host, rows, _kernel(frozenset(macs), more), paths),
         str(int(report.exit)),
-        "no" if without_subnets else "yes",
+        shape.word(),
         flags,
         " ".join(sorted(macs)),
         more,
@@ -103,7 +105,7 @@ def remember(view: View, report: Report, *, written: bool, without_subnets: bool
     text = "\n".join(lines) + "\n"
     # Somebody changed something since it was verified; or a path has line ends or odd bytes in it, which this
     # format does not hold.
-    if not view.again().empty or not all(line.isprintable() for line in lines):
+    if not view.replan().empty or not all(line.isprintable() for line in lines):
         forget(view.host)
         return
     if load(view.host) is None or view.host.read(CONVERGED) != text:
@@ -116,13 +118,13 @@ def forget(host: Host) -> None:
         host.remove(CONVERGED)
 
 
-def _parted(answer: Answer) -> tuple[str, str]:
-    """Return the rows' flags and, apart, everything else of the rows."""
+def _parted(answer: Answer) -> tuple[list[tuple[Any, Any]], str]:
+    """Return the rows' ids with their flags and, apart, everything else of the rows."""
     columns = answer.columns[: answer.columns.index("_subnet")]
     row_id, flag = columns.index("id"), columns.index("netplan_success")
     left_out = {columns.index(name) for name in _REPORTED if name in columns}
     rest = [[value for at, value in enumerate(row) if at not in left_out] for row in answer.rows]
-    return _flags((row[row_id], row[flag]) for row in answer.rows), repr((answer.columns, rest))
+    return [(row[row_id], row[flag]) for row in answer.rows], repr((answer.columns, rest))
 
 
 def _flags(values: Iterable[tuple[Any, Any]]) -> str:
@@ -130,9 +132,16 @@ def _flags(values: Iterable[tuple[Any, Any]]) -> str:
 
 
 def _flag(value: Any) -> str:
-    """Return a flag as text; what is neither yes nor no is itself, and equals nothing that we want."""
+    """Return a flag as text, read as `columns.as_flag` reads it: a BIT column holds bytes, another one text.
+
+    Any other value is kept as text, so that it differs from 0 and 1.
+    """
     if value is None:
         return ""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return str(int(value.strip("\0 ") not in ("", "0")))
     return str(int(value)) if value in (0, 1) else repr(value)
 
 
@@ -142,7 +151,7 @@ def _more(view: View) -> str:
 
     fields = {str(mac): sorted(names) for mac, names in sorted(view.asked.fields.items())}
     wishes = [interface.desired for interface in view.plan.interfaces if interface.desired]
-    wishes += [held.applied for held in view.memory.links.values() if held.applied]
+    wishes += [entry.applied for entry in view.record.entries.values() if entry.applied]
     tables = {route.table for wish in wishes for route in wish.routes}
     tables |= {rule.table for wish in wishes for rule in wish.rules}
     if not (fields or view.asked.routing):
@@ -153,34 +162,42 @@ def _more(view: View) -> str:
 def _kernel(macs: frozenset[str], more: str) -> list[Any]:
     """Return what a plan looks at in the kernel, without what changes by itself."""
     with Reader() as kernel:
-        links = kernel.links()
+        links = kernel.links(OneOf(macs))
         seen = _relevant(links, macs)
+        ours = {link["index"]: link for link in links if _matters(link, macs)}
+        seen.append([_key(route) for route in kernel.advertised_routes() if route["link"] in ours])
         if not more:
             return seen
         import json
 
-        from multinic import properties
+        from multinic.kernel import properties
 
         routing, tables, fields = json.loads(more)
-        ours = {link["index"]: link for link in links if _matters(link, macs)}
         if routing:
-            seen.append(_routes(kernel.routes(table=0), ours, tables))
+            wanted = Through(ours, {*tables} - {MAIN_TABLE})
+            seen.append(_routes(kernel.routes(table=0, wanted=wanted), ours, tables))
             seen.append([rule["raw"] for rule in kernel.rules() if rule["table"] in tables])
     for link in ours.values():
         names = {name for mac in (link["mac"], link["permanent_mac"]) for name in fields.get(mac, ())}
         seen.append([link["name"], sorted(properties.read(link["name"], names).items())])
+    of_all = {name for names in fields.values() for name in names if name in LARGER_OF_ALL}
+    seen.append([properties.read_sysctl("all", name) for name in sorted(of_all)])
     return seen
 
 
 def _routes(found: Iterable[Mapping[str, Any]], ours: Container[int], tables: Container[int]) -> list[Any]:
     """Return the routes of our links, and of the tables that we use, but for what follows from addresses."""
     return [
-        [route[key] for key in ("to", "prefix", "via", "link", "table", "metric", "protocol")]
+        _key(route)
         for route in found
         if (route["link"] in ours or (route["table"] in tables and route["table"] != MAIN_TABLE))
-        and route["table"] != _LOCAL_TABLE
-        and route["protocol"] not in _BY_THEMSELVES
+        and route["table"] != LOCAL_TABLE
+        and route["protocol"] not in RECEIVED
     ]
+
+
+def _key(route: Mapping[str, Any]) -> list[Any]:
+    return [route[key] for key in ("to", "prefix", "via", "link", "table", "metric", "protocol")]
 
 
 def _matters(link: Mapping[str, Any], macs: frozenset[str]) -> bool:
@@ -191,11 +208,11 @@ def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[
     """Return of all links those that a plan of these MACs looks at, without what changes by itself."""
     return [
         [
-            *(value for key, value in link.items() if key not in ("carrier", "addresses")),
+            *(value for key, value in link.items() if key != "addresses"),
             [
-                (found["address"], found["prefix"], found["dadfailed"])
+                (found["address"], found["prefix"], found["dadfailed"], found["leased"])
                 for found in link["addresses"]
-                if not found["kernel"] and found["scope"] < _LINK_SCOPE
+                if found["scope"] < LINK_SCOPE
             ],
         ]
         for link in links
@@ -205,24 +222,33 @@ def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[
 
 def _paths(view: View) -> tuple[str, ...]:
     """Return every path whose content, or whose listing, went into the plan."""
-    from multinic.backend import NAMES, named
+    from multinic.backend.choice import NAMES, named
     from multinic.backend.detect import detect
 
-    watched = {RECORD, TEMPLATES, *view.observed.foreign}
+    watched = {RECORD, TEMPLATES, *_overrides(view.host), *view.observed.foreign}
     for name in NAMES:  # a file of ours for another backend would be two masters of one link
         watched.update(named(name).watched(view.host))
     detected = detect(view.host)  # all that the choice of the backend came from
     watched.update(detected.contents)
     watched.update(f"{_PRESENCE}{path}" for path in detected.presence)
     for interface in view.plan.interfaces:
+        if interface.link and interface.mac in view.asked.leases:
+            watched.update({view.backend.lease_file(interface.link.index)} - {""})
         watched.update(change.path for change in interface.files)
-    watched.update(path for _, files in view.memory.rendered.values() for path in files)
+    watched.update(path for rendered in view.record.rendered.values() for path in rendered.files)
     return tuple(sorted(watched))
+
+
+def _overrides(host: Host) -> Iterable[str]:
+    """Yield the operator's templates, and the directories of backends that they are in."""
+    for name in host.names(TEMPLATES):
+        yield f"{TEMPLATES}/{name}"
+        yield from (f"{TEMPLATES}/{name}/{inner}" for inner in host.names(f"{TEMPLATES}/{name}"))
 
 
 def _digest(settings: Settings, host: Host, rows: str, links: list[Any], paths: tuple[str, ...]) -> str:
     own = (__version__, settings.node, settings.backend, settings.max_interfaces, os.uname().nodename)
-    policy = (settings.database.ignore_deleted_at, settings.database.url)
+    policy = (settings.database.ignore_deleted_at, settings.database.url, settings.routing_table_base)
     inputs = (own, policy, rows, links, [_state(host, path) for path in paths])
     return hashlib.sha256(repr(inputs).encode("utf-8", "backslashreplace")).hexdigest()
 

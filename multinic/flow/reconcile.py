@@ -8,28 +8,49 @@ and a few stat calls. Everything else is view.py and full.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from multinic import converged, source
-from multinic.config import node_name
-from multinic.errors import Exit, SourceError
-from multinic.host import Host
-from multinic.lock import only_one
-from multinic.log import Log
-from multinic.paths import CHECKPOINT, OWN
-from multinic.settings import Settings
+from multinic.database import source
+from multinic.database.session import Session
+from multinic.database.statement import Shape
+from multinic.flow import converged
+from multinic.host.config import node_name
+from multinic.host.host import Host
+from multinic.host.lock import only_one
+from multinic.host.log import Log
+from multinic.values.errors import Exit, SourceError, SourceRejected
+from multinic.values.paths import CHECKPOINT, OUR_DIRECTORIES
+from multinic.values.settings import Settings
 
 if TYPE_CHECKING:
-    from multinic.view import View
+    from multinic.decide.restraint import Allowed
+    from multinic.flow.view import View
+    from multinic.report.report import Report
 
 
-def plan(settings: Settings, host: Host, *, allow_mass_delete: bool = False) -> View:
+OpenSession = Callable[[], AbstractContextManager[Session]]
+"""Gives an open session with the database, and takes it back at the end of the block.
+
+A session that is used for several passes does not end there. Raises SourceError and ConfigError.
+"""
+
+
+def plan(settings: Settings, host: Host, *, allowed: Allowed | None = None) -> View:
     """Return what would change; nothing is changed. Raises SourceError, ConfigError and HostError."""
-    from multinic.view import look
+    from multinic.flow.view import look
 
-    with source.connect(settings.database) as database:
-        return look(settings, host, database, allow_mass_delete=allow_mass_delete)
+    try:
+        with source.connect(settings.database) as database:
+            return look(settings, host, database, allowed=allowed)
+    except SourceError as e:
+        from multinic.flow import broken_off
+
+        broken_off.outage(settings, host, e, of_pass=False)
+        raise
 
 
 def reconcile(
@@ -37,49 +58,125 @@ def reconcile(
     host: Host,
     log: Log,
     *,
+    open_session: OpenSession | None = None,
     confirm: Callable[[View], bool] | None = None,
-    allow_mass_delete: bool = False,
+    allowed: Allowed | None = None,
+    count: bool = False,
+    on_full: Callable[[], object] = lambda: None,
 ) -> Exit:
     """Do one full pass; `confirm` may look at the plan first and say no.
 
-    Without a database the last known good state is repaired, unless somebody asks. Raises Locked,
-    SourceError, ConfigError and HostError; only the second may follow a repair.
+    `open_session` None: with a session for this pass alone. It is asked for once the lock is held.
+    `count`: keep the counts of metrics also without a textfile, for a process that serves them itself.
+    `on_full` is called unless the pass is an idle one, before it looks at everything.
+    Without a database the last known good state is repaired, unless `confirm` is given. Raises Locked,
+    SourceError, ConfigError, Refused and HostError; only the second may follow a repair.
     """
-    with only_one(host):
+    open_session = open_session or partial(source.connect, settings.database)
+    with (
+        only_one(host),
+        _counted(settings, host, log, count=count) as course,
+        _reported(settings, host, log, course, attended=confirm is not None),
+    ):
         if host.present(CHECKPOINT):
-            from multinic.recovery import recover
+            from multinic.change.recovery import recover
 
-            recover(host, log)
+            course.recovered = recover(host, log)
         try:
-            return _with_database(settings, host, log, confirm, allow_mass_delete=allow_mass_delete)
+            with open_session() as database:
+                course.session = database
+                done = _with(database, settings, host, log, confirm, allowed, on_full)
+                if isinstance(done, Exit):
+                    return done
+                course.report = done
+                return done.status
         except SourceError as e:
+            on_full()
             if confirm is None:
-                from multinic import full
+                from multinic.flow import full
 
-                full.repair(settings, host, log, e)
+                # One that let us in and refused the statement may take our word all the same.
+                rejected = course.session if isinstance(e, SourceRejected) else None
+                course.report = full.repair(settings, host, log, e, rejected)
+            else:
+                from multinic.flow import broken_off
+
+                broken_off.outage(settings, host, e, of_pass=True)
             raise
 
 
-def _with_database(
+class Course:
+    """How a pass has gone so far."""
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.recovered = 0
+        """How many interfaces were restored first, because a run was interrupted."""
+        self.session: Session | None = None
+        """That of the pass, once there is one. It connects again if it was closed meanwhile."""
+        self.report: Report | None = None
+        """The result; None of an idle pass, and of one that an error ended."""
+        self.error: Exception | None = None
+
+
+@contextmanager
+def _counted(settings: Settings, host: Host, log: Log, *, count: bool) -> Iterator[Course]:
+    """Count the pass of the block at its end, if metrics are on and it is not an idle one."""
+    course = Course()
+    try:
+        yield course
+    except Exception as e:
+        course.error = e
+        raise
+    finally:
+        if (count or settings.metrics_textfile) and (course.report or course.error):
+            from multinic.flow import counted
+
+            counted.write(settings, host, log, course)
+
+
+@contextmanager
+def _reported(settings: Settings, host: Host, log: Log, course: Course, *, attended: bool) -> Iterator[None]:
+    """Report an error that ends the block as the result of the pass; a person reads it anyway."""
+    try:
+        yield
+    except SourceError:
+        raise  # the repair has reported it
+    except Exception as e:
+        if not attended:
+            from multinic.flow import broken_off
+
+            broken_off.report(settings, host, log, e, course.session)
+        raise
+
+
+def _with(
+    database: Session,
     settings: Settings,
     host: Host,
     log: Log,
     confirm: Callable[[View], bool] | None,
-    *,
-    allow_mass_delete: bool,
-) -> Exit:
+    allowed: Allowed | None,
+    on_full: Callable[[], object],
+) -> Exit | Report:
+    """Do a pass with a database, and return its report; of an idle pass, which has none, the exit status."""
     known = converged.load(host)
-    with source.connect(settings.database) as database:
+    if known is not None:
         # A table that was missing is looked for again once a row may lack what is in it.
-        database.subnets = known is None or not known.without_subnets or known.exit is not Exit.OK
-        with source.deadline(settings.database):
-            answer = database.ask(node_name(settings))
-        if confirm is None and known is not None and converged.still(known, settings, host, answer):
-            return known.exit
-        from multinic import full
+        lacking = known.exit is not Exit.OK
+        database.shape = known.shape._replace(subnets=True, nodes=True) if lacking else known.shape
+    answer = database.ask(node_name(settings))
+    if confirm is None and known is not None and converged.still(known, settings, host, answer):
+        return known.exit
+    if known is not None and database.shape == known.shape:
+        database.shape = Shape()  # something has changed: perhaps the tables, and rows need now what is new
+        answer = database.ask(node_name(settings))
+    on_full()
+    from multinic.flow import freshness, full
+    from multinic.host.scratch import tidy
 
-        for directory in OWN:
-            host.tidy(directory)
-        return full.run(
-            settings, host, log, database, answer, confirm=confirm, allow_mass_delete=allow_mass_delete
-        )
+    for directory in OUR_DIRECTORIES:
+        tidy(host, directory)
+    if confirm is None:  # a person sees what follows from an answer, and may want just that
+        answer = freshness.fresh(settings, host, database, answer)
+    return full.run(settings, host, log, database, answer, confirm=confirm, allowed=allowed)

@@ -1,76 +1,87 @@
-"""Run one command: no shell, no inherited secrets, and an end to every wait."""
+"""Run one command: no shell, no inherited secrets, and a limit for every wait."""
 
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from multinic.errors import CommandFailed
+from multinic.values.errors import CommandFailed
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-_OUTPUT_LIMIT = 64 * 1024  # bytes of a command's output worth keeping: an error and its context
-_DETAIL_LIMIT = 1000  # characters of it in a message
+_OUTPUT_LIMIT = 64 * 1024  # bytes of output that are read: enough for an error and its context
+_WRITE_LIMIT = 64 * 1024 * 1024  # bytes of output, and of any file: the output is kept in memory
+_DETAIL_LIMIT = 1000  # characters of output in a message
 
 
 def run(
-    prefix: Sequence[str], argv: Sequence[str], timeout: float, *, given: str = "", complaints: bool = False
+    prefix: Sequence[str], argv: Sequence[str], timeout: float, *, stdin: str = "", stderr_only: bool = False
 ) -> str:
-    """Run `argv` behind `prefix`, return its stdout; after `timeout` seconds its whole group is killed.
+    """Run `argv` after `prefix` and return its stdout, or with `stderr_only` its stderr.
 
-    It reads `given`. With `complaints`, return its stderr instead. Raises CommandFailed.
+    `stdin` is the text that the command reads. After `timeout` seconds its whole process group is killed.
+    Raises CommandFailed.
     """
     shown = shlex.join(argv)
     # Output goes to files in memory: a grandchild that keeps a pipe open could hang us.
     with (
-        os.fdopen(os.memfd_create("stdin"), "w+b") as read,
+        os.fdopen(os.memfd_create("stdin"), "w+b") as source,
         os.fdopen(os.memfd_create("stdout"), "w+b") as out,
         os.fdopen(os.memfd_create("stderr"), "w+b") as err,
     ):
-        read.write(given.encode())
-        read.seek(0)
+        source.write(stdin.encode())
+        source.seek(0)
         try:
             process = subprocess.Popen(
                 [*prefix, *argv],
-                stdin=read,
+                stdin=source,
                 stdout=out,
                 stderr=err,
                 env=_environment(),
-                umask=0o022,  # of what netplan's generator makes, networkd must be able to read its part
+                umask=0o022,  # networkd must be able to read the files that netplan's generator writes for it
                 start_new_session=True,
             )
         except OSError as e:
             raise CommandFailed(f"cannot run {shown}: {e.strerror}", status=None) from e
-        try:
-            status = process.wait(timeout)
-        except BaseException as e:
-            _kill_group(process.pid)
-            process.wait()
-            if not isinstance(e, subprocess.TimeoutExpired):
-                raise
-            raise CommandFailed(
-                f"{shown} did not end within {timeout:g} s and was killed", status=None
-            ) from e
+        with suppress(OSError):  # it has ended already
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (_WRITE_LIMIT, _WRITE_LIMIT))
+        status = _wait(process, timeout, shown)
         stdout, stderr = _head(out), _tail(err)
     if status:
-        ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        detail = (stderr.strip() or stdout.strip())[-_DETAIL_LIMIT:]
-        raise CommandFailed(
-            f"{shown} {ended}" + (f": {detail}" if detail else ""),
-            status=status,
-            stdout=stdout,
-            stderr=stderr,
-        )
-    return stderr if complaints else stdout
+        raise _failed(shown, status, stdout, stderr)
+    return stderr if stderr_only else stdout
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float, shown: str) -> int:
+    """Return the exit status. Kills the whole process group if it takes too long, or for any exception."""
+    try:
+        return process.wait(timeout)
+    except BaseException as e:
+        _kill_group(process.pid)
+        process.wait()
+        if not isinstance(e, subprocess.TimeoutExpired):
+            raise
+        raise CommandFailed(f"{shown} did not end within {timeout:g} s and was killed", status=None) from e
+
+
+def _failed(shown: str, status: int, stdout: str, stderr: str) -> CommandFailed:
+    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    if status == -signal.SIGXFSZ:
+        ended = f"printed or wrote more than {_WRITE_LIMIT >> 20} MiB and was killed"
+    detail = (stderr.strip() or stdout.strip())[-_DETAIL_LIMIT:]
+    words = f"{shown} {ended}" + (f": {detail}" if detail else "")
+    return CommandFailed(words, status=status, stdout=stdout, stderr=stderr)
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of children: no secret of ours, no locale of the caller's."""
+    """Return the environment of commands: without our secrets, and without the caller's locale."""
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     return {"PATH": path, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
 
@@ -81,7 +92,7 @@ def _head(stream: BinaryIO) -> str:
 
 
 def _tail(stream: BinaryIO) -> str:
-    """Return the end of what a command said: there stands why it failed."""
+    """Return the end of the output: there a command says why it failed."""
     stream.seek(max(0, stream.seek(0, os.SEEK_END) - _OUTPUT_LIMIT))
     return stream.read().decode("utf-8", "replace")
 

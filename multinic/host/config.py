@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from multinic.errors import ConfigError
-from multinic.settings import KEYS, DatabaseSettings, Key, Secret, Settings, integer
+from multinic.values.errors import ConfigError
+from multinic.values.settings import KEYS, DatabaseSettings, Key, Secret, Settings, integer
 
 DEFAULT_PATH = "/etc/multinic/multinic.toml"
 CREDENTIAL = "multinic-password"  # the name in systemd's LoadCredential=
@@ -20,27 +20,32 @@ _SIZE_MAX = 1024 * 1024  # bytes of a settings or password file; both are a few 
 
 
 def load(
-    path: str | None, options: Mapping[str, Any], environment: Mapping[str, str], root: str = "/"
+    path: str | None,
+    options: Mapping[str, Any],
+    environment: Mapping[str, str],
+    *,
+    default: str = DEFAULT_PATH,
 ) -> Settings:
-    """Return the settings of file, environment and options, the later over the earlier.
+    """Return the settings of file, environment and options; the later ones override the earlier.
 
-    `path` None: the default path, which may be missing. Raises ConfigError, which names the
+    Files are read on the machine, or in the container, in which the program runs, even if the host is below
+    another root. `path` None: the default path, which may be missing. Raises ConfigError, which names the
     key, the place and what is wrong.
     """
     values = {key.name: key.default for key in KEYS}
     warnings: list[str] = []
-    values.update(_from_file(path, root, warnings))
+    values.update(_from_file(path, default, warnings))
     values.update(_from_environment(environment))
     by_name = {key.name: key for key in KEYS}
     for name, value in options.items():
         values[name] = _parse(by_name[name], value, f"option --{name.replace('.', '-')}")
-    if "database.url" in options and _parted(values["database.url"])[1]:
+    if "database.url" in options and _split_password(values["database.url"])[1]:
         raise ConfigError(
             "a password on the command line can be read by every user of this host",
             "put it in a file and name that in database.password_file, or in MULTINIC_DATABASE_PASSWORD",
         )
-    url, inside = _parted(values["database.url"])
-    password = _password(values["database.password_file"], environment, root, warnings)
+    url, password_in_url = _split_password(values["database.url"])
+    password = _password(values["database.password_file"], environment, warnings)
     return Settings(
         node=values["node"],
         backend=values["backend"],
@@ -52,13 +57,18 @@ def load(
         log_format=values["log_format"],
         database=DatabaseSettings(
             url=url,
-            password=password or inside,
+            password=password or password_in_url,
             connect_timeout=values["database.connect_timeout"],
             read_timeout=values["database.read_timeout"],
             ignore_deleted_at=values["database.deleted_at"] == "ignored",
         ),
+        ask_for_mass_deletion=values["safety.mass_delete"] == "ask",
+        fleet_brake=values["safety.fleet_brake"],
+        probe_addresses=values["safety.probe_addresses"],
+        metrics_textfile=values["metrics.textfile"],
         poll_interval=values["agent.poll_interval"],
         listen=values["agent.listen"],
+        metrics_listen=values["agent.metrics_listen"],
         warnings=tuple(warnings),
     )
 
@@ -71,10 +81,10 @@ def _parse(key: Key, value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {key.name} = {shown} {e}") from None
 
 
-def _content(file: str) -> tuple[str, int]:
-    """Return the text and the permission bits of a file. Raises OSError and UnicodeError.
+def _read_file(file: str) -> tuple[str, int]:
+    """Return the text and the permission bits of a regular file. Raises OSError and UnicodeError.
 
-    Only of a regular one: a pipe could keep us waiting for ever, a device has no end.
+    Other files are refused: a read from a pipe could wait for ever, and a device has no end.
     """
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, encoding="utf-8") as stream:
@@ -89,16 +99,16 @@ def _content(file: str) -> tuple[str, int]:
 def _unreadable(error: OSError | UnicodeError, hint: str) -> tuple[str, str]:
     """Return why a file cannot be read, and what to do about it: `hint`, unless more is known."""
     if isinstance(error, UnicodeError):
-        return "not UTF-8 text", "write it anew, in UTF-8"
+        return "not UTF-8 text", "save it in UTF-8"
     if isinstance(error, PermissionError) and os.geteuid() == 0:
         hint = "chown it to root, chmod 0600; multinic.service sees nothing below /home, /root and /tmp"
     return error.strerror or str(error), hint
 
 
-def _from_file(path: str | None, root: str, warnings: list[str]) -> dict[str, Any]:
-    file = os.path.join(root, DEFAULT_PATH.lstrip("/")) if path is None else path
+def _from_file(path: str | None, default: str, warnings: list[str]) -> dict[str, Any]:
+    file = default if path is None else path
     try:
-        text, mode = _content(file)
+        text, mode = _read_file(file)
     except FileNotFoundError:
         if path is None:
             return {}
@@ -107,7 +117,7 @@ def _from_file(path: str | None, root: str, warnings: list[str]) -> dict[str, An
         reason, hint = _unreadable(e, "run as root, or give --config a file you may read")
         raise ConfigError(f"{file}: {reason}", hint) from None
     if mode & 0o022:
-        warnings.append(f"{file} may be written by others (mode {mode:04o}): chmod go-w it")
+        warnings.append(f"others may write to {file} (mode {mode:04o}): chmod go-w it")
     flat: dict[str, Any] = {}
     for name, value in _toml(text, file).items():
         if isinstance(value, dict):
@@ -119,7 +129,7 @@ def _from_file(path: str | None, root: str, warnings: list[str]) -> dict[str, An
         if name not in by_name:
             raise _unknown(name, by_name, file)
     found = {name: _parse(by_name[name], value, str(file)) for name, value in flat.items()}
-    if _parted(found.get("database.url", ""))[1]:
+    if _split_password(found.get("database.url", ""))[1]:
         raise ConfigError(
             f"{file}: database.url contains a password",
             "move it to a file of its own (0600) and name that in database.password_file",
@@ -143,20 +153,20 @@ def _unknown(name: str, known: Mapping[str, Key], file: str) -> ConfigError:
     import difflib  # only for this error
 
     last = name.rpartition(".")[2]
-    if last in known:  # written below the tables, as one adds a line to the end of a file
+    if last in known:  # someone added it at the end of the file, below the tables
         return ConfigError(f"{file}: unknown key {name!r}", f"{last!r} belongs above the first [table]")
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return ConfigError(f"{file}: unknown key {name!r}", f"did you mean {near[0]!r}?" if near else "")
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    # Unknown MULTINIC_ variables are no error: Kubernetes makes some for every service of that name.
+    # Unknown MULTINIC_ variables are not an error: Kubernetes sets some for every service of that name.
     found: dict[str, Any] = {}
     for key in KEYS:
         for variable in (*key.variables, key.variable):
             if environment.get(variable):
                 found[key.name] = _parse(key, environment[variable], f"environment variable {variable}")
-    if "database.url" not in found and (url := _seed_url(environment)):
+    if "database.url" not in found and (url := _earlier_url(environment)):
         found["database.url"] = url
     port = environment.get("HEALTH_PORT", "")
     if "agent.listen" not in found and port and not port.startswith("tcp://"):  # as with DB_PORT
@@ -165,13 +175,13 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _seed_url(environment: Mapping[str, str]) -> str:
-    """Return the URL that the variables of the earlier agents spell: DB_HOST, DB_PORT, DB_USER, DB_NAME."""
+def _earlier_url(environment: Mapping[str, str]) -> str:
+    """Return the URL in the variables of earlier agents: DB_HOST, DB_PORT, DB_USER, DB_NAME; "" for none."""
     host = environment.get("DB_HOST", "")
     if not host:
         return ""
     port = environment.get("DB_PORT", "") or "3306"
-    if port.startswith("tcp://"):  # not for us: what Kubernetes sets for a service named "db"
+    if port.startswith("tcp://"):  # not for us: Kubernetes sets it for a service named "db"
         port = "3306"
     port_key = Key("DB_PORT", integer(1, 65535), None)
     from urllib.parse import quote
@@ -181,8 +191,11 @@ def _seed_url(environment: Mapping[str, str]) -> str:
     return f"mysql://{user}@{host}:{_parse(port_key, port, 'environment')}/{name}"
 
 
-def _parted(url: str) -> tuple[str, Secret]:
+def _split_password(url: str) -> tuple[str, Secret]:
     """Return a URL without the password that may be in it, and that password."""
+    authority = url.partition("://")[2].partition("/")[0]
+    if ":" not in authority.rpartition("@")[0]:  # as nearly always: without the price of a regular expression
+        return url, Secret("")
     match = re.match(r"(\w+://[^/@:]*):([^/]*)(@.*)", url, re.DOTALL)
     if not match:
         return url, Secret("")
@@ -191,14 +204,14 @@ def _parted(url: str) -> tuple[str, Secret]:
     return match[1] + match[3], Secret(unquote(match[2]))
 
 
-def _password(file: str, environment: Mapping[str, str], root: str, warnings: list[str]) -> Secret:
+def _password(file: str, environment: Mapping[str, str], warnings: list[str]) -> Secret:
     """Return the password: a file, else a systemd credential, else the environment."""
     directory = environment.get("CREDENTIALS_DIRECTORY", "")
     credential = os.path.join(directory, CREDENTIAL) if directory else ""
-    path = os.path.join(root, file.lstrip("/")) if file else credential
+    path = file or credential
     if file or (path and os.path.exists(path)):
         try:
-            text, mode = _content(path)
+            text, mode = _read_file(path)
         except (OSError, UnicodeError) as e:
             reason, hint = _unreadable(e, "correct database.password_file, or run as a user who may read it")
             raise ConfigError(f"cannot read the database password from {path}: {reason}", hint) from None
@@ -207,7 +220,7 @@ def _password(file: str, environment: Mapping[str, str], root: str, warnings: li
                 f"others may read or write the password file {path} (mode {mode:04o}): chmod 0600 it"
             )
         found = Secret(text.rstrip("\r\n"))
-        if file or found:  # an empty credential is what multinic.service has where nobody gave it one
+        if file or found:  # multinic.service has an empty credential if the operator sets none
             return found
     return Secret(environment.get("MULTINIC_DATABASE_PASSWORD") or environment.get("DB_PASSWORD") or "")
 
@@ -215,7 +228,7 @@ def _password(file: str, environment: Mapping[str, str], root: str, warnings: li
 def node_name(settings: Settings) -> str:
     """Return the name to look for in the database: the configured one, else that of this machine.
 
-    Raises ConfigError for a machine whose name no node can have.
+    Raises ConfigError if the name of this machine cannot be that of a node.
     """
     name = settings.node or os.uname().nodename
     if not name.isprintable():

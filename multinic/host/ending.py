@@ -1,37 +1,40 @@
-"""How a run ends when it is told to (SIGTERM, SIGHUP, SIGINT): in order, with nothing left half done.
+"""End a run in order when a signal asks for it (SIGTERM, SIGHUP, SIGINT), with nothing left half done.
 
-A signal becomes an exception wherever the run is, so that what is half done is put back on the way
-out. Putting back, and what must be done as a whole, happens inside `uninterrupted`: there a signal
-waits. Only the first one counts.
+A signal raises an exception wherever the run is, so that a change that is half done is undone on the
+way out. Undoing it, and any step that must not be cut in two, runs inside `uninterrupted`: there a
+signal waits. Only the first signal counts.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-@dataclass
 class _Waiting:
-    """What the handler and `uninterrupted` tell each other."""
+    """What the signal handler and `uninterrupted` share: nested blocks, and the signal that waits."""
 
-    depth: int = 0
-    signal: int = 0
+    depth = 0
+    signal = 0
 
 
 _waiting = _Waiting()
 
 
-def in_order() -> None:
-    """Let the first of these signals end the process once nothing is half done, and ignore the rest."""
+def in_order(on_hangup: Callable[[], object] | None = None) -> None:
+    """Let the first of these signals end the process in order, and ignore those that follow.
+
+    `on_hangup` is called for SIGHUP instead, which then ends nothing.
+    """
     for number in _SIGNALS:
         signal.signal(number, _end)
+    if on_hangup is not None:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: on_hangup())
 
 
 def _end(number: int, _: object) -> None:

@@ -1,8 +1,8 @@
 """The one seam to the host: its files and its commands.
 
 `Host` is this machine, another root (`--root`), or the node around our container: the difference
-is a value, never an `if`. Whatever changes the host happens inside `Host.effect`, so that tests
-can stop the process before and after every single one.
+is a value, never an `if`. Every change of the host happens inside `Host.effect`, so that tests
+can stop the process before and after each one.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from multinic.directories import check_ours, check_root, make_directory, sync_directory
-from multinic.errors import HostError, TooLarge
-from multinic.paths import OWN, SCRATCH, UNFINISHED
+from multinic.host.directories import check_ours, check_root, make_directory, sync_directory
+from multinic.values.errors import HostError, TooLarge
+from multinic.values.paths import OUR_DIRECTORIES, UNFINISHED
 
 _FILE_LIMIT = 16 * 1024 * 1024  # bytes; ours stay below it even with 1,000 interfaces (record.py)
 
@@ -26,7 +26,7 @@ def _nothing(_: str) -> None: ...
 
 @dataclass(frozen=True)
 class File:
-    """A regular file as it is on disk, to be put back exactly."""
+    """A regular file as it is on disk, so that it can be restored exactly."""
 
     content: bytes
     mode: int
@@ -45,10 +45,10 @@ class Host:
     prefix: tuple[str, ...] = ()
     probe: Callable[[str], None] = _nothing
     command_timeout: float = 60.0
-    """How long a command of the host may take, in seconds."""
+    """How long a command on the host may take, in seconds."""
 
     def path(self, path: str) -> str:
-        """Return where the host's absolute `path` is for this process."""
+        """Return the path by which this process reaches an absolute `path` of the host."""
         return path if self.root == "/" else os.path.join(self.root, path.lstrip("/"))
 
     @contextmanager
@@ -59,16 +59,16 @@ class Host:
         self.probe(f"after {what}")
 
     def file(self, path: str, *, follow: bool = False) -> File | None:
-        """Return a regular file, or None where there is none; a symlink is not followed unless `follow`.
+        """Return a regular file; None if there is none. A symlink is followed only with `follow`.
 
         Raises HostError if the file is there and cannot be read.
         """
         where = self.path(self._target(path) if follow else path)
         try:
-            if (directory := os.path.dirname(path)) in OWN:
-                check_ours(directory, os.lstat(self.path(directory)))  # what is read there is believed
+            if (directory := os.path.dirname(path)) in OUR_DIRECTORIES:
+                check_ours(directory, os.lstat(self.path(directory)))  # we trust the files in it
             if not stat.S_ISREG(os.lstat(where).st_mode):
-                return None  # to open a device may already do something
+                return None  # opening a device may already have an effect
             descriptor = os.open(where, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as stream:
                 status = os.fstat(descriptor)
@@ -78,13 +78,13 @@ class Host:
         except OSError as e:
             if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
                 return None
-            raise _cannot("read", path, e) from e
+            raise cannot("read", path, e) from e
         if len(content) > _FILE_LIMIT:
-            raise TooLarge(f"{path} is larger than {_FILE_LIMIT} bytes", "look at it: no file of ours is")
+            raise TooLarge(f"{path} is larger than {_FILE_LIMIT} bytes", "look at it: our files are smaller")
         return File(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
     def _target(self, path: str) -> str:
-        """Return where a symlink leads on the host, below our root; `path` itself where it is none."""
+        """Return the path on the host to which a symlink leads; `path` itself if it is not a symlink."""
         for _ in range(40):  # as many as the kernel follows
             try:
                 link = os.readlink(self.path(path))
@@ -94,37 +94,44 @@ class Host:
         return path
 
     def read(self, path: str, *, follow: bool = False) -> str | None:
-        """Return the text of a regular file, or None where there is none."""
+        """Return the text of a regular file; None if there is none. Raises HostError, as `file`."""
         found = self.file(path, follow=follow)
         return None if found is None else found.content.decode("utf-8", "replace")
 
     def names(self, directory: str) -> list[str]:
-        """Return the sorted names in a directory; an absent one is empty."""
+        """Return the sorted names in a directory; an absent one is empty. Raises HostError."""
         try:
             return sorted(os.listdir(self.path(directory)))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as e:
-            raise _cannot("list", directory, e) from e
+            raise cannot("list", directory, e) from e
 
     def present(self, path: str) -> bool:
-        """Return whether anything, even a dangling symlink, is at `path`."""
+        """Return whether anything is at `path`, also a dangling symlink."""
         return os.path.lexists(self.path(path))
 
-    def directory(self, path: str) -> str:
-        """Return where one of the host's directories is for this process, made where it is missing.
+    def written(self, path: str) -> float | None:
+        """Return when what is at `path` was last written, as Unix time; None if there is nothing."""
+        try:
+            return os.lstat(self.path(path)).st_mtime
+        except OSError:
+            return None
 
-        Our own directories, and below another root all of them, must be real ones that nobody
-        else may write: nothing of ours may end up elsewhere. Raises HostError.
+    def directory(self, path: str) -> str:
+        """Make a directory of the host if it is missing, and return the path by which we reach it.
+
+        Our own directories, and all directories below another root, must be real ones to which no other user
+        may write: else our files could end up elsewhere. Raises HostError.
         """
         try:
             self._walk(path, make=True)
         except OSError as e:
-            raise _cannot("make", path, e) from e
+            raise cannot("make", path, e) from e
         return self.path(path)
 
     def _walk(self, path: str, *, make: bool) -> None:
-        """Look at a directory and all above it. Raises HostError and OSError."""
+        """Check a directory and all above it, and with `make` make them. Raises HostError and OSError."""
         if self.root != "/":
             if make:
                 make_directory(self.root, 0o755)
@@ -133,18 +140,18 @@ class Host:
         for name in path.strip("/").split("/"):
             below = f"{below}/{name}"
             if make:
-                make_directory(self.path(below), OWN.get(below, 0o755))
-            if self.root != "/" or below in OWN:
+                make_directory(self.path(below), OUR_DIRECTORIES.get(below, 0o755))
+            if self.root != "/" or below in OUR_DIRECTORIES:
                 check_ours(below, os.lstat(self.path(below)))
 
     def write(self, path: str, content: str | bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
-        """Replace a file atomically and durably; whatever was at `path` is never written through.
+        """Replace a file atomically and durably; a symlink or hard link at `path` is never written through.
 
         Missing directories are made. Raises HostError.
         """
         data = content.encode() if isinstance(content, str) else content
         target = self.path(path)
-        # Hidden and with an ending no tool reads, so that a left-over of a killed run does no harm.
+        # Hidden, and with an ending that no program reads: a file that a killed run left does no harm.
         directory, name = os.path.split(target)
         scratch = os.path.join(directory, f".{name}.{os.urandom(4).hex()}{UNFINISHED}")
         with self.effect(f"write {path}"):
@@ -168,7 +175,7 @@ class Host:
                     raise
                 sync_directory(directory)
             except OSError as e:
-                raise _cannot("write", path, e) from e
+                raise cannot("write", path, e) from e
 
     def remove(self, path: str) -> None:
         """Remove a file or symlink durably; an absent one is fine. Raises HostError."""
@@ -177,29 +184,29 @@ class Host:
             try:
                 self._walk(os.path.dirname(path), make=False)
                 try:
-                    if os.path.lexists(target):  # of what is read-only the kernel would not say so
+                    if os.path.lexists(target):  # on a read-only file system unlink fails even for no file
                         os.unlink(target)
                 except FileNotFoundError:
                     pass
-                # What is absent is perhaps not so for good yet: whoever removed it may have been killed.
+                # An absent file may not be gone durably yet: the run that removed it may have been killed.
                 sync_directory(os.path.dirname(target))
             except (FileNotFoundError, NotADirectoryError):
                 pass
             except OSError as e:
-                raise _cannot("remove", path, e) from e
+                raise cannot("remove", path, e) from e
 
     def remove_directory(self, path: str) -> None:
-        """Remove an empty directory; one that holds something stays. Raises HostError."""
+        """Remove a directory if it is empty. Raises HostError."""
         with self.effect(f"remove {path}"):
             try:
                 os.rmdir(self.path(path))
                 sync_directory(os.path.dirname(self.path(path)))
             except OSError as e:
                 if e.errno not in (errno.ENOENT, errno.ENOTEMPTY):
-                    raise _cannot("remove", path, e) from e
+                    raise cannot("remove", path, e) from e
 
     def rename(self, path: str, new: str) -> None:
-        """Rename a file durably, over whatever is at `new`. Raises HostError."""
+        """Rename a file durably; it replaces a file at `new`. Raises HostError."""
         with self.effect(f"rename {path} to {new}"):
             try:
                 for directory in {os.path.dirname(path), os.path.dirname(new)}:
@@ -207,10 +214,10 @@ class Host:
                 os.replace(self.path(path), self.path(new))
                 sync_directory(os.path.dirname(self.path(new)))
             except OSError as e:
-                raise _cannot("rename", f"{path} to {new}", e) from e
+                raise cannot("rename", f"{path} to {new}", e) from e
 
     def sysctl(self, path: str, value: str) -> None:
-        """Set a kernel variable of this network namespace, where it differs. Raises HostError."""
+        """Set a kernel variable of this network namespace if it differs. Raises HostError."""
         try:
             with open(path, encoding="ascii") as variable:
                 if variable.read().strip() == value:
@@ -218,71 +225,48 @@ class Host:
             with self.effect(f"set {path} to {value}"), open(path, "w", encoding="ascii") as variable:
                 variable.write(value)
         except FileNotFoundError:
-            return  # a kernel without IPv6, or without this variable, has nothing to be kept from
+            return  # a kernel without IPv6, or without this variable, does nothing that it could prevent
         except OSError as e:
-            raise _cannot("set", path, e) from e
+            raise cannot("set", path, e) from e
 
     def restore(self, path: str, before: File | None) -> None:
-        """Put a file back as it was: content, mode and owner, or its absence."""
+        """Restore a file as it was, with mode and owner; None removes it. Raises HostError."""
         if before is None:
             self.remove(path)
         elif self.file(path) != before:
             self.write(path, before.content, before.mode, (before.uid, before.gid))
 
-    def tidy(self, directory: str) -> None:
-        """Remove what runs that were killed left unfinished in a directory. Raises HostError."""
-        for name in self.names(directory):
-            if name.endswith(UNFINISHED):
-                path = self.path(f"{directory}/{name}")
-                with self.effect(f"remove {directory}/{name}"):
-                    try:
-                        if stat.S_ISDIR(os.lstat(path).st_mode):
-                            import shutil  # seldom needed
-
-                            shutil.rmtree(path)
-                        else:
-                            os.unlink(path)
-                    except OSError as e:
-                        raise _cannot("remove", f"{directory}/{name}", e) from e
-
-    @contextmanager
-    def scratch(self) -> Iterator[str]:
-        """Yield the path of an empty directory in the host's /run, gone after the block. Raises HostError."""
-        import shutil  # seldom needed
-        import tempfile
-
-        directory = ""
+    def boot_id(self) -> str:
+        """Return the identifier of this boot of the kernel; "" if it cannot be read."""
         try:
-            directory = tempfile.mkdtemp(UNFINISHED, "scratch-", self.directory(SCRATCH))
-            yield f"{SCRATCH}/{os.path.basename(directory)}"
-        except OSError as e:
-            raise _cannot("write", SCRATCH, e) from e
-        finally:
-            if directory:
-                shutil.rmtree(directory, ignore_errors=True)
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+                return stream.read().strip()
+        except OSError:
+            return ""
 
-    def run(self, *argv: str, timeout: float | None = None, changes: bool = True, given: str = "") -> str:
+    def run(self, *argv: str, timeout: float | None = None, changes: bool = True, stdin: str = "") -> str:
         """Run a command on the host and return its stdout.
 
         After `timeout` seconds (by default `command_timeout`) its whole process group is killed.
-        `changes` says whether the command changes the host; it reads `given`. Raises CommandFailed.
+        `changes`: whether the command changes the host; `stdin`: the text that it reads. Raises
+        CommandFailed.
         """
-        from multinic import command  # a pass that runs no command needs none of it
+        from multinic.host import command  # not imported by a pass that runs no command
 
         limit = self.command_timeout if timeout is None else timeout
         if not changes:
-            return command.run(self.prefix, argv, limit, given=given)
+            return command.run(self.prefix, argv, limit, stdin=stdin)
         with self.effect(f"run {' '.join(argv)}"):
-            return command.run(self.prefix, argv, limit, given=given)
+            return command.run(self.prefix, argv, limit, stdin=stdin)
 
-    def complaints(self, *argv: str) -> str:
+    def stderr_of(self, *argv: str) -> str:
         """Run a command that changes nothing on the host and return its stderr. Raises CommandFailed."""
-        from multinic import command
+        from multinic.host import command
 
-        return command.run(self.prefix, argv, self.command_timeout, complaints=True)
+        return command.run(self.prefix, argv, self.command_timeout, stderr_only=True)
 
 
-def _cannot(verb: str, path: str, error: OSError) -> HostError:
+def cannot(verb: str, path: str, error: OSError) -> HostError:
     hint = {
         errno.EACCES: "run as root",
         errno.EPERM: "run as root",

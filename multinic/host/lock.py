@@ -1,4 +1,4 @@
-"""One run at a time: a lock that dies with its holder."""
+"""One run at a time: a lock that ends with the process that holds it."""
 
 from __future__ import annotations
 
@@ -9,48 +9,67 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from multinic.errors import HostError, Locked
-from multinic.host import Host
-from multinic.paths import LOCK
-from multinic.text import printable
+from multinic.host.host import Host
+from multinic.values.errors import HostError, Locked
+from multinic.values.paths import LOCK
+from multinic.values.text import printable
+
+_UNSEEN = "a process that cannot be seen from here"
 
 
 @contextmanager
 def only_one(host: Host) -> Iterator[None]:
-    """Hold the lock of this host during the block. Raises Locked, which says who holds it."""
-    path = os.path.join(host.directory(os.path.dirname(LOCK)), os.path.basename(LOCK))
+    """Hold the lock of this host during the block. Raises Locked, which names the process that holds it."""
+    with held(host, LOCK, "another run is busy on this host", "wait for it, or try again later"):
+        yield
+
+
+@contextmanager
+def held(host: Host, lock: str, words: str, hint: str) -> Iterator[None]:
+    """Hold a lock during the block. Raises Locked, with these words and the process that holds it."""
+    path = os.path.join(host.directory(os.path.dirname(lock)), os.path.basename(lock))
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(path, flags, 0o600)
     except OSError as e:
-        hint = "remove the symlink" if e.errno == errno.ELOOP else "run as root"
-        raise HostError(f"cannot open the lock {LOCK}: {e.strerror}", hint) from e
+        remedy = "remove the symlink" if e.errno == errno.ELOOP else "run as root"
+        raise HostError(f"cannot open the lock {lock}: {e.strerror}", remedy) from e
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise HostError(f"cannot open the lock {LOCK}: it is no regular file", "remove it")
+            raise HostError(f"cannot open the lock {lock}: it is not a regular file", "remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Locked(
-                f"another run is busy on this host: {_holder(descriptor)}", "wait for it, or try again later"
-            ) from None
+            raise Locked(f"{words}: {_holder(os.fstat(descriptor).st_ino) or _UNSEEN}", hint) from None
         yield
     finally:
         os.close(descriptor)
 
 
-def _holder(descriptor: int) -> str:
-    """Return who holds the lock, from the kernel's own list: nothing has to be written for it."""
-    inode = os.fstat(descriptor).st_ino
+def holder(host: Host, lock: str) -> str | None:
+    """Return the process that holds a lock, in words; None if none is seen that does. Needs no root."""
+    try:
+        return _holder(os.lstat(host.path(lock)).st_ino)
+    except OSError:
+        return None
+
+
+def _holder(inode: int) -> str | None:
+    """Return the process that holds the lock of a file, from the kernel's list of locks."""
     try:
         with open("/proc/locks", encoding="ascii") as locks:
             for line in locks:
                 words = line.split()
                 if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode) and words[4] != "0":
-                    with open(f"/proc/{words[4]}/cmdline", encoding="utf-8", errors="replace") as command:
-                        return (
-                            f"process {words[4]} ({printable(command.read().replace(chr(0), ' ')).strip()})"
-                        )
+                    return f"process {words[4]}{_command_of(words[4])}"
     except (OSError, IndexError):
-        pass  # it ended just now, or belongs to another process namespace
-    return "a process that cannot be seen from here"
+        pass
+    return None  # it has just ended, or is in another process namespace
+
+
+def _command_of(process: str) -> str:
+    try:
+        with open(f"/proc/{process}/cmdline", encoding="utf-8", errors="replace") as command:
+            return f" ({printable(command.read().replace(chr(0), ' ')).strip()})"
+    except OSError:
+        return ""

@@ -1,4 +1,4 @@
-"""One line per decision, as text or JSON. Not `logging`: an idle pass must not pay for it."""
+"""One line for each decision, as text or JSON. Not `logging`: an idle pass must not pay for its import."""
 
 from __future__ import annotations
 
@@ -6,67 +6,67 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import TextIO
 
-from multinic.text import printable
+from multinic.values.text import printable
 
-LEVELS = ("debug", "info", "warning", "error")
-_JOURNAL = {"warning": "<4>", "error": "<3>"}  # what else we say has the level that the unit sets
+LEVELS = ("debug", "info", "warning", "error")  # no line has the level "debug"; see `watched`
+_JOURNAL = {"warning": "<4>", "error": "<3>"}  # all other lines have the level that the unit sets
 
 
-@dataclass
 class Log:
-    """Where decisions are told. Fields that are None are left out."""
+    """The log of decisions. Fields that are None or an empty text are left out."""
 
-    format: str = "text"
-    level: str = "info"
-    node: str = ""
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    # No dataclass: making one costs every pass more than writing its methods here.
+    def __init__(
+        self,
+        format: str = "text",  # noqa: A002 - the setting's own name
+        level: str = "info",
+        node: str = "",
+        stream: TextIO | None = None,
+    ) -> None:
+        self.format, self.level, self.node = format, level, node
+        self.stream = stream or sys.stderr
 
     @property
     def watched(self) -> bool:
-        """Whether somebody reads along, at a terminal or in search of a fault."""
+        """Whether a person reads the log now: on a terminal, or with the level "debug"."""
         return self.level == "debug" or self.stream.isatty()
 
-    def debug(self, msg: str, **fields: object) -> None:
-        """Tell what only someone who looks for a fault wants to know."""
-        self._write("debug", msg, fields)
-
     def info(self, msg: str, **fields: object) -> None:
-        """Tell a decision."""
+        """Log a decision."""
         self._write("info", msg, fields)
 
     def warning(self, msg: str, **fields: object) -> None:
-        """Tell what an operator should look at some time."""
+        """Log something that an operator should look at some time."""
         self._write("warning", msg, fields)
 
     def error(self, msg: str, **fields: object) -> None:
-        """Tell what an operator must look at."""
+        """Log something that an operator must look at."""
         self._write("error", msg, fields)
 
     def _write(self, level: str, msg: str, fields: dict[str, object]) -> None:
         if LEVELS.index(level) < LEVELS.index(self.level):
             return
-        kept = {key: value for key, value in fields.items() if value not in (None, "")}
+        present = {key: value for key, value in fields.items() if value not in (None, "")}
         if self.format == "json":
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            line = json.dumps({"time": now, "level": level, "msg": msg, "node": self.node, **kept})
+            line = json.dumps({"time": now, "level": level, "msg": msg, "node": self.node, **present})
         else:
-            name = kept.pop("interface_name", "")
+            name = present.pop("interface_name", "")
             start = f"{name}: " if name and not msg.startswith(f"{name}:") else ""
             mark = "" if level == "info" else f"{level}: "
             line = printable(f"{mark}{start}{msg}")
-            if "hint" in kept:
-                line += f"\n{mark_for(self.stream, level)}  {printable(str(kept['hint']))}"
+            if "hint" in present:
+                line += f"\n{mark_for(self.stream, level)}  {printable(str(present['hint']))}"
         try:
             print(mark_for(self.stream, level) + line, file=self.stream, flush=True)
         except OSError:
-            pass  # who read it went away, or the disk is full; the pass goes on, and tells the database
+            pass  # the reader went away, or the disk is full; the pass goes on and reports to the database
 
 
 def mark_for(stream: TextIO, level: str) -> str:
-    """Return what tells systemd's journal the level of a line; "" where somebody else reads."""
+    """Return the prefix that gives a line its level in systemd's journal; "" if the stream goes elsewhere."""
     journal = os.environ.get("JOURNAL_STREAM")
     if not journal or level not in _JOURNAL:
         return ""

@@ -1,4 +1,4 @@
-"""The systemd units and the udev rule, put where an administrator's own are, where no package brings them."""
+"""The systemd units and the udev rule: installed where an administrator's own are, without the package."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from multinic.errors import ConfigError
-from multinic.host import Host
+from multinic.host.host import Host
+from multinic.values.errors import ConfigError
 
-TIMER, SERVICE, HOTPLUG, RULES = (
+TIMER, SERVICE, HOTPLUG, AGENT, RULES = (
     "multinic.timer",
     "multinic.service",
     "multinic-hotplug.service",
+    "multinic-agent.service",
     "90-multinic.rules",
 )
-NAMES = (SERVICE, TIMER, HOTPLUG, "multinic-health.service", "multinic-health.socket", RULES)
+NAMES = (SERVICE, TIMER, HOTPLUG, AGENT, "multinic-health.service", "multinic-health.socket", RULES)
 DIRECTORIES = (
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -27,18 +28,19 @@ DIRECTORIES = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-"""Where systemd looks for units, the first first."""
+"""The directories in which systemd looks for units; the first one that has a unit counts."""
 RULE_DIRECTORIES = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
 WANTED = (
     f"/etc/systemd/system/timers.target.wants/{TIMER}",
     "/etc/systemd/system/sockets.target.wants/multinic-health.socket",
+    f"/etc/systemd/system/multi-user.target.wants/{AGENT}",
 )
-"""What `systemctl enable` makes."""
-DISABLE = "systemctl disable --now multinic.timer multinic-health.socket"
+"""The symlinks that `systemctl enable` makes."""
+DISABLE = f"systemctl disable --now {TIMER} {AGENT} multinic-health.socket"
 
-_PACKAGED = "/usr/bin/multinic"  # what the units in the repository run
+_PACKAGED = "/usr/bin/multinic"  # the program in the units of the repository
 _MARK = "# Part of multinic; "
-_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - from services, by ProtectHome= and PrivateTmp=
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - by ProtectHome= and PrivateTmp=
 
 _ELSEWHERE = (
     "install multinic elsewhere, for example into what `/usr/bin/python3 -m venv /opt/multinic` makes"
@@ -46,12 +48,12 @@ _ELSEWHERE = (
 
 
 def find(host: Host, name: str) -> str | None:
-    """Return the path of an installed unit or rule; None where there is none."""
+    """Return the path of an installed unit or rule; None if there is none."""
     return next(_all(host, name), None)
 
 
 def hidden(host: Host) -> Iterator[tuple[str, str]]:
-    """Yield what `install` wrote and what a package brought in vain: the paths of both."""
+    """Yield the units that `install` wrote and that hide those of a package: the paths of both."""
     for name in NAMES:
         packaged = [path for path in _all(host, name) if path.startswith(("/usr/lib/", "/lib/"))]
         if packaged and _is_ours(host, name):
@@ -59,52 +61,52 @@ def hidden(host: Host) -> Iterator[tuple[str, str]]:
 
 
 def program(host: Host) -> str | None:
-    """Return the path of the program that the installed units run; None where they do not say."""
+    """Return the path of the program that the installed units run; None if it is not known."""
     path = find(host, SERVICE)
-    return _named(host.read(path) or "") if path else None
+    return _program_in(host.read(path) or "") if path else None
 
 
 def stale(host: Host) -> Iterator[str]:
-    """Yield the paths of installed units that are ours, and not those of this version."""
+    """Yield the paths of installed units of multinic that differ from those of this version."""
     service = program(host)
     for name in NAMES:
         path = find(host, name)
         text = host.read(path) or "" if path else ""
-        where = service or _named(text) or _PACKAGED  # the service may be masked
+        where = service or _program_in(text) or _PACKAGED  # the service may be masked
         if path and text.startswith(_MARK) and text != _shipped(name).replace(_PACKAGED, where):
             yield path
 
 
 def exposed(program: str) -> tuple[str, int] | None:
-    """Return what of a program others than root may change, and the user whose it is; None if nothing.
+    """Return a part of a program that users other than root may change, and its owner; None if there is none.
 
-    Raises OSError for a part that is not there.
+    Raises OSError for a part that does not exist.
     """
     for part in map(Path, _parts(program)):
         for path in (*reversed(part.parents), part):
             found = path.stat()
-            anybody = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
-            if found.st_uid or anybody:
+            any_user = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+            if found.st_uid or any_user:
                 return str(path), found.st_uid
     return None
 
 
-def started() -> str:
-    """Return the name or path by which this program was started."""
+def started_as() -> str:
+    """Return the name or path with which this program was started."""
     return "multinic" if os.path.basename(sys.argv[0]) == "__main__.py" else sys.argv[0]
 
 
 def install(host: Host, program: str | None = None) -> Iterator[str]:
-    """Write what differs, for this `program` or another, and yield what was done and what comes next.
+    """Write the units that differ, and yield lines that say what was done and what to do next.
 
-    Raises ConfigError where units of a package or of somebody else are there, and for a program that no
-    service can run.
+    `program`: the one that they run, by default this one. Raises ConfigError if there are units that are not
+    ours, and for a program that no service can run.
     """
-    where = _runnable(program or started())
+    where = _runnable(program or started_as())
     for name in NAMES:
         found = find(host, name)
         if found is not None and not _is_ours(host, name):
-            raise ConfigError(f"there is a {found} already, which is not from here", _way_round(found))
+            raise ConfigError(f"there is a {found} already, and it is not from this command", _remedy(found))
     for name in NAMES:
         text = _shipped(name).replace(_PACKAGED, where)
         if host.read(_path(name)) == text:
@@ -117,25 +119,26 @@ def install(host: Host, program: str | None = None) -> Iterator[str]:
     yield "    systemctl daemon-reload && udevadm control --reload"
     yield f"    systemctl enable --now {TIMER}"
     yield "    systemctl enable --now multinic-health.socket  # optional: http://127.0.0.1:8080/"
+    yield f"or, for a process that stays and answers there itself: systemctl enable --now {AGENT}"
 
 
 def remove(host: Host) -> Iterator[str]:
-    """Remove what `install` wrote, and yield what was done.
+    """Remove the units that `install` wrote, and yield lines that say what was done.
 
-    Raises ConfigError while it is enabled, unless a package has units of the same names: those take over.
+    Raises ConfigError while they are enabled, unless a package has units of the same names, which take over.
     """
-    ours = [name for name in NAMES if _is_ours(host, name)]
-    alone = {*ours} - {os.path.basename(path) for path, _ in hidden(host)}
+    our_names = [name for name in NAMES if _is_ours(host, name)]
+    alone = {*our_names} - {os.path.basename(path) for path, _ in hidden(host)}
     if enabled := [path for path in WANTED if host.present(path) and os.path.basename(path) in alone]:
         raise ConfigError(f"{os.path.basename(enabled[0])} is still enabled", DISABLE)
-    for name in ours:
+    for name in our_names:
         host.remove(_path(name))
         yield f"removed {_path(name)}"
     yield "next: systemctl daemon-reload && udevadm control --reload"
 
 
 def _all(host: Host, name: str) -> Iterator[str]:
-    """Yield the paths at which there is a unit or rule, the one that counts first."""
+    """Yield the paths at which a unit or rule is installed; the first one counts."""
     seen: list[str] = []
     for directory in RULE_DIRECTORIES if name == RULES else DIRECTORIES:
         path = f"{directory}/{name}"
@@ -145,15 +148,15 @@ def _all(host: Host, name: str) -> Iterator[str]:
             yield path
 
 
-def _named(text: str) -> str | None:
-    """Return the path of the program that a unit runs."""
-    found = re.search(r"(?m)^ExecStart=(/\S+) (?:reconcile|health --socket)$", text)
+def _program_in(text: str) -> str | None:
+    """Return the path of the program that a unit runs; None if it does not name one."""
+    found = re.search(r"(?m)^ExecStart=(/\S+) (?:reconcile|agent|health --socket)$", text)
     return found[1] if found else None
 
 
 def _shipped(name: str) -> str:
-    """Return the text of a unit as this version has it: beside the program, or where packages bring it."""
-    package = Path(__file__).parent
+    """Return the text of a unit of this version: from beside the program, or from a package."""
+    package = Path(__file__).parents[1]
     places = [package / "systemd", package.parent / "systemd"]
     places += [Path("/usr/lib/systemd/system"), Path("/usr/lib/udev/rules.d")]
     path = next((place / name for place in places if (place / name).is_file()), None)
@@ -170,18 +173,18 @@ def _is_ours(host: Host, name: str) -> bool:
     return (host.read(_path(name)) or "").startswith(_MARK)
 
 
-def _way_round(found: str) -> str:
-    """Return what to do about a unit or rule that is not ours."""
+def _remedy(found: str) -> str:
+    """Return what to do if a unit or rule is there that is not ours."""
     if found.startswith(("/usr/", "/lib/")):
         return f"systemctl enable --now {TIMER}"
     return f"systemctl unmask {os.path.basename(found)}, if it is masked; else move it away"
 
 
 def _runnable(program: str) -> str:
-    """Return the path of a program for a unit. Raises ConfigError where services cannot run it for long."""
+    """Return the path of a program for a unit. Raises ConfigError if a service cannot run it for long."""
     path = os.path.abspath(shutil.which(program) or program)
     if not os.path.isfile(path) or not os.access(path, os.R_OK | os.X_OK):
-        raise ConfigError(f"{path} is no program", "name the installed one with --program FILE")
+        raise ConfigError(f"{path} is not a program", "name the installed one with --program FILE")
     if not re.fullmatch(r"[\w/.+-]+", path, re.ASCII):
         raise ConfigError(
             f"a unit cannot name the program {path!r}", "name another path of it with --program"
@@ -189,7 +192,7 @@ def _runnable(program: str) -> str:
     for part in _parts(path):
         if part.startswith(tuple(f"{directory}/" for directory in _HIDDEN)):
             raise ConfigError(
-                f"{part} cannot be seen by services, which are kept out of {', '.join(_HIDDEN)}", _ELSEWHERE
+                f"services cannot see {part}: they have no access to {', '.join(_HIDDEN)}", _ELSEWHERE
             )
     if cache := _cache_of(os.path.realpath(path)):
         raise ConfigError(f"{path} is in the cache {cache}, which may be emptied at any time", _ELSEWHERE)
@@ -197,19 +200,20 @@ def _runnable(program: str) -> str:
 
 
 def _parts(program: str) -> Iterator[str]:
-    """Yield what a service must see of a program: itself, and the Python of its first line."""
+    """Yield the files of a program that a service must see: the program, and the Python in its first line."""
     yield from (program, os.path.realpath(program))
     with open(program, "rb") as file:
         start = file.read(4096).decode("utf-8", "replace")
-    # The second form is that of pip for long paths.
+    # pip writes the second form for long paths.
     if found := re.match(r"#!\s*(/\S+)\n(?:'''exec' \"?(/[^\"\n]+?)\"? \"\$0\")?", start):
         interpreter = found[2] or found[1]
         yield from (interpreter, os.path.realpath(interpreter))
 
 
 def _cache_of(path: str) -> str | None:
-    """Return the cache in which an environment is, as those of `uvx` and `pipx run` are.
+    """Return the cache directory in which a program is, as with `uvx` and `pipx run`; None if there is none.
 
-    Not the environment itself, PREFIX/bin/PROGRAM: many have the tag, so that backups leave them out.
+    The environment itself, PREFIX of PREFIX/bin/PROGRAM, does not count: many have the tag, so that backups
+    leave them out.
     """
     return next((str(d) for d in Path(path).parents[2:] if (d / "CACHEDIR.TAG").exists()), None)

@@ -1,4 +1,4 @@
-"""Change links in the kernel, through pyroute2. Every call is one effect; reading is netlink.py's job."""
+"""Change links in the kernel, through pyroute2. Every call is one effect; reader.py reads links."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from multinic.ending import uninterrupted
-from multinic.errors import HostError
-from multinic.host import Host
-from multinic.model import (
-    IPInterface,
-    ObservedAddress,
-    ObservedRoute,
-    ObservedRule,
-    Route,
-    Rule,
-)
-from multinic.netlink import route_to_add
-from multinic.plan import Interface
-from multinic.routing import ROUTE_PROTOCOL, route_words, rule_words
+from multinic.decide.routing import ROUTE_PROTOCOL
+from multinic.host.ending import uninterrupted
+from multinic.host.host import Host
+from multinic.kernel import ports
+from multinic.kernel.messages import route_to_add
+from multinic.values.addresses import IPInterface
+from multinic.values.desired import Route, Rule
+from multinic.values.errors import HostError
+from multinic.values.observed import ObservedAddress, ObservedRoute, ObservedRule
+from multinic.values.plan import Interface
+from multinic.values.rtnetlink import LINK_SCOPE
 
 
 class Faults(dict[str, HostError]):
-    """The first error of each interface, by its key: one that fails does not stop the others."""
+    """The first error of each interface, by its key: an interface that fails does not stop the others."""
 
     @contextmanager
     def of(self, interface: Interface) -> Iterator[None]:
-        """Keep an error of the block instead of raising it."""
+        """Keep a HostError of the block as the fault of this interface, instead of raising it."""
         try:
             yield
         except HostError as e:
@@ -39,8 +36,8 @@ class Faults(dict[str, HostError]):
 
 
 @contextmanager
-def kept(faults: list[HostError]) -> Iterator[None]:
-    """Keep an error of the block for later, and go on."""
+def collected(faults: list[HostError]) -> Iterator[None]:
+    """Add a HostError of the block to `faults` instead of raising it."""
     try:
         yield
     except HostError as e:
@@ -54,7 +51,6 @@ _DELETE_ROUTE, _DELETE_RULE = 25, 33
 _ADD = 0x605  # NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL | NLM_F_CREATE
 _DELETE = 0x005  # NLM_F_REQUEST | NLM_F_ACK
 _ON_LINK = 4  # RTNH_F_ONLINK
-_NEAR = 253  # RT_SCOPE_LINK
 _SCRATCH_NAME = "mnic-tmp"  # + the link's index: at most 15 characters, and no slot's name
 
 
@@ -62,35 +58,32 @@ class Links:
     """An open netlink socket for changes. Raises HostError, which names the link."""
 
     def __init__(self, host: Host) -> None:
-        from pyroute2 import IPRoute, NetlinkError  # as slow as ten idle passes
+        from multinic.kernel.pyroute import iproute  # as slow as ten idle passes
 
         self._host = host
-        self._error = NetlinkError
+        route, self._error = iproute()
         with uninterrupted():
-            self._ip: Any = IPRoute()
-
-    def close(self) -> None:
-        """Close the socket."""
-        with uninterrupted():
-            self._ip.close()
+            self._ip: Any = route(ext_ack=True)  # so that the kernel says what it minds
 
     def __enter__(self) -> Links:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        ports.ours()  # notes those of this socket
+        with uninterrupted():
+            self._ip.close()
 
     def rename_all(self, wanted: Mapping[int, tuple[str, str]]) -> dict[int, HostError]:
-        """Rename links, index → (old name, new name), also where two exchange their names.
+        """Rename links, index → (old name, new name), also if two links exchange their names.
 
-        Return what went wrong, by index: a link that vanished does not keep the others.
+        Return the errors by index: a link that vanished does not stop the others.
         """
         leaving = {old for old, _ in wanted.values()}
         aside = {
             i: (old, f"{_SCRATCH_NAME}{i}") for i, (old, new) in wanted.items() if new in leaving - {old}
         }
         faults: dict[int, HostError] = {}
-        # Who goes to a name that nobody bears goes before those who want the one that it leaves.
+        # Links that take a free name come first, so that the names they give up are free for the others.
         first = {i: names for i, names in wanted.items() if i not in aside}
         for renames in (aside, first, {i: wanted[i] for i in aside}):
             for index, (old, new) in renames.items():
@@ -106,7 +99,7 @@ class Links:
         return None
 
     def rename(self, index: int, old: str, new: str) -> None:
-        """Rename one link; kernels before 6.2 need it down for that."""
+        """Rename one link; kernels before 6.2 rename only a link that is down."""
         try:
             self._set(f"rename {old} to {new}", index, ifname=_name(new))
         except HostError as e:
@@ -121,7 +114,7 @@ class Links:
                 raise
 
     def _drop_altname(self, index: int, name: str, altname: str) -> bool:
-        """Free a name that is taken by an alternative name of this very link; return whether it was."""
+        """Remove an alternative name of a link, so that it can become its name; return whether it had it."""
         try:
             self._do(
                 f"drop the alternative name {altname} of {name}",
@@ -132,27 +125,23 @@ class Links:
         return True
 
     def up(self, index: int, name: str) -> None:
-        """Set a link up."""
         self._set(f"set {name} up", index, state="up")
 
     def down(self, index: int, name: str) -> None:
-        """Set a link down."""
         self._set(f"set {name} down", index, state="down")
 
     def mtu(self, index: int, name: str, mtu: int) -> None:
-        """Set the MTU of a link."""
         self._set(f"set the MTU of {name} to {mtu}", index, mtu=mtu)
 
     def txqueuelen(self, index: int, name: str, packets: int) -> None:
-        """Set the length of the transmit queue of a link."""
         self._set(f"set the transmit queue of {name} to {packets}", index, txqlen=packets)
 
     def alias(self, index: int, name: str, text: str) -> None:
-        """Set the alias of a link, the description that `ip link` shows; "" for none."""
-        self._set(f"describe {name}", index, ifalias=text)
+        """Set the alias of a link, the description that `ip link` shows; "" removes it."""
+        self._set(f"describe {name}", index, ifalias=_name(text))
 
-    def make_route(self, index: int, name: str, route: Route) -> None:
-        """Add a route of ours; one that is there already is fine."""
+    def add_route(self, index: int, name: str, route: Route) -> None:
+        """Add a route of ours; it may be there already."""
         arguments: dict[str, Any] = {"dst": str(route.to), "oif": index, "table": route.table}
         arguments |= {"proto": ROUTE_PROTOCOL, "family": _FAMILY[route.to.version]}
         if route.metric:
@@ -160,14 +149,14 @@ class Links:
         if route.via is not None:
             arguments["gateway"] = str(route.via)
         elif route.to.version == 4:
-            arguments["scope"] = _NEAR
+            arguments["scope"] = LINK_SCOPE
         if route.on_link:
             arguments["flags"] = _ON_LINK
-        what = f"add the route {route_words(route)} on {name}"
+        what = f"add the route {route} on {name}"
         self._do(what, lambda: self._ip.route("add", **arguments), fine=(errno.EEXIST,))
 
-    def make_rule(self, rule: Rule) -> None:
-        """Add a policy-routing rule of ours; one that is there already is fine."""
+    def add_rule(self, rule: Rule) -> None:
+        """Add a policy-routing rule of ours; it may be there already."""
         arguments: dict[str, Any] = {
             "table": rule.table,
             "priority": rule.priority,
@@ -177,22 +166,22 @@ class Links:
             if network is not None:
                 arguments |= {key: str(network.network_address), f"{key}_len": network.prefixlen}
                 arguments["family"] = _FAMILY[network.version]
-        what = f"add the rule {rule_words(rule)}"
+        what = f"add the rule {rule}"
         self._do(what, lambda: self._ip.rule("add", **arguments), fine=(errno.EEXIST,))
 
     def remove_route(self, name: str, route: ObservedRoute) -> None:
-        """Remove exactly the route that was observed; an absent one is fine."""
-        what = f"remove the route {route_words(route)} from {name}"
+        """Remove exactly the route that was observed; it may be gone already."""
+        what = f"remove the route {route} from {name}"
         payload = route_to_add(route.raw)
         self._do(what, lambda: self._request(_DELETE_ROUTE, _DELETE, payload), fine=_GONE)
 
     def remove_rule(self, rule: ObservedRule) -> None:
-        """Remove exactly the rule that was observed; an absent one is fine."""
-        what = f"remove the rule {rule_words(rule.rule)}"
+        """Remove exactly the rule that was observed; it may be gone already."""
+        what = f"remove the rule {rule}"
         self._do(what, lambda: self._request(_DELETE_RULE, _DELETE, rule.raw), fine=_GONE)
 
     def add_address(self, index: int, name: str, address: IPInterface) -> None:
-        """Add an address; one that is there already is fine."""
+        """Add an address; it may be there already."""
         arguments: dict[str, Any] = {"address": str(address.ip), "prefixlen": address.network.prefixlen}
         if address.version == 4 and address.network.prefixlen < 31:
             arguments["broadcast"] = str(address.network.broadcast_address)
@@ -202,14 +191,23 @@ class Links:
             fine=(errno.EEXIST,),
         )
 
+    def make_permanent(self, index: int, name: str, address: IPInterface) -> None:
+        """Take the lifetime off an address that a router or a server gave; connections from it go on."""
+        self._do(
+            f"make {address} on {name} permanent",
+            lambda: self._ip.addr(
+                "replace", index=index, address=str(address.ip), prefixlen=address.network.prefixlen
+            ),
+        )
+
     def restore_address(self, name: str, found: ObservedAddress) -> None:
-        """Add an address exactly as it was observed; one that is there already is fine."""
+        """Add an address exactly as it was observed; it may be there already."""
         self._do(
             f"add {found.address} to {name}", lambda: self._add(_NEW_ADDRESS, found.raw), fine=(errno.EEXIST,)
         )
 
     def remove_address(self, index: int, name: str, address: IPInterface) -> None:
-        """Remove an address; an absent one is fine."""
+        """Remove an address; it may be gone already."""
         self._do(
             f"remove {address} from {name}",
             lambda: self._ip.addr(
@@ -219,20 +217,20 @@ class Links:
         )
 
     def add_altname(self, index: int, name: str, altname: str) -> None:
-        """Give a link an alternative name; one that it has already is fine."""
+        """Give a link an alternative name; it may have it already."""
         self._do(
             f"give {name} the alternative name {altname}",
-            lambda: self._ip.link("property_add", index=index, altname=[altname]),
+            lambda: self._ip.link("property_add", index=index, altname=[_name(altname)]),
             fine=(errno.EEXIST,),
         )
 
-    def add_rule(self, rule: ObservedRule) -> None:
-        """Add a policy-routing rule exactly as it was observed; one that is there already is fine."""
+    def restore_rule(self, rule: ObservedRule) -> None:
+        """Add a policy-routing rule exactly as it was observed; it may be there already."""
         what = f"add the rule {rule.rule.priority} for table {rule.rule.table}"
         self._do(what, lambda: self._add(_NEW_RULE, rule.raw), fine=(errno.EEXIST,))
 
-    def add_route(self, name: str, route: ObservedRoute) -> None:
-        """Add a route exactly as it was observed; one that is there already is fine."""
+    def restore_route(self, name: str, route: ObservedRoute) -> None:
+        """Add a route exactly as it was observed; it may be there already."""
         what = f"add the route {route.to} on {name}"
         try:
             self._do(what, lambda: self._add(_NEW_ROUTE, route_to_add(route.raw)), fine=(errno.EEXIST,))
@@ -246,9 +244,11 @@ class Links:
         self._request(kind, _ADD, payload)
 
     def _request(self, kind: int, flags: int, payload: bytes) -> None:
-        """Send the kernel a request in its own words, and raise what it objects."""
+        """Send the kernel a request with a payload from one of its dumps. Raises NetlinkError."""
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
             kernel.settimeout(5)
+            kernel.bind((0, 0))
+            ports.used(kernel.getsockname()[0])
             kernel.send(_HEADER.pack(_HEADER.size + len(payload), kind, flags, 1, 0) + payload)
             code = -_ACKNOWLEDGED.unpack_from(kernel.recv(1 << 16), _HEADER.size)[0]
         if code:
@@ -260,12 +260,15 @@ class Links:
     def _do(self, what: str, call: Callable[[], object], fine: tuple[int, ...] = ()) -> None:
         with self._host.effect(what):
             try:
-                with uninterrupted():  # pyroute2's event loop does not stand an exception out of nowhere
+                with uninterrupted():  # an exception from a signal handler breaks pyroute2's event loop
                     call()
             except self._error as e:
                 if e.code in fine:
                     return
-                raise HostError(f"cannot {what}: {os.strerror(e.code)}", _HINTS.get(e.code, "")) from e
+                words = os.strerror(e.code)
+                said = str(e.args[-1])
+                words += f" ({said})" if said not in ("", words) else ""
+                raise HostError(f"cannot {what}: {words}", _HINTS.get(e.code, "")) from e
             except OSError as e:
                 raise HostError(f"cannot {what}: {e.strerror or e}") from e
 
@@ -276,5 +279,5 @@ _HINTS = {errno.EPERM: "run as root", errno.ENODEV: "the link was unplugged mean
 
 
 def _name(text: str) -> str | bytes:
-    """Return a name for pyroute2; one that is no text goes back as the bytes that it came as."""
+    """Return a name for pyroute2; a name that is not ASCII as the bytes that the kernel has."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape")

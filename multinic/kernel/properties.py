@@ -1,15 +1,16 @@
-"""Read properties of a link that no dump tells: kernel variables under /proc/sys, and offloads."""
+"""Read the properties of a link that netlink dumps lack: kernel variables below /proc/sys, and offloads."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
-from multinic import ethtool
-from multinic.fields import OFFLOAD, SYSCTLS
+from multinic.kernel import ethtool
+from multinic.values.fields import OFFLOAD, SYSCTLS
 
 
 def read(name: str, fields: Iterable[str]) -> dict[str, str]:
-    """Return those of `fields` (fields.py) that the kernel knows of this link. Raises HostError."""
+    """Return the values of `fields` (fields.py) that this link has: field → text. Raises HostError."""
     found: dict[str, str] = {}
     for field in fields:
         if field.startswith(OFFLOAD):
@@ -23,14 +24,17 @@ def read(name: str, fields: Iterable[str]) -> dict[str, str]:
 
 
 def read_sysctl(name: str, field: str) -> str | None:
-    """Return a kernel variable of a link, or of `all`; None where there is none."""
+    """Return a kernel variable of a link, or of `all`; None if there is none."""
     try:
-        with open(sysctl_path(name, field), encoding="ascii") as variable:
-            return variable.read().strip()
-    except OSError:  # also a link that vanished meanwhile, and one whose kernel cannot tell (EIO)
+        descriptor = os.open(sysctl_path(name, field), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, 4096).decode("ascii").strip()
+        finally:
+            os.close(descriptor)
+    except OSError:  # also if the link has vanished, or the kernel cannot read the variable (EIO)
         return None
 
 
 def sysctl_path(name: str, field: str) -> str:
-    """Return where a kernel variable of this network namespace is."""
+    """Return the path of a kernel variable of this network namespace."""
     return f"/proc/sys/net/ipv{SYSCTLS[field]}/conf/{name}/{field}"

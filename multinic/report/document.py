@@ -1,6 +1,6 @@
-"""A plan as a JSON document: what `--output json` and `plan --out` give, and `apply PLAN.json` takes.
+"""A plan as a JSON document: `--output json` and `plan --out` write it, and `apply PLAN.json` reads it.
 
-docs/reference.md describes it to its readers; VERSION changes when a field changes its meaning or goes away.
+docs/reference.md describes it. VERSION changes when a field changes its meaning or is removed.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from multinic.errors import ConfigError, Refused
-from multinic.plan import Interface, Plan
-from multinic.text import shown
+from multinic.report.report import Report
+from multinic.values.errors import ConfigError, Refused
+from multinic.values.plan import Interface, Plan
+from multinic.values.text import shown
 
 VERSION = 1
 
@@ -39,7 +40,7 @@ def _interface(interface: Interface) -> dict[str, Any]:
         "reason": interface.reason,
         "message": interface.message,
         "changes": [
-            {"field": c.field, "from": c.old or None, "to": c.new or None} for c in interface.changes
+            {"field": c.field, "from": c.before or None, "to": c.after or None} for c in interface.changes
         ],
         "files": [
             {"path": c.path, "action": c.action, "mode": f"{c.mode:04o}", "from": c.old, "to": c.new}
@@ -48,8 +49,30 @@ def _interface(interface: Interface) -> dict[str, Any]:
     }
 
 
-def check_fresh(saved: Mapping[str, Any], plan: Plan) -> None:
-    """Compare a saved plan with what would be done now. Raises ConfigError or Refused."""
+def results(report: Report) -> dict[str, Any]:
+    """Return the document of what became of the interfaces of a purge."""
+    return {
+        "version": VERSION,
+        "node": report.node,
+        "interfaces": [
+            {
+                "name": result.interface.name,
+                "mac": result.interface.mac_text,
+                "state": str(result.state),
+                "reason": result.reason,
+                "message": result.message,
+            }
+            for result in report.results
+        ],
+        "exit": int(report.exit),
+    }
+
+
+def check_fresh(saved: Mapping[str, Any], plan: Plan, *, which: str = "saved plan") -> None:
+    """Compare a plan that was saved, or shown, with a new one.
+
+    Raises Refused if they differ, ConfigError if it is not a plan.
+    """
     if saved.get("version") != VERSION or not isinstance(saved.get("interfaces"), list):
         raise ConfigError(
             "this is not a plan of this version of multinic", "make a new one with `multinic plan --out FILE`"
@@ -58,12 +81,12 @@ def check_fresh(saved: Mapping[str, Any], plan: Plan) -> None:
     for field, what in (("node", "node"), ("backend", "backend")):
         if saved.get(field) != now[field]:
             there = shown(saved.get(field))
-            raise Refused(f"the saved plan is for {what} {there}, this is {now[field]}; nothing was changed")
+            raise Refused(f"the {which} is for {what} {there}, this is {now[field]}; it was not carried out")
     if saved["interfaces"] != now["interfaces"]:
         what = _difference(saved["interfaces"], now["interfaces"])
         raise Refused(
-            f"the saved plan is stale: {what}; nothing was changed",
-            "look at a new one with `multinic plan --out FILE`",
+            f"the {which} is stale: {what}; it was not carried out",
+            "look at a new one with `multinic plan`",
         )
 
 

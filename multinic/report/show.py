@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import sys
+import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from multinic.plan import Interface, Plan
-from multinic.text import printable
+from multinic.values.plan import Interface, Plan
+from multinic.values.text import printable
 
 _COLOURS = {
     "create": "green",
@@ -27,9 +28,9 @@ _COLOURS = {
 
 
 def console() -> Console:
-    """Return a console on stdout; rich honours NO_COLOR and a stdout that is no terminal by itself.
+    """Return a console on stdout; rich itself sees to NO_COLOR, and to a stdout that is not a terminal.
 
-    What goes to a file or a pipe is not cut to the width of a terminal that is not there.
+    Output to a file or a pipe is 400 columns wide, so that it is not cut to the width of a terminal.
     """
     return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400)
 
@@ -93,9 +94,9 @@ def _summary(shown: Plan) -> str:
     counts: dict[str, int] = {}
     for interface in shown.interfaces:
         counts[str(interface.state)] = counts.get(str(interface.state), 0) + 1
-    told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no interfaces"
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no interfaces"
     end = "nothing to do" if shown.empty else f"{len(shown.pending)} to change"
-    return f"\n{told}: {end}"
+    return f"\n{counted}: {end}"
 
 
 def _link_words(item: Mapping[str, Any]) -> str:
@@ -106,8 +107,19 @@ def _link_words(item: Mapping[str, Any]) -> str:
     return f"{printable(item['link'])} {state}{carrier}"
 
 
+def _agent_words(agent: Mapping[str, Any]) -> str:
+    words = f"an agent runs: {agent['process']}"
+    if agent["since"]:
+        words += f", since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(agent['since']))}"
+    if agent["next_pass_in"] is not None:
+        words += f"; its next pass is in {agent['next_pass_in']:.0f} s"
+    elif agent["answers"] is False:
+        words += f"; it does not answer on {agent['listen']}"
+    return words
+
+
 def status(document: Mapping[str, Any]) -> None:
-    """Print the result of the last pass beside what the links are now."""
+    """Print the result of the last pass beside the present state of the links."""
     out = console()
     live = document["interfaces"]
     if document["time"]:
@@ -116,6 +128,10 @@ def status(document: Mapping[str, Any]) -> None:
         out.print(Text(f"{where}, last change or sign of life {when}"))
     else:
         out.print(Text("no pass has finished since boot"))
+    if document["error"]:
+        out.print(Text(printable(document["error"]), style="red"))
+    if document["agent"]:
+        out.print(Text(printable(_agent_words(document["agent"]))))
     found = document["detected"]
     out.print(Text(printable(f"this host is managed by {found['backend']}: {found['why']}")))
     table = _table("interface", "mac", "state", "link", "mtu", "addresses", "reason")
@@ -135,11 +151,58 @@ def status(document: Mapping[str, Any]) -> None:
         out.print(Text("no managed interfaces"))
 
 
+_EVENTS = {
+    "created": "green",
+    "changed": "yellow",
+    "repaired": "yellow",
+    "removed": "red",
+    "failed": "bold red",
+    "rolled-back": "bold red",
+    "invalid": "bold red",
+    "blocked": "magenta",
+    "waiting": "cyan",
+    "outage": "red",
+    "unfinished": "red",
+}
+
+
+def history(document: Mapping[str, Any]) -> None:
+    """Print the events of this host: a line each, and what changed below it. 80 columns are enough."""
+    out = console()
+    if not document["events"]:
+        out.print(Text("no events"))
+        return
+    out.print(Text(f"{'time':<19}  {'interface':<17}  {'event':<11}  reason", style="bold"))
+    for item in document["events"]:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item["number"] / 1e6))
+        who = printable(item["name"] or item["mac"] or "-")
+        what = f"{item['event']:<11}"
+        reason = printable(item["reason"])
+        coloured = (what, _EVENTS.get(item["event"], ""))
+        out.print(Text.assemble(f"{when}  {who:<17}  ", coloured, f"  {reason}"))
+        for line in _details_of(item):
+            for part in textwrap.wrap(printable(line), 76):
+                out.print(Text(f"    {part}"))
+
+
+def _details_of(item: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what an event says besides its reason: a message that is more than its changes, and these."""
+    changes = [
+        change["to"]
+        if change["field"] == "file"
+        else f"{change['field']} {change['from'] or '(none)'} → {change['to'] or '(none)'}"
+        for change in item["changes"]
+    ]
+    if item["message"] != "; ".join(changes):
+        yield item["message"]
+    yield from changes
+
+
 _LEVELS = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "bold red"}
 
 
 def findings(document: Mapping[str, Any]) -> None:
-    """Print what `multinic doctor` found, each with what to do about it."""
+    """Print the findings of `multinic doctor`, each with what to do about it."""
     out = console()
     table = _table("level", "check", "finding")
     table.columns[2].no_wrap = False
@@ -150,5 +213,5 @@ def findings(document: Mapping[str, Any]) -> None:
         table.add_row(Text(item["level"], style=_LEVELS[item["level"]]), Text(item["check"]), words)
     out.print(table)
     counts = document["summary"]
-    told = ", ".join(f"{counts[level]} {level}" for level in reversed(_LEVELS) if level in counts)
-    out.print(Text(f"\n{told}"))
+    counted = ", ".join(f"{counts[level]} {level}" for level in reversed(_LEVELS) if level in counts)
+    out.print(Text(f"\n{counted}"))

@@ -1,130 +1,98 @@
-"""Tell the host: the log, and /run/multinic/state.json for `multinic status` and the health endpoint."""
+"""The result of a pass as the state document: for `multinic status`, health and monitoring."""
 
 from __future__ import annotations
 
-import json
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from multinic.apply import Result
-from multinic.errors import Exit, TooLarge
-from multinic.host import Host
-from multinic.log import Log
-from multinic.paths import STATE
-from multinic.plan import State
-from multinic.report import Report
-
-_VERSION = 1
-_HEARTBEAT = 300.0  # seconds: an unchanged state is written again then, as a sign of life
-_FIELDS = {"key", "name", "mac", "port_id", "row_id", "state", "reason", "message"}
-_LEVELS = {State.FAILED: "error", State.INVALID: "error", State.BLOCKED: "warning"}
+from multinic import __version__
+from multinic.host.host import Host
+from multinic.report.report import Report
+from multinic.state.statefile import VERSION, load_state, save_state
+from multinic.values.errors import Exit
+from multinic.values.plan import Result, State
 
 
-def load(host: Host) -> dict[str, Any]:
-    """Return the state of the last pass; {} if there is none that can be read."""
-    try:
-        document = json.loads(host.read(STATE) or "{}")
-    except (TooLarge, ValueError, RecursionError):
-        return {}
-    return document if _is_state(document) else {}
+def write(host: Host, report: Report) -> None:
+    """Write the state document of a pass. Raises HostError."""
+    save_state(host, document(report, load_state(host)))
 
 
-def _is_state(document: Any) -> bool:
-    return (
-        isinstance(document, dict)
-        and document.get("version") == _VERSION
-        and isinstance(document.get("time"), int)
-        and 0 <= document["time"] < 1 << 40  # what a calendar can tell
-        and isinstance(document.get("interfaces"), list)
-        and all(isinstance(item, dict) and item.keys() >= _FIELDS for item in document["interfaces"])
-        and isinstance(document.get("since", 0), int)
-        and isinstance(totals := document.get("totals", {}), dict)
-        and all(isinstance(count, int) for count in totals.values())
-    )
+def write_error(host: Host, node: str, error: str, status: Exit) -> None:
+    """Write why a pass could not be finished, beside the results of the last one that was.
+
+    Raises HostError.
+    """
+    now = time.time()
+    last = load_state(host) or document(Report(__version__, node, "", now, ()))
+    save_state(host, last | {"time": int(now), "exit": int(status), "error": error})
 
 
-def tell_of_database(host: Host, log: Log, error: str, hint: str = "") -> None:
-    """Log that the database cannot be read, or can be again."""
-    if _is_news("database_error", error, host, log):
-        if error:
-            log.error(error, hint=hint)
-        else:
-            log.info("the database can be read again")
+def write_outage(host: Host, node: str, error: str, *, of_pass: bool, from_memory: bool = False) -> None:
+    """Write that the database cannot be read, beside the results of the last pass. Raises HostError.
+
+    `of_pass`: a pass met it, not somebody who only looks. `from_memory`: it uses the last known good state.
+    """
+    now = time.time()
+    last = load_state(host) or document(Report(__version__, node, "", now, ()))
+    pass_too = {"time": int(now), "exit": int(Exit.RETRY)} if of_pass else {}
+    save_state(host, last | pass_too | {"database_error": error, "from_memory": from_memory})
 
 
-def tell_of_report(host: Host, log: Log, error: str, hint: str = "") -> None:
-    """Log that the result could not be written, or can be again."""
-    if _is_news("report_error", error, host, log):
-        if error:
-            log.error(f"the result could not be written to the database: {error}", hint=hint)
-        else:
-            log.info("results can be written to the database again")
+def end_outage(host: Host) -> None:
+    """Write that the database can be read again, whatever becomes of this pass. Raises HostError."""
+    last = load_state(host)
+    if last.get("database_error"):
+        save_state(host, last | {"database_error": "", "from_memory": False})
 
 
-def _is_news(key: str, error: str, host: Host, log: Log) -> bool:
-    """Return whether the last pass did not meet this error; whoever watches is told of one every time."""
-    return error != str(load(host).get(key, "")) or bool(error and log.watched)
-
-
-def tell(host: Host, report: Report, log: Log) -> None:
-    """Log every decision that is new since the last pass; a converged host says nothing."""
-    known = {str(item.get("key")): item for item in load(host).get("interfaces", ())}
-    for result in report.results:
-        interface = result.interface
-        before = known.get(interface.key, {})
-        same = (before.get("state"), before.get("reason"), before.get("message")) == (
-            str(_lasting(result.state)),
-            result.reason,
-            result.message,
+def trouble(state: Mapping[str, Any]) -> str:
+    """Return what a state document says was wrong with the pass as a whole; "" for nothing."""
+    found = []
+    if state.get("error"):
+        found.append(f"the last pass could not be finished: {state['error']}")
+    if state.get("database_error"):
+        from_memory = state.get("from_memory")
+        how = (
+            "the last pass had no database, and used the last known good state"
+            if from_memory
+            else "the database could not be read"
         )
-        did = interface.pending and result.state is not State.FAILED
-        quiet = result.state is State.UNCHANGED and before.get("state") in (None, str(State.CONVERGED))
-        if (same and not did) or quiet or result.reason == "backing-off":  # told when it failed
-            continue
-        level = _LEVELS.get(result.state, "info")
-        getattr(log, level)(
-            f"{_word(result.state)}: {result.message}",
-            interface_name=interface.name or interface.mac_text,
-            mac_address=interface.mac_text,
-            interface_id=interface.row_id,
-            reason=result.reason,
-        )
-
-
-def _word(state: State) -> str:
-    """Return how a finished action is called in the log."""
-    return "removed" if state is State.DELETE else str(state)
-
-
-def _lasting(state: State) -> State:
-    """Return the state as it is from now on: what is unchanged had converged before."""
-    return State.CONVERGED if state is State.UNCHANGED else state
+        found.append(f"{how}: {state['database_error']}")
+    elif state.get("report_error"):
+        found.append(f"the last pass could not write its result to the database: {state['report_error']}")
+    if state.get("tables_error"):
+        found.append(f"the status tables could not be written: {state['tables_error']}")
+    return "; ".join(found)
 
 
 def document(report: Report, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the state file's JSON document; `before` is the one of the pass before, of which it goes on."""
+    """Return the state document; it goes on with the counts of `before`, the document of the last pass."""
     before = before or {}
     results = [result for result in report.results if result.state is not State.DELETE]
     return {
-        "version": _VERSION,
+        "version": VERSION,
         "multinic": report.version,
         "node": report.node,
         "backend": report.backend,
         "time": int(report.time),
-        "exit": int(Exit.RETRY if report.from_memory or report.report_error else report.exit),
+        "exit": int(report.status),
+        "error": "",
         "from_memory": report.from_memory,
         "database_error": report.database_error,
         "report_error": report.report_error,
+        "tables_error": report.tables_error,
         "since": before.get("since", int(report.time)),
         "totals": _totals(report, before.get("totals", {})),
-        "summary": dict(sorted(Counter(str(_lasting(result.state)) for result in results).items())),
-        "interfaces": [_item(result) for result in results],
+        "summary": dict(sorted(Counter(str(lasting(result.state)) for result in results).items())),
+        "interfaces": [_item(result, report) for result in results],
     }
 
 
 def _totals(report: Report, before: Mapping[str, int]) -> dict[str, int]:
-    """Return how often something was configured, failed and was removed, with what was counted before."""
+    """Return how often interfaces were configured, failed and were removed, with the counts in `before`."""
     found = [result for result in report.results if result.interface.pending]
     counts = {
         "configured": sum(result.state is State.CONVERGED for result in found),
@@ -134,29 +102,26 @@ def _totals(report: Report, before: Mapping[str, int]) -> dict[str, int]:
     return {word: before.get(word, 0) + count for word, count in counts.items()}
 
 
-def _item(result: Result) -> dict[str, Any]:
+def _item(result: Result, report: Report) -> dict[str, Any]:
     interface = result.interface
     desired = interface.desired
-    unchanged = result.state is State.UNCHANGED
+    good = result.state in (State.CONVERGED, State.UNCHANGED)
+    # Without a database nobody knows what is desired now.
+    words = "as it was configured last" if report.from_memory else "as desired"
     return {
         "key": interface.key,
         "name": interface.name,
         "mac": interface.mac_text,
         "port_id": interface.port_id,
         "row_id": interface.row_id,
-        "state": str(_lasting(result.state)),
+        "state": str(lasting(result.state)),
         "reason": "converged" if result.state is State.CONVERGED else result.reason,
-        "message": "as desired" if result.state is State.CONVERGED or unchanged else result.message,
+        "message": words if good else result.message,
         "addresses": [str(address) for address in desired.addresses] if desired else [],
         "mtu": desired.mtu if desired else None,
     }
 
 
-def write(host: Host, report: Report) -> None:
-    """Write the state file where it differs from what is there, or as a sign of life."""
-    old = load(host)
-    new = document(report, old)
-    fresh = 0 <= new["time"] - old.get("time", 0) < _HEARTBEAT
-    if fresh and {**new, "time": 0} == {**old, "time": 0}:
-        return
-    host.write(STATE, json.dumps(new, indent=1) + "\n", 0o644)
+def lasting(state: State) -> State:
+    """Return the state from now on: an unchanged interface is converged."""
+    return State.CONVERGED if state is State.UNCHANGED else state

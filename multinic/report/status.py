@@ -1,30 +1,33 @@
-"""What `multinic status` tells: the last result beside what the managed links are now."""
+"""The document of `multinic status`: the last result beside the present state of the managed links."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from multinic import record
 from multinic.backend.detect import detect
-from multinic.host import Host
-from multinic.model import Mac, Observed, ObservedLink
-from multinic.naming import name_of, slot_of
-from multinic.observe import links as current_links
-from multinic.report import statefile
-from multinic.safety import resolve
+from multinic.decide.naming import name_of, slot_of, slot_of_link
+from multinic.decide.safety import resolve
+from multinic.host.host import Host
+from multinic.kernel.observe import links as current_links
+from multinic.report.agent import agent
+from multinic.report.statefile import trouble
+from multinic.state.record import load_record
+from multinic.state.statefile import load_state
+from multinic.values.addresses import Mac
+from multinic.values.observed import Observed, ObservedLink
 
 
 def status(host: Host) -> dict[str, Any]:
-    """Return the status document: the last pass, and every managed interface with its live link."""
-    last = statefile.load(host)
+    """Return the status document: the last pass, and every managed interface with its link as it is now."""
+    last = load_state(host)
     observed = Observed(links=current_links())
     known = {str(item["key"]): dict(item) for item in last.get("interfaces", ())}
-    for mac, held in record.load(host).links.items():
-        known.setdefault(str(mac), _unknown(name_of(held.slot), str(mac)))
-    spoken = set(known)
+    for mac, entry in load_record(host).entries.items():
+        known.setdefault(str(mac), _unknown(name_of(entry.slot), str(mac)))
+    known_macs = set(known)
     for link in observed.links:
         carried = str(link.permanent_mac or link.mac or "")
-        if slot_of(link.name) is not None and carried not in spoken:
+        if slot_of_link(link) is not None and carried not in known_macs:
             known[carried] = _unknown(link.name, carried)
     interfaces = [_with_live(item, observed) for item in known.values()]
     interfaces.sort(key=lambda item: (slot_of(item["name"] or "") is None, slot_of(item["name"] or "") or 0))
@@ -35,6 +38,8 @@ def status(host: Host) -> dict[str, Any]:
         "backend": last.get("backend"),
         "time": last.get("time"),
         "exit": last.get("exit"),
+        "error": trouble(last),
+        "agent": agent(host),
         "detected": {"backend": found.name, "why": found.why},
         "interfaces": interfaces,
     }

@@ -1,71 +1,32 @@
-"""The values everything else speaks in: what the database says, and what this host has.
-
-All of it is frozen and parsed: whoever holds one of these values need not check it again.
-"""
+"""What the database asks for, as parsed values: code that gets one need not check it again."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from dataclasses import dataclass
 
-IPAddress = IPv4Address | IPv6Address
-IPInterface = IPv4Interface | IPv6Interface
-IPNetwork = IPv4Network | IPv6Network
-
-
-def ip_address(raw: bytes) -> IPAddress:
-    """Return the address of 4 or 16 bytes as they come from the kernel."""
-    return IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
-
-
-def ip_interface(raw: bytes, prefix: int) -> IPInterface:
-    """Return an address with its prefix length from the kernel's bytes."""
-    return IPv4Interface((raw, prefix)) if len(raw) == 4 else IPv6Interface((raw, prefix))
-
-
-def ip_network(raw: bytes, prefix: int) -> IPNetwork:
-    """Return a network from the kernel's bytes."""
-    return IPv4Network((raw, prefix)) if len(raw) == 4 else IPv6Network((raw, prefix))
-
+from multinic.values.addresses import IPAddress, IPInterface, IPNetwork, Mac
+from multinic.values.rtnetlink import MAIN_TABLE
 
 MTU_MIN = 68  # RFC 791: every IPv4 module must forward 68 octets
+
+
 MTU_MAX = 65535  # the Total Length field of IPv4 has 16 bits
-MAIN_TABLE = 254  # RT_TABLE_MAIN of linux/rtnetlink.h
-
-_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Mac:
-    """A unicast link-layer address, always lower case with colons, so `==` just works.
-
-    Raises ValueError for anything that is not one, also for the zero, multicast and broadcast addresses:
-    no network card answers to those.
-    """
-
-    text: str
-
-    def __post_init__(self) -> None:
-        text = self.text.lower().replace("-", ":")
-        if not _MAC.fullmatch(text):
-            raise ValueError("not a MAC address (six bytes in hex, like fa:16:3e:00:00:01)")
-        if text == "00:00:00:00:00:00":
-            raise ValueError("the zero MAC address, which belongs to no network card")
-        if int(text[1], 16) & 1:
-            raise ValueError("a multicast or broadcast MAC address, which belongs to no network card")
-        object.__setattr__(self, "text", text)
-
-    def __str__(self) -> str:
-        return self.text
+def route_words(to: IPNetwork, via: IPAddress | None, metric: int | None, table: int) -> str:
+    """Return a route as ip(8) prints it."""
+    words = "default" if not to.prefixlen else str(to)
+    words += f" via {via}" if via else ""
+    words += f" metric {metric}" if metric else ""
+    return words + (f" table {table}" if table != MAIN_TABLE else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route that an interface shall have. `via` None: what it leads to is on the link itself.
+    """A route that an interface shall have. `via` None: the network is on the link itself.
 
-    `metric` None: the kernel's default; `on_link`: the gateway is reached although no address says so.
+    `metric` None: the kernel's default; `on_link`: the gateway is on the link, although no subnet of the
+    link contains it.
     """
 
     to: IPNetwork
@@ -74,20 +35,28 @@ class Route:
     table: int = MAIN_TABLE
     on_link: bool = False
 
+    def __str__(self) -> str:
+        return route_words(self.to, self.via, self.metric, self.table)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A policy-routing rule: packets from (or to) these addresses look into `table`."""
+    """A policy-routing rule: for packets from (or to) these addresses the kernel uses `table`."""
 
     source: IPNetwork | None
     destination: IPNetwork | None
     table: int
     priority: int
 
+    def __str__(self) -> str:
+        source = f"from {self.source}" if self.source else "from all"
+        destination = f" to {self.destination}" if self.destination else ""
+        return f"{source}{destination} table {self.table} priority {self.priority}"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a row asks of its link beyond addresses and MTU, as its JSON says it (options.py).
+    """What a row asks for besides addresses and MTU, as its JSON says it (options.py).
 
     A gateway, a metric or policy routing become routes and rules once the slot is known (routing.py).
     """
@@ -99,7 +68,7 @@ class Options:
     """At most one of each family."""
     default_route: bool = False
     metric: int | None = None
-    """Of the default route, whoever brings it; None: chosen by slot, behind the host's own."""
+    """Of the default route, also of one from DHCP or a router; None: by slot, behind the host's own."""
     routes: tuple[Route, ...] = ()
     policy_routing: bool = False
     dns: tuple[IPAddress, ...] = ()
@@ -142,10 +111,10 @@ class DesiredLink:
 
 @dataclass(frozen=True, slots=True)
 class InvalidRow:
-    """A row that cannot be carried out, and the one sentence an operator needs.
+    """A row that cannot be carried out, and the one sentence that an operator needs.
 
-    `mac` is set where the row can still be attributed to a link; while any row cannot,
-    nothing on the host is an orphan. `mac_text` is what the row says, escaped for display.
+    `mac` is set if it is still known which link the row means. While that is unknown for any row, nothing
+    on the host is an orphan. `mac_text` is the text in the row, escaped for display.
     """
 
     row_id: int | None
@@ -158,10 +127,20 @@ class InvalidRow:
 
 @dataclass(frozen=True, slots=True)
 class RowFlag:
-    """What the row says of our last report: the value of `netplan_success`."""
+    """The value of `netplan_success` in a row: what we reported last."""
 
     row_id: int
     success: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowElsewhere:
+    """A row under a name that may be another spelling of this node: n1 and n1.example.org."""
+
+    row_id: int | None
+    node: str
+    mac: Mac | None
+    port_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,125 +152,8 @@ class Desired:
     invalid: tuple[InvalidRow, ...] = ()
     flags: tuple[RowFlag, ...] = ()
     database_address: IPAddress | None = None
-    """Where the database was reached; the link on the way there is never touched."""
+    """The address at which the database answered; the link that leads there is never touched."""
+    elsewhere: tuple[RowElsewhere, ...] = ()
+    """Rows that are desired, and whose node name is another spelling of this node's."""
     rows_read: int = 0
-    """How many rows of this node the database has, those not desired included."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedAddress:
-    """An address on a link. `kernel`: made by the kernel itself (link-local, router advertisement)."""
-
-    address: IPInterface
-    scope: int = 0
-    tentative: bool = False
-    dadfailed: bool = False
-    kernel: bool = False
-    leased: bool = False
-    """Given for a time, by a server or a router."""
-    raw: bytes = field(default=b"", compare=False, repr=False)
-    """All of it in the kernel's own words, to be put back with label, scope, flags and lifetime."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedLink:
-    """A network device of the kernel, as it is now."""
-
-    index: int
-    name: str
-    mac: Mac | None
-    permanent_mac: Mac | None = None
-    kind: str = ""
-    up: bool = False
-    carrier: bool = False
-    mtu: int = 1500
-    min_mtu: int = 0
-    max_mtu: int = 0
-    """0: the driver sets no limit."""
-    master: int = 0
-    parent: int = 0
-    altnames: tuple[str, ...] = ()
-    txqueuelen: int = 0
-    alias: str = ""
-    addresses: tuple[ObservedAddress, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedRoute:
-    """A unicast route of the kernel; several next hops appear as several routes."""
-
-    to: IPNetwork
-    via: IPAddress | None
-    link: int
-    table: int = MAIN_TABLE
-    metric: int = 0
-    protocol: int = 0
-    raw: bytes = field(default=b"", compare=False, repr=False)
-    """The whole route in the kernel's own words, to be put back with everything that it has."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedRule:
-    """A policy-routing rule of the kernel."""
-
-    rule: Rule
-    family: int
-    protocol: int = 0
-    raw: bytes = field(default=b"", repr=False)
-    """The whole rule in the kernel's own words: rules that differ in a mark only are not the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What this host has now: links, routes, rules, and files."""
-
-    links: tuple[ObservedLink, ...] = ()
-    routes: tuple[ObservedRoute, ...] = ()
-    rules: tuple[ObservedRule, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Managed files: path on the host → text."""
-    modes: Mapping[str, int] = field(default_factory=dict)
-    """Permission bits of the managed files."""
-    foreign: Mapping[str, str] = field(default_factory=dict)
-    """Network configuration of others: path → text, comments removed."""
-    tuning: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """Fields of tuning.py that somebody asks for: index of a link → field → text."""
-    tuning_of_all: Mapping[str, str] = field(default_factory=dict)
-    """The same kernel variables of all links together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Attempts that failed, so that the same is not attempted on every pass."""
-
-    count: int
-    retry_at: float
-    """Unix time before which the same is not attempted again."""
-    wish: DesiredLink | None
-    """What was attempted; something else is attempted at once."""
-    link: int
-    """The index of the link it failed on; on another one it is attempted at once. 0: none."""
-    message: str
-    suspect: bool = False
-    """It was undone with others, for harm that one of them did: it is attempted alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What this host remembers of one managed link: its slot, and how it was before us."""
-
-    slot: int
-    port_id: str = ""
-    name_before: str = ""
-    """The name the link had when it was first configured; it gets it back on removal."""
-    mtu_before: int | None = None
-    applied: DesiredLink | None = None
-    """The last configuration that converged: what on the link is ours to take away."""
-    failure: Failure | None = None
-    """How the last attempts to configure it failed; None after one that did not."""
-    tuning_before: Mapping[str, str] = field(default_factory=dict)
-    """What fields of tuning.py were before we set them."""
-
-
-Record = Mapping[Mac, Held]
-"""The memory of the host, kept in /var/lib/multinic: one entry a managed MAC."""
+    """How many rows of this node the database has, also those that are not desired."""

@@ -1,8 +1,12 @@
-"""What can go wrong, named by remedy, and the exit statuses that tell a script which it was."""
+"""What can go wrong, named by what to do next, and the exit statuses for scripts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+
+Asked = Mapping[str, tuple[int, int, float]]
+"""Host of database.url → how many requests, how many of them failed, how many seconds all took."""
 
 
 class Exit(IntEnum):
@@ -10,7 +14,7 @@ class Exit(IntEnum):
 
     OK = 0
     ERROR = 1
-    """Unexpected: our bug, or a host that does what no host should."""
+    """Unexpected: a bug of ours, or a host that behaves as no host should."""
     USAGE = 2
     """The command line or the configuration must be corrected; 2 is click's own usage status."""
     PENDING = 3
@@ -18,7 +22,7 @@ class Exit(IntEnum):
     PARTIAL = 4
     """Some interfaces failed or were invalid; the rest is fine."""
     REFUSED = 5
-    """A safety rule said no; nothing was done."""
+    """A safety rule refused; nothing was done."""
     RETRY = 75
     """Try again later (EX_TEMPFAIL of sysexits.h): no database, or another run is busy."""
 
@@ -27,8 +31,8 @@ class MultinicError(Exception):
     """An error an operator can read: what happened, and in `hint` what to do next."""
 
     exit = Exit.ERROR
-    told = False
-    """Whether the operator knows of it already, by the log."""
+    logged = False
+    """Whether it is in the log already: then it is not printed again."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -42,17 +46,23 @@ class ConfigError(MultinicError):
 
 
 class SourceError(MultinicError):
-    """The desired state could not be read, so nothing may be changed; try again later."""
+    """The database could not be read, so nothing may be changed; try again later."""
 
     exit = Exit.RETRY
+    asked: Asked = {}  # noqa: RUF012 - replaced, never changed
+    """What was asked of each host until then."""
 
 
 class SourceBusy(SourceError):
     """The database answered and cannot serve us now (too many connections, read-only); try again later."""
 
 
+class SourceOutdated(SourceError):
+    """The database answered with an older state than this host has read; it may catch up."""
+
+
 class SourceRejected(SourceError):
-    """The database answered and said no (password, privileges, schema); an operator must act."""
+    """The database answered and refused (password, privileges, schema); an operator must act."""
 
     exit = Exit.USAGE
 
@@ -62,27 +72,27 @@ class NoSuchDatabase(SourceRejected):
 
 
 class Refused(MultinicError):
-    """Valid but unsafe: a safety rule said no and nothing was done."""
+    """Valid but unsafe: a safety rule refused, and nothing was done."""
 
     exit = Exit.REFUSED
 
 
 class Locked(MultinicError):
-    """Another run is busy on this host; the next pass will do."""
+    """Another run is busy on this host; the next pass does the work."""
 
     exit = Exit.RETRY
 
 
 class HostError(MultinicError):
-    """The host refused a change or a command of it failed."""
+    """The host refused a change, or a command on it failed."""
 
 
 class TooLarge(HostError):
-    """A file is larger than any of ours: somebody else's, or damaged."""
+    """A file is larger than any of ours: it belongs to another program, or is damaged."""
 
 
 class CommandFailed(HostError):
-    """A command of the host ended with an error or ran past its limit."""
+    """A command on the host ended with an error, or ran longer than its limit."""
 
     def __init__(self, message: str, *, status: int | None, stdout: str = "", stderr: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Properties of a link that are set one by one, as names of fields. Pure, and imported by every pass."""
+"""The fields: names of the properties that are set one by one on a link. Pure; every pass imports it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SYSCTLS = MappingProxyType(
 )
 """Kernel variables of a link: field → IP version."""
 LEFT_BEHIND = frozenset({"accept_ra", "addr_gen_mode", "promote_secondaries", "disable_ipv6"})
-"""Variables that network services set on the links that they configure, and leave so.
+"""Variables that network services set on the links that they configure, and do not set back.
 
-They are noted before a link is first configured and set back when it is given back. In between they are the
-service's own, unless the backend leaves them to us.
+The record keeps what they were before a link is first configured, and they are set back when the link is
+freed. In between the service sets them, unless the backend leaves them to us.
 """
 OFFLOAD = "ethtool."
 OFFLOADS = ("rx", "tx", "tso", "gso", "gro", "lro")
-"""Offloads by the short names of ethtool(8); their fields have OFFLOAD before that."""
+"""Offloads by the short names of ethtool(8); their fields begin with OFFLOAD."""
 LARGER_OF_ALL = ("rp_filter", "arp_ignore", "arp_announce")
-"""Of these the kernel takes the larger value of the link's and of `all`."""
+"""Variables of which the kernel takes the larger value: the link's or that of `all`."""
 FIELDS = frozenset({"txqueuelen", "description", *SYSCTLS, *(f"{OFFLOAD}{name}" for name in OFFLOADS)})

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Interface, IPv6Interface
 
-from multinic.model import DesiredLink, Held, Mac, ObservedLink, ObservedRoute, ObservedRule
+from multinic.values.addresses import IPInterface, Mac
+from multinic.values.desired import DesiredLink, Route, Rule
+from multinic.values.fields import FIELDS
+from multinic.values.observed import ObservedLink, ObservedRoute, ObservedRule
+from multinic.values.record import Entry
 
 
 class State(str, Enum):
@@ -26,21 +31,47 @@ class State(str, Enum):
         return self.value
 
 
+Value = str | int | bool | IPInterface | Route | Rule | ObservedRoute | ObservedRule
+"""One thing of a link: its name, its MTU, whether it is up, an address, a route, a rule, a property."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field of a link, from what it is to what it shall be; "" is absence."""
+    """One field of a link, from what it is to what it shall be; None: not there.
+
+    `field`: "name", "state", "mtu", "address", "route", "rule", or a property (fields.py). A route or rule to
+    remove is an observed one, a route or rule to add is a desired one.
+    """
 
     field: str
-    old: str
-    new: str
+    old: Value | None
+    new: Value | None
+    note: str = ""
+    """A remark about the new value, for display."""
+
+    @property
+    def before(self) -> str:
+        """The old value for display; "" for none."""
+        return _shown(self.old)
+
+    @property
+    def after(self) -> str:
+        """The new value for display; "" for none."""
+        return _shown(self.new) + (f", {self.note}" if self.note else "")
 
     def __str__(self) -> str:
-        return f"{self.field} {self.old or '(none)'} → {self.new or '(none)'}"
+        return f"{self.field} {self.before or '(none)'} → {self.after or '(none)'}"
+
+
+def _shown(value: Value | None) -> str:
+    if isinstance(value, bool):
+        return "up" if value else "down"
+    return "" if value is None else str(value)
 
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """One file, from its text to its new text; None is absence."""
+    """One file, from its text to its new text; None: no file."""
 
     path: str
     old: str | None
@@ -75,13 +106,9 @@ class Interface:
     files: tuple[FileChange, ...] = ()
     link: ObservedLink | None = None
     desired: DesiredLink | None = None
-    held: Held | None = None
-    noted: Mapping[str, str] = field(default_factory=dict)
-    """What a network service may change of a link that is new to us (LEFT_BEHIND of fields.py), as it is."""
-    stale_routes: tuple[ObservedRoute, ...] = ()
-    """Routes of ours that are to go; `changes` tells them in words."""
-    stale_rules: tuple[ObservedRule, ...] = ()
-    """Rules of ours that are to go."""
+    entry: Entry | None = None
+    noted_properties: Mapping[str, str] = field(default_factory=dict)
+    """The properties in LEFT_BEHIND (fields.py) as they are now, if the link is new to us."""
 
     @property
     def pending(self) -> bool:
@@ -91,7 +118,7 @@ class Interface:
 
     @property
     def key(self) -> str:
-        """What stays the same of this interface from one plan to the next."""
+        """A text that is the same for this interface in every plan."""
         if self.desired is None and self.row_id is not None:
             return f"row:{self.row_id}"  # an invalid row, which may share its MAC with another one
         return str(self.mac) if self.mac else self.name or "row"
@@ -101,8 +128,38 @@ class Interface:
         """The name the link shall have when this is done."""
         for change in self.changes:
             if change.field == "name":
-                return change.new
+                return str(change.new)
         return self.link.name if self.link else self.name
+
+    @property
+    def changed_properties(self) -> dict[str, str]:
+        """The properties that change, with their present text: field → text, without those it lacks."""
+        return {c.field: c.old for c in self.changes if c.field in FIELDS and isinstance(c.old, str)}
+
+    @property
+    def mtu(self) -> int | None:
+        """The MTU that the link gets; None where it keeps its own."""
+        return next((c.new for c in self.changes if c.field == "mtu" and isinstance(c.new, int)), None)
+
+    @property
+    def removed_addresses(self) -> tuple[IPInterface, ...]:
+        """The addresses to remove."""
+        return tuple(c.old for c in self.changes if isinstance(c.old, IPv4Interface | IPv6Interface))
+
+    @property
+    def removed_routes(self) -> tuple[ObservedRoute, ...]:
+        """The routes to remove, as the kernel has them."""
+        return tuple(c.old for c in self.changes if isinstance(c.old, ObservedRoute))
+
+    @property
+    def removed_rules(self) -> tuple[ObservedRule, ...]:
+        """The rules to remove, as the kernel has them."""
+        return tuple(c.old for c in self.changes if isinstance(c.old, ObservedRule))
+
+    @property
+    def added_rules(self) -> tuple[Rule, ...]:
+        """The rules to add: those that the host lacks."""
+        return tuple(c.new for c in self.changes if isinstance(c.new, Rule))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +170,7 @@ class Plan:
     backend: str
     interfaces: tuple[Interface, ...]
     mass_deletion: bool = False
-    """Whether the desired state lacks so much that it is more likely wrong than right."""
+    """Whether so many interfaces would be removed that the read is more likely wrong than right."""
 
     @property
     def pending(self) -> tuple[Interface, ...]:
@@ -128,3 +185,17 @@ class Plan:
     def get(self, key: str) -> Interface | None:
         """Return the interface with this key."""
         return next((interface for interface in self.interfaces if interface.key == key), None)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one interface."""
+
+    interface: Interface
+    state: State
+    reason: str
+    message: str
+    link: ObservedLink | None = None
+    """The link as the kernel had it when the state was determined: after a change, if there was one."""
+    restored: bool = False
+    """Whether it was changed, and then restored as it was."""

@@ -1,4 +1,4 @@
-"""Text of others made safe to show: no control character reaches a log, a table or a terminal."""
+"""Make text that is not ours safe to show: no control character reaches a log, a table or a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _LIMIT = 60  # characters; enough for two UUIDs or an IPv6 address with room to 
 
 
 def shown(value: object) -> str:
-    """Return `value` quoted, escaped and cut, as a part of a sentence."""
+    """Return `value` quoted, escaped and shortened, as a part of a sentence."""
     if value is None:
         return "NULL"
     if isinstance(value, int):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from multinic import source
-from multinic.settings import DatabaseSettings, Secret
-from multinic.source.database import Database
+from multinic.database import source
+from multinic.database.session import Session
+from multinic.values.settings import DatabaseSettings, Secret
 from tests.schemas import execute
 
 
@@ -29,7 +29,7 @@ class Store:
     url: str
     connection: Any
 
-    def open(self, **changes: Any) -> Database:
+    def open(self, **changes: Any) -> Session:
         """Return our own open connection."""
         return source.connect(settings(self.url, **changes))
 

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from multinic import source
-from multinic.errors import Exit, SourceRejected
-from multinic.source import rows
-from multinic.source.database import ANSWER_MAX, ROWS_MAX
+from multinic.database import rows, source
+from multinic.database.connection import ANSWER_MAX
+from multinic.database.statement import ROWS_MAX
+from multinic.values.errors import Exit, SourceRejected
 from tests.db.conftest import settings
 from tests.schemas import BASE, CONTROLLER
 

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from multinic import config, doctor
+from multinic.database import schema
+from multinic.database.grants import OF_HOSTS
+from multinic.database.session import Session
+from multinic.doctor import examine as doctor
+from multinic.host import config
+from multinic.host.host import Host
+from multinic.values.errors import SourceRejected
+from tests.db.conftest import settings
 from tests.db.test_failures import least_privileges
 from tests.mariadb import PrivateMariaDB
 from tests.schemas import CONTROLLER
@@ -18,8 +25,10 @@ def examine(tmp_path, url, node="node1"):
     """Return the findings by check: level and words."""
     (tmp_path / "password").write_text(SECRET)
     (tmp_path / "password").chmod(0o600)
-    options = {"database.url": url, "node": node, "database.password_file": "/password"}
-    document = doctor.examine(lambda: config.load(None, options, {}, str(tmp_path)), str(tmp_path))
+    options = {"database.url": url, "node": node, "database.password_file": str(tmp_path / "password")}
+    document = doctor.examine(
+        lambda: config.load(None, options, {}, default=str(tmp_path / "none")), lambda _: Host(str(tmp_path))
+    )
     found = {}
     for item in document["findings"]:
         assert SECRET not in str(item)
@@ -48,6 +57,25 @@ def test_the_least_privileges_are_enough_for_every_check(examined, database):
     assert [level for level, _ in found["node"]] == ["ok"]
     assert found["index"][0][0] == "warning"  # the controller's tables have none
     assert "problem" not in {level for findings in found.values() for level, _ in findings}
+
+
+def test_missing_status_tables_are_a_note_and_the_right_to_write_to_them_is_no_excess(
+    examined, mariadb, database
+):
+    least = least_privileges(database)
+    reads = f"SELECT ON `{database}`.*"
+    for grants in (least, [*least, reads]):
+        level, words = examined(grants)["tables"][0]
+        assert (level, "multinic db migrate" in words) == ("note", True)
+    list(schema.migrate(settings(mariadb.url(database=database))))
+    for grants, expected in ((least, "note"), ([*least, reads], "warning")):
+        level, words = examined(grants)["tables"][0]
+        assert (level, "multinic db grants" in words) == (expected, True)
+    ours = [f"{', '.join(rights)} ON `{database}`.{table}" for table, rights in OF_HOSTS.items()]
+    found = examined([*least, reads, *ours])
+    assert [level for level, _ in found["tables"] + found["privileges"]] == ["ok", "ok"]
+    found = examined([*least, reads, *ours, f"DELETE ON `{database}`.multi_interface"])
+    assert "DELETE" in found["privileges"][1][1]
 
 
 def test_a_user_who_may_not_write_is_told_what_to_grant(examined):
@@ -101,10 +129,9 @@ def test_nothing_is_changed_in_the_database(examined, mariadb, database):
         examined(least_privileges(database))
     after = mariadb.execute(f"SELECT * FROM `{database}`.multi_interface")
     assert [row["netplan_success"] for row in after] == [0]
-    changing = [s for s in statements if not s.startswith(("SELECT", "SHOW"))]
-    assert changing == [
-        "UPDATE multi_interface SET netplan_success = netplan_success, modified_at = modified_at WHERE 1 = 0"
-    ]
+    changing = [s for s in statements if not s.startswith(("SELECT", "(SELECT", "SHOW"))]
+    columns = "netplan_success = netplan_success, modified_at = modified_at"
+    assert changing == [f"UPDATE multi_interface SET {columns} WHERE id IN (-1)"]
 
 
 def test_tls_is_told(tmp_path):
@@ -117,3 +144,17 @@ def test_tls_is_told(tmp_path):
             server.url(user="node", database="multinic", query=f"ssl_ca={server.ca}", host="localhost"),
         )
         assert [level for level, _ in found["tls"]] == ["ok"]
+
+
+def test_a_product_that_knows_no_grants_is_no_problem(examined, database, monkeypatch):
+    """As go-mysql-server and Dolt answer, which cannot be had everywhere."""
+    execute = Session.execute
+
+    def without_grants(self, text, parameters):
+        if text == "SHOW GRANTS":
+            raise SourceRejected("database not found: mysql")
+        return execute(self, text, parameters)
+
+    monkeypatch.setattr(Session, "execute", without_grants)
+    found = examined(least_privileges(database))
+    assert [level for level, _ in found["privileges"]] == ["ok", "note"]

@@ -10,16 +10,20 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from multinic import config, source
-from multinic.errors import ConfigError, Exit, MultinicError, SourceError, SourceRejected
-from multinic.settings import Secret
+from multinic.database import source
+from multinic.host import config
+from multinic.values.errors import ConfigError, Exit, MultinicError, SourceError, SourceRejected
+from multinic.values.settings import Secret
 from tests.db.conftest import settings
 from tests.mariadb import PrivateMariaDB
+from tests.proxy import proxy
 from tests.schemas import BASE, CONTROLLER
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +65,7 @@ def bounded():
                 os.kill(os.getpid(), signal.SIGUSR1)
 
     done = threading.Event()
-    before = signal.signal(signal.SIGUSR1, give_up)  # not SIGALRM: the program itself uses that
+    before = signal.signal(signal.SIGUSR1, give_up)
     watcher = threading.Thread(target=watch)
     watcher.start()
     yield
@@ -89,6 +93,12 @@ def changed(made, **changes):
     return replace(made, **changes)
 
 
+def elsewhere(work):
+    """Run this in a thread other than the main one; return what it returns, raise what it raises."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
 def test_the_least_privileges_are_enough(node):
     with source.connect(node) as database:
         assert len(database.ask("node1").rows) == 1
@@ -100,11 +110,13 @@ def test_a_password_may_hold_any_character_and_also_come_in_the_url(mariadb, nod
     inside = {"MULTINIC_DATABASE_URL": mariadb.url(user="node", password=SECRET, database=database)}
     beside = {"MULTINIC_DATABASE_URL": node.url, "MULTINIC_DATABASE_PASSWORD": SECRET}
     for environment in (inside, beside):
-        with source.connect(config.load(None, {}, environment, "/nonexistent").database) as connection:
+        with source.connect(
+            config.load(None, {}, environment, default="/nonexistent").database
+        ) as connection:
             assert connection.where == f"mysql 127.0.0.1:{mariadb.port}/{database}"
 
 
-def test_a_wrong_password_is_rejected_and_no_other_host_is_tried(mariadb, node, database):
+def test_a_wrong_password_is_rejected(mariadb, node, database):
     mariadb.create_user("node", "another")
     error = fails(node, SourceRejected)
     assert "Access denied" in str(error)
@@ -223,6 +235,46 @@ def test_a_server_that_freezes_after_the_connection_is_given_up_in_bounded_time(
     # and closing it has not hung either
 
 
+@pytest.mark.parametrize("after", [0, 50, 200])
+def test_a_server_that_trickles_is_given_up_in_every_thread(mariadb, node, database, after):
+    """`after` bytes: from the first on; within the greeting; within the rows."""
+    with proxy(mariadb.socket, "drip", after) as way:
+        url = f"mysql://node@127.0.0.1:{way.port}/{database}"
+        error = elsewhere(lambda: fails(changed(node, url=url, read_timeout=3)))
+    assert "did not answer within 4 s" in str(error)
+    assert error.exit is Exit.RETRY
+
+
+def test_a_transaction_has_one_limit_however_many_statements_it_has(node):
+    def four_seconds():
+        for _ in range(4):
+            database.execute("SELECT SLEEP(1)", ())
+
+    with source.connect(changed(node, connect_timeout=0.5, read_timeout=3)) as database:
+        four_seconds()
+        with pytest.raises(SourceError, match=r"did not answer within 3\.5 s"), database.transaction():
+            four_seconds()
+
+
+CONNECT = """\
+import sys
+threads = []
+sys.addaudithook(lambda event, arguments: threads.append(event) if "thread" in event else None)
+from multinic.database import source
+from multinic.values.settings import DatabaseSettings, Secret
+source.connect(DatabaseSettings(sys.argv[1], Secret(sys.argv[2]), 1, 1, ignore_deleted_at=False)).close()
+print(threads, "encodings.idna" in sys.modules)
+"""
+
+
+def test_a_database_that_is_given_by_its_address_costs_no_look_up(node):
+    command = [sys.executable, "-c", CONNECT, node.url, SECRET]
+    # Measuring coverage may start threads of its own.
+    environment = os.environ | {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == "[] False\n"
+
+
 def test_a_connection_that_the_server_ends_is_an_error_to_try_again(mariadb, node):
     with source.connect(node) as database:
         mariadb.execute("KILL USER 'node'")
@@ -260,6 +312,24 @@ def test_a_silent_host_delays_and_does_not_prevent(mariadb, node, database):
         with source.connect(changed(node, url=f"mysql://node@{hosts}/{database}")) as connection:
             assert connection.where.startswith(f"mysql 127.0.0.1:{mariadb.port}")
         assert time.monotonic() - begun < BOUND
+
+
+def test_no_host_at_an_address_that_is_not_allowed_is_sent_anything(mariadb, node, database):
+    """After a change, that is every address to which packets leave by a link that was changed."""
+    with socket.create_server(("127.0.0.2", 0)) as other:
+        other.setblocking(False)
+        hosts = f"127.0.0.1:{mariadb.port},127.0.0.2:{other.getsockname()[1]}"
+        with source.connect(changed(node, url=f"mysql://node@{hosts}/{database}")) as connection:
+            (row,) = connection.ask("node1").rows
+            connection.allowed = "127.0.0.2".__ne__
+            mariadb.execute("KILL USER 'node'")
+            connection.report_success({row[0]: True})
+            connection.allowed = lambda _: False
+            mariadb.execute("KILL USER 'node'")
+            with pytest.raises(SourceError, match="leave by a link that was just changed"):
+                connection.report_success({row[0]: False})
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 def test_when_no_host_answers_every_one_is_named(node):
@@ -361,6 +431,15 @@ def test_a_file_of_authorities_that_is_missing_or_damaged_is_told(tls, tmp_path)
     assert str(tmp_path / "bad.pem") in str(fails(with_tls(tls, tmp_path / "bad.pem"), ConfigError))
 
 
+@pytest.mark.parametrize("after", [300, 1600])
+def test_a_server_that_trickles_under_tls_is_given_up_in_every_thread(tls, after):
+    """`after` bytes: within the handshake; within the login."""
+    with proxy(tls.socket, "drip", after) as way:
+        url = f"mysql://node@127.0.0.1:{way.port}/multinic?ssl_ca={tls.ca}"
+        error = elsewhere(lambda: fails(settings(url, SECRET, connect_timeout=1, read_timeout=3)))
+    assert error.exit is Exit.RETRY
+
+
 def test_a_user_who_needs_tls_is_rejected_without(tls):
     fails(settings(tls.url(user="node", database="multinic", host="127.0.0.1"), SECRET), SourceRejected)
 
@@ -385,8 +464,69 @@ def test_a_file_that_is_locked_is_given_up_in_bounded_time(tmp_path):
     BASE.create(connection)
     connection.execute("BEGIN EXCLUSIVE")
     error = fails(settings(f"sqlite:///{path}", read_timeout=0.2))
-    assert "locked" in str(error)
+    assert f"is locked by process {os.getpid()} (" in str(error)
     connection.close()
+
+
+def test_a_view_in_the_place_of_a_table_is_refused(tmp_path):
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        BASE.create(connection)
+        connection.execute("ALTER TABLE multi_interface RENAME TO theirs")
+        connection.execute("CREATE VIEW multi_interface AS SELECT * FROM theirs")
+    error = fails(settings(f"sqlite:///{tmp_path / 'x.db'}"), SourceRejected)
+    assert "multi_interface is a view" in str(error)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python cannot limit what SQLite reads")
+def test_a_value_that_is_far_too_long_is_not_even_read(tmp_path):
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.row_factory = sqlite3.Row
+        BASE.create(connection)
+        BASE.attach(connection, "fa:16:3e:00:00:01")
+        connection.execute("UPDATE multi_interface SET port_id = hex(zeroblob(100000000))")
+    with source.connect(settings(f"sqlite:///{tmp_path / 'x.db'}")) as database:
+        tracemalloc.start()
+        try:
+            with pytest.raises(SourceRejected, match="longer than 16 MiB"):
+                database.ask("node1")
+            assert tracemalloc.get_traced_memory()[1] < 50 << 20
+        finally:
+            tracemalloc.stop()
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+
+@pytest.mark.parametrize("run", [elsewhere, lambda work: work()], ids=["thread", "main thread"])
+def test_a_statement_on_a_file_that_never_ends_is_given_up(tmp_path, run):
+    sqlite3.connect(tmp_path / "x.db").execute("VACUUM")
+    made = settings(f"sqlite:///{tmp_path / 'x.db'}", connect_timeout=0.2, read_timeout=0.2)
+
+    def ask():
+        with source.connect(made) as database:
+            with pytest.raises(SourceError, match=r"did not answer within 0\.4 s"):
+                database.execute(ENDLESS, ())
+            return list(database.execute("SELECT 1", ())[1])
+
+    assert run(ask) == [(1,)]
+
+
+def test_a_signal_during_a_statement_on_a_file_is_not_lost(tmp_path):
+    class ToldToEndError(BaseException):
+        pass
+
+    def end(*_):
+        raise ToldToEndError
+
+    sqlite3.connect(tmp_path / "x.db").execute("VACUUM")
+    before = signal.signal(signal.SIGUSR2, end)
+    try:
+        with source.connect(settings(f"sqlite:///{tmp_path / 'x.db'}", read_timeout=0.1)) as database:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR2)).start()
+            with pytest.raises(ToldToEndError):
+                database.execute(ENDLESS, ())
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 # The whole program: one sentence, one exit status, no secret in any output
@@ -433,7 +573,7 @@ def test_no_failure_of_the_program_tells_the_password(mariadb, node, database, t
         for arguments in (["plan"], ["-v", "--output", "json", "plan"], ["--log-format", "json", "plan"]):
             ended, said = program(url, *arguments, root=tmp_path, MULTINIC_DATABASE_PASSWORD=SECRET)
             assert ended == status, (url, said)
-            assert "multinic: " in said
+            assert ('"msg": ' if "--log-format" in arguments else "multinic: ") in said
     ended, said = program(good, "plan", root=tmp_path, MULTINIC_DATABASE_PASSWORD=SECRET)
     assert ended == 0, said
 
@@ -447,6 +587,7 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(mariadb, nod
 def test_a_password_file_is_read_and_a_missing_one_named(mariadb, node, database, tmp_path):
     (tmp_path / "pw").write_text(SECRET + "\n")
     url = mariadb.url(user="node", database=database)
-    for file, status in (("/pw", 0), ("/missing", 2)):
-        ended, said = program(url, "plan", root=tmp_path, MULTINIC_DATABASE_PASSWORD_FILE=file)
+    for file, status in (("pw", 0), ("missing", 2)):
+        path = str(tmp_path / file)  # not below --root: it is where the program runs
+        ended, said = program(url, "plan", root=tmp_path / "root", MULTINIC_DATABASE_PASSWORD_FILE=path)
         assert (ended, "missing" in said) == (status, status == 2), said

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from multinic import source
 from multinic.cli import main
-from multinic.errors import Exit, SourceBusy, SourceError, SourceRejected
-from multinic.model import Options
-from multinic.source import rows, schema
+from multinic.database import rows, schema, source
+from multinic.database.tables import OURS
+from multinic.values.desired import Options
+from multinic.values.errors import Exit, SourceBusy, SourceError, SourceRejected
 from tests.db.conftest import settings
 from tests.schemas import BASE, CONTROLLER, VARIANTS, execute, insert
 
@@ -63,10 +63,11 @@ def test_every_column_is_told_and_a_second_run_finds_all_of_them(store):
         "column multi_interface.mtu added (INT)",
         f"column multi_interface.options added ({kind})",
         f"column multi_subnet.options added ({kind})",
+        *(f"table {table} created" for table in OURS),
     ]
     before = columns(store), columns(store, "multi_subnet")
     again = migrate(store)
-    assert len(again) == 4
+    assert len(again) == 4 + len(OURS)
     assert all(line.endswith("exists already; left as it is") for line in again)
     assert (columns(store), columns(store, "multi_subnet")) == before
 
@@ -74,7 +75,7 @@ def test_every_column_is_told_and_a_second_run_finds_all_of_them(store):
 def test_a_column_of_that_name_stays_whatever_its_type(store):
     BARE[0].create(store.connection)
     store.sql("ALTER TABLE multi_interface ADD COLUMN OPTIONS INT")
-    assert migrate(store)[2:] == [
+    assert migrate(store)[2:4] == [
         "column multi_interface.options exists already; left as it is",
         "there is no table multi_subnet; it is not needed",
     ]
@@ -104,8 +105,10 @@ def test_a_reader_of_a_migrated_database_sends_one_statement(mariadb, database):
     list(schema.migrate(settings(mariadb.url(database=database))))
     mariadb.create_user("node", "secret", [f"SELECT, UPDATE ON `{database}`.*"])
     mine = settings(mariadb.url(user="node", database=database), "secret")
-    with mariadb.statements("node") as seen, source.connect(mine) as connected:
-        assert "options" in connected.ask("node1").columns
+    with source.connect(mine) as connected:
+        connected.ask("node1")
+        with mariadb.statements("node") as seen:
+            assert "options" in connected.ask("node1").columns
     assert len(seen) == 1, seen
 
 
@@ -123,8 +126,10 @@ def test_options_of_row_and_subnet_are_read_from_both_products(store):
 def test_gateway_columns_of_either_table_are_used_where_they_exist(store, where):
     CONTROLLER.create(store.connection)
     store.sql(f"ALTER TABLE {where} ADD COLUMN gateway_ip VARCHAR(64)")
-    CONTROLLER.attach(store.connection, ONE, address="10.0.0.5")
-    CONTROLLER.attach(store.connection, TWO)
+    for mac, address in ((ONE, "10.0.0.5"), (TWO, None)):
+        CONTROLLER.attach(
+            store.connection, mac, address=address, options='{"accept_ra": true, "default_route": true}'
+        )
     store.sql(f"UPDATE {where} SET gateway_ip = '10.0.0.1'")
     first, second = read(store).links
     assert [str(gateway) for gateway in first.options.gateways] == ["10.0.0.1"]
@@ -205,10 +210,8 @@ def test_a_user_without_the_right_is_told_what_to_do(mariadb, database, older):
 
 
 def test_the_rights_in_the_reference_are_enough(mariadb, database, older):
-    grants = [
-        f"SELECT, ALTER, CREATE, INSERT ON `{database}`.{t}" for t in ("multi_interface", "multi_subnet")
-    ]
-    mariadb.create_user("administrator", "secret", grants)
+    grants = f"SELECT, INSERT, CREATE, ALTER, INDEX ON `{database}`.*"
+    mariadb.create_user("administrator", "secret", [grants])
     mine = settings(mariadb.url(user="administrator", database=database), "secret")
     assert sum("added" in line for line in schema.migrate(mine)) == 4
 
@@ -232,7 +235,7 @@ def test_a_file_that_is_in_use_is_an_error_to_try_again(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match="locked"):
         list(schema.migrate(settings(f"sqlite:///{tmp_path / 'file.db'}")))
     writer.execute("COMMIT")
-    assert len(list(schema.migrate(settings(f"sqlite:///{tmp_path / 'file.db'}")))) == 4
+    assert len(list(schema.migrate(settings(f"sqlite:///{tmp_path / 'file.db'}")))) == 4 + len(OURS)
     writer.close()
 
 

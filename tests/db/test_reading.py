@@ -6,9 +6,9 @@ from ipaddress import ip_interface
 
 import pytest
 
-from multinic.errors import ConfigError
-from multinic.model import Mac
-from multinic.source import rows
+from multinic.database import rows
+from multinic.values.addresses import Mac
+from multinic.values.errors import ConfigError
 from tests.db.conftest import Store
 from tests.schemas import BASE, CONTROLLER, VARIANTS, insert
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import stat
+
 import pytest
 
-from multinic import source
-from multinic.errors import ConfigError, SourceError, SourceRejected
-from multinic.settings import Secret
-from multinic.source import schema
+from multinic.database import schema, source
+from multinic.database.tables import OURS
+from multinic.values.errors import ConfigError, SourceError, SourceRejected
+from multinic.values.settings import Secret
 from tests.db.conftest import settings
 from tests.schemas import BASE, CONTROLLER, VARIANTS, insert
 
@@ -93,7 +95,11 @@ def test_one_statement_a_pass_with_everything_a_client_sends(mariadb, database):
     connection.close()
     mariadb.create_user("node", "secret", [f"SELECT, UPDATE ON `{database}`.*"])
     mine = settings(mariadb.url(user="node", database=database), "secret")
+    with source.connect(mine) as connected:
+        connected.ask("node1")
+        known = connected.shape  # a converged host remembers it
     with mariadb.statements("node") as seen, source.connect(mine) as connected:
+        connected.shape = known
         assert len(connected.ask("node1").rows) == 1
     assert len(seen) == 1, seen
     assert seen[0].startswith("SELECT i.*")
@@ -112,6 +118,7 @@ def test_init_makes_tables_that_a_controller_can_fill_and_we_can_read(store):
         "table multi_subnet created",
         "table node_table created",
         "table multi_interface created",
+        *(f"table {table} created" for table in OURS),
     ]
     columns = {"address": "10.0.0.5", "mtu": 1450, "cr_namespace": "n", "cr_name": "c", "status": "active"}
     CONTROLLER.attach(store.connection, ONE, port_id="p1", **columns)
@@ -168,23 +175,26 @@ def test_the_statement_of_every_host_finds_its_rows_by_an_index(mariadb, databas
     connection = mariadb.connect(database=database)
     connection.begin()
     for number in range(1, 1001):
-        values = {"port_id": f"p{number}", "subnet_id": "s", "attached_node_name": f"node{number}"}
+        node = {"attached_node_id": f"id-{number}", "attached_node_name": f"node{number}"}
+        insert(connection, "node_table", **node)
+        values = {"port_id": f"p{number}", "subnet_id": "s"} | node
         insert(connection, "multi_interface", macaddress=ONE, **values)
     connection.commit()
     connection.close()
     with mariadb.statements() as seen, source.connect(mine) as connected:
         assert len(connected.ask("node7").rows) == 1
-    plan = mariadb.execute(f"EXPLAIN {seen[-1].replace('%', '%%')}", database=database)
-    (interface,) = [row for row in plan if row["table"] == "i"]
-    assert interface["key"] == "multi_interface_node"
-    assert int(interface["rows"]) < 10
+    plan = mariadb.execute(f"EXPLAIN {seen[0].replace('%', '%%')}", database=database)
+    by_name, by_id = [row for row in plan if row["table"] == "i"]
+    assert by_name["key"] == "multi_interface_node"
+    assert by_id["key"] in ("multi_interface_node", "multi_interface_node_id")
+    assert max(int(str(row["rows"]).split()[0]) for row in plan if row["table"] in ("i", "n")) < 10
 
 
 def test_init_makes_a_database_that_does_not_exist(mariadb):
     mariadb.create_user("maker", "secret", ["ALL ON `made-by_init`.*"])
     mine = settings(mariadb.url(user="maker", database="made-by_init"), "secret")
-    assert len(list(schema.init(mine))) == 3
-    assert {row["TABLE_NAME"] for row in tables_of(mariadb, "made-by_init")} == set(tables(CONTROLLER))
+    assert len(list(schema.init(mine))) == 3 + len(OURS)
+    assert {row["TABLE_NAME"] for row in tables_of(mariadb, "made-by_init")} == {*tables(CONTROLLER), *OURS}
     assert all("exists" in line for line in schema.init(mine))
     mariadb.execute("DROP DATABASE `made-by_init`")
 
@@ -216,7 +226,8 @@ def test_init_makes_the_file_of_an_sqlite_database_and_nothing_else_does(tmp_pat
         database.ask("node1")
     assert "db init" in caught.value.hint
     assert not path.exists()
-    assert len(list(schema.init(mine))) == 3
+    assert len(list(schema.init(mine))) == 3 + len(OURS)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with source.connect(mine) as database:
         assert database.ask("node1").rows == ()
 

@@ -12,26 +12,26 @@ read the diff: it is what every host gets.
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from multinic.model import DesiredLink
-from multinic.naming import name_of
-from multinic.render import Renderer
-from multinic.routing import resolved
-from multinic.settings import BACKENDS
-from multinic.source.rows import parse
+from multinic.backend.base import Backend
+from multinic.backend.choice import named
+from multinic.backend.render import Renderer
+from multinic.database.rows import parse
+from multinic.decide.naming import name_of
+from multinic.decide.routing import resolved
+from multinic.values.desired import DesiredLink
+from multinic.values.settings import BACKENDS
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.relative_to(HERE) for path in HERE.glob("*/*/input.json"))
 
 
-def backend_of(case: Path) -> Any:
-    return importlib.import_module(f"multinic.backend.{case.parts[0]}")
+def backend_of(case: Path) -> Backend:
+    return named(case.parts[0])
 
 
 def rendered(case: Path) -> dict[str, str]:

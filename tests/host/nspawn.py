@@ -36,10 +36,9 @@ from tests.host.kinds import ADDRESS, GATEWAY, MANAGEMENT_MAC, NETPLAN, Kind
 from tests.hosts import CHECKOUT, ENVIRONMENT, Host, eventually, run
 from tests.namespaces import Event, monitor
 from tests.prepared import enter
+from tests.scratch import CGROUPS, END_WITH_TESTS, mark, remove_cgroup, scratch
 
 TOOLS = ("dnsmasq", "ip", "mount", "nsenter", "systemd-nspawn", "unshare")
-# Where systemd keeps its own: in a hierarchy of version 1, of version 2 beside it, or of version 2 alone.
-CGROUPS = tuple(map(Path, ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")))
 BOOT_TIMEOUT = 120  # seconds; it takes less than one on an idle machine
 SLOTS = range(64)
 DEFAULT_RULES = (0, 32766, 32767)
@@ -175,12 +174,13 @@ class Box(Host):
         ident = uuid4().hex[:8]
         self.kind = kind
         self.hostname = hostname
-        self.host = f"host-{ident}"
-        self.cloud = f"cloud-{ident}"
+        self.host = f"{mark()}host-{ident}"
+        self.cloud = f"{mark()}cloud-{ident}"
         self.coverage = Path(coverage).absolute() if coverage else None
         self.nics: list[Nic] = []
         self.leader = 0
         self._machine = f"multinic-{ident}"
+        self._cgroup = f"{mark()}box-{ident}"
         self._numbers = itertools.count()
         self._exits = ExitStack()
         self._exits_of_host = ExitStack()
@@ -217,10 +217,9 @@ class Box(Host):
 
     def _enter(self) -> None:
         image = build_image(self.kind.suite)
-        self.directory = Path(tempfile.mkdtemp(prefix="multinic-box-"))
-        self._exits.callback(self.directory.rmdir)
+        self.directory = self._exits.enter_context(scratch("box"))
         self._exits.callback(self._leave_cgroups)
-        self.shared = Path(self._exits.enter_context(tempfile.TemporaryDirectory(prefix="multinic-shared-")))
+        self.shared = self._exits.enter_context(scratch("shared"))
         """A directory of this machine that the host has as /srv/shared."""
         self._console = self._exits.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed by _exits
         self._keep(image)
@@ -242,6 +241,7 @@ class Box(Host):
             stderr=self._console,
             start_new_session=True,
         )
+        (self.directory / "pid").write_text(str(keeper.pid))
         assert keeper.stdin
         assert keeper.stdout
         self._exits.callback(keeper.wait, 30)
@@ -330,14 +330,12 @@ class Box(Host):
         """
         hierarchies = [path for path in CGROUPS if (path / "cgroup.procs").exists()]
         for hierarchy in hierarchies:
-            (hierarchy / self._machine).mkdir(exist_ok=True)
-        return [f"{hierarchy}/{self._machine}/cgroup.procs" for hierarchy in hierarchies]
+            (hierarchy / self._cgroup).mkdir(exist_ok=True)
+        return [f"{hierarchy}/{self._cgroup}/cgroup.procs" for hierarchy in hierarchies]
 
     def _leave_cgroups(self) -> None:
         for hierarchy in CGROUPS:
-            for directory in sorted(hierarchy.glob(f"{self._machine}/**/"), reverse=True):
-                with suppress(OSError):  # busy for a moment: it costs nothing to leave it
-                    directory.rmdir()
+            remove_cgroup(hierarchy / self._cgroup)
 
     def _find_leader(self) -> int:
         """Return the process that is number 1 in the third namespace, after this machine's and the box's."""
@@ -496,6 +494,11 @@ class Box(Host):
             self.in_cloud("ip", "link", "delete", nic.port)
             self.nics.remove(nic)
 
+    def carrier(self, mac: str, state: str) -> None:
+        """Give the NICs with this MAC a carrier ("up"), or take it away ("down"), as a cloud does."""
+        for nic in [nic for nic in self.nics if nic.mac == mac.lower()]:
+            self.in_cloud("ip", "link", "set", nic.port, state)
+
     def in_cloud(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine in the cloud's namespace; options are those of `run`."""
         return run(*self.cloud_prefix, *argv, **options)
@@ -503,7 +506,7 @@ class Box(Host):
     @property
     def cloud_prefix(self) -> list[str]:
         """The command to put before one that has to run in the cloud, such as a database server."""
-        return ["ip", "netns", "exec", self.cloud]
+        return [*END_WITH_TESTS, "ip", "netns", "exec", self.cloud]
 
     def _connect(self, nic: Nic) -> None:
         self.bridge(nic.network)

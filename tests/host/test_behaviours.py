@@ -232,6 +232,11 @@ def test_a_link_whose_row_is_known_is_configured_when_it_is_plugged_in_and_after
     host.is_so(0, "10.5.0.10/24")
     assert {path: host.box.stat(path) for path in stats} == stats
 
+    host.detach(0)
+    host.run("apply", "--yes", "--allow-mass-delete")
+    freed = host.box.link_of(mac)
+    assert (freed["ifname"] == "multinic0", freed["mtu"], freed["addr_info"]) == (False, 1500, [])
+
 
 @columns(only=lambda column: bool(column.bad))
 def test_a_bad_candidate_is_blamed_on_its_interface_and_the_others_go_on(host: Host):

@@ -44,6 +44,7 @@ def test_the_confined_service_can_do_its_job_with_every_backend(kind: str, node:
     do_pass(box)
     assert node.flags() == {f"port-{slot}": 1 for slot in range(3)}
     eventually(lambda: all(box.settled(f"multinic{slot}") for slot in range(3)), timeout=60)
+    box.run("ip", "address", "add", "10.5.0.200/32", "dev", "multinic0")
 
     node.sql(
         "UPDATE multi_interface SET mtu = 1400, options = %s WHERE port_id = 'port-0'",
@@ -55,6 +56,7 @@ def test_the_confined_service_can_do_its_job_with_every_backend(kind: str, node:
     assert node.flags() == {"port-0": 1, "port-1": 1}
     link = box.links()["multinic0"]
     assert (link["mtu"], "10.7.0.0/16" in box.run("ip", "route").stdout) == (1400, True)
+    assert sorted(box.addresses("multinic0")) == ["10.5.0.10/24", "10.5.0.200/32"]
     assert box.read("/proc/sys/net/ipv4/conf/multinic0/rp_filter") == "2\n"
     assert "multinic2" not in box.links()
     assert {item["state"] for item in node.plan().values()} == {"unchanged"}

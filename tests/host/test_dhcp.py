@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 
+from tests.host.columns import Column, Host, columns
 from tests.host.lan import advertising, dhcp_server
 from tests.host.node import Node
 from tests.host.nspawn import Box
@@ -103,6 +105,26 @@ def test_a_link_waits_for_a_server_that_does_not_answer_and_converges_when_it_do
         node.run("reconcile")
         assert state(node)[0] in ("converged", "unchanged")
         assert node.flags() == {"port-0": 1}
+
+
+@columns(only=lambda column: column.lasts)
+def test_a_lease_of_the_very_address_of_the_row_is_a_lease(column: Column, boxes: Callable[[str], Box]):
+    """A cloud's own server hands out what the port has."""
+    host = Host.clean(boxes(column.kind), column)
+    host.attach(0, address="10.5.0.150", link="ens3", options=json.dumps({"dhcp4": True}))
+    host.run("reconcile")
+    assert state(host) == ("waiting", "no-lease")
+    assert host.run("reconcile").stderr == ""
+    with dhcp_server(host.box, *OPTIONS):
+
+        def is_leased() -> bool:
+            host.run("reconcile")
+            return state(host) == ("converged", "converged")
+
+        eventually(is_leased, timeout=60, pause=1, what="a lease")
+        assert host.box.addresses("multinic0") == [LEASED]
+        assert host.flags() == {"port-0": 1}
+        assert host.run("reconcile").stderr == ""
 
 
 def test_a_router_is_believed_no_more_than_was_asked_for(node: Node):

@@ -17,6 +17,7 @@ from tests.host.kinds import MANAGEMENT_MAC
 from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import CommandFailed, eventually, run
+from tests.scratch import CGROUPS, sweep
 
 MAC = "52:54:00:00:00:01"
 
@@ -224,16 +225,15 @@ def test_two_hosts_live_side_by_side_and_the_second_leaves_nothing(box: Box):
     assert box.run("hostname").stdout == "node1\n"
 
 
-def test_a_host_ends_with_the_process_that_started_it():
+def test_a_host_ends_with_the_process_that_started_it_and_the_next_run_removes_its_names():
     done = run(sys.executable, "-c", KILLED, check=False)
     leader, *names, shared, directory = done.stdout.split()
     eventually(lambda: not Path("/proc", leader).exists())
-    assert not list(Path(directory).iterdir())
-    # All that such an end leaves behind is names.
-    Path(directory).rmdir()
-    Path(shared).rmdir()
-    for name in names:
-        run("ip", "netns", "delete", name)
+    eventually(lambda: not Path(directory).exists() and not Path(shared).exists())
+    assert {*names} <= {*namespaces()}
+    sweep()
+    assert not {*names} & {*namespaces()}
+    assert [found for hierarchy in CGROUPS for found in hierarchy.glob(f"{mark_of(directory)}*")] == []
 
 
 KILLED = """\
@@ -244,6 +244,10 @@ with Box() as box:
     print(box.leader, box.host, box.cloud, box.shared, box.directory, flush=True)
     os.kill(os.getpid(), 9)
 """
+
+
+def mark_of(directory: str) -> str:
+    return Path(directory).name.partition("-box-")[0]
 
 
 def namespaces() -> list[str]:

@@ -9,11 +9,12 @@ import json
 
 import pytest
 
-from multinic.backend import generator, netplan
-from multinic.model import DesiredLink
-from multinic.naming import name_of
-from multinic.render import Renderer
-from multinic.routing import resolved
+from multinic.backend import generator
+from multinic.backend.netplan import Netplan
+from multinic.backend.render import Renderer
+from multinic.decide.naming import name_of
+from multinic.decide.routing import resolved
+from multinic.values.desired import DesiredLink
 from tests.host.nspawn import Box
 from tests.unit import hostile
 from tests.unit.making import want
@@ -55,7 +56,9 @@ def made(box: Box) -> dict[str, tuple[DesiredLink, dict[str, str]]]:
     links = {name_of(slot): resolved(link, slot, 1000) for slot, link in enumerate(rows)}
     render = Renderer("/nonexistent")
     files = {
-        path: text for name, link in links.items() for path, text in netplan.files(name, link, render).items()
+        path: text
+        for name, link in links.items()
+        for path, text in Netplan().files(name, link, render).items()
     }
     box.remove(ROOT)
     box.run("python3", "-c", WRITE, input=json.dumps({f"{ROOT}{path}": text for path, text in files.items()}))

@@ -24,8 +24,11 @@ from tests.node import mac_of
     ("kind", "scenario"),
     [
         *(("netplan", scenario) for scenario in SCENARIOS),
-        *(("networkd", scenario) for scenario in ("create", "slot taken over")),
-        *(("networkmanager", scenario) for scenario in ("create", "delete", "slot taken over")),
+        *(("networkd", scenario) for scenario in ("create", "what others have", "slot taken over")),
+        *(
+            ("networkmanager", scenario)
+            for scenario in ("create", "delete", "what others have", "slot taken over")
+        ),
     ],
 )
 def test_killed_at_any_moment_a_change_is_undone_or_done(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.host.lan import advertising
 from tests.host.node import Node
 from tests.host.nspawn import Box
 from tests.hosts import eventually
@@ -136,6 +137,35 @@ def test_files_of_the_earlier_agents_are_adopted_without_a_flap(node: Node):
     assert node.box.stat("/etc/netplan/93-multinic3.yaml").mode == 0o600
     assert node.flags() == {"port-3": 1}
     assert node.plan()["multinic3"]["state"] == "unchanged"
+
+
+@pytest.mark.parametrize("kind", ["netplan", "bookworm"])
+def test_what_earlier_agents_left_to_netplans_defaults_is_adopted(boxes: Callable[[str], Box], kind: str):
+    """netplan lets routers give a link addresses and a default route; what they removed kept its name."""
+    box = boxes(kind)
+    box.clean()
+    node = Node(box, backend="netplan")
+    with advertising(box):
+        for slot in range(2):
+            mac = node.attach(slot, address=None, mtu=None, link=f"ens{slot + 3}")
+            ethernet = {"match": {"macaddress": mac}, "set-name": f"multinic{slot}"}
+            document = {"network": {"version": 2, "ethernets": {f"multinic{slot}": ethernet}}}
+            box.write(f"/etc/netplan/9{slot}-multinic{slot}.yaml", json.dumps(document), 0o644)
+        box.run("netplan", "apply")
+        # Of all links: one route may have both as next hops, and then ip shows it for neither of them.
+        eventually(lambda: "default" in box.run("ip", "-6", "route").stdout, timeout=60)
+        box.remove("/etc/netplan/91-multinic1.yaml")
+        box.run("netplan", "apply")
+        node.detach(1)
+        node.sql("UPDATE multi_interface SET address = '10.5.0.10', mtu = 1450")
+
+        node.run("reconcile")
+
+        assert box.addresses("multinic0") == ["10.5.0.10/24"]
+        assert "default" not in box.run("ip", "-6", "route").stdout
+        link = box.link_of(mac_of(1))
+        assert (link["ifname"].startswith("multinic"), "UP" in link["flags"]) == (False, False)
+        assert node.run("reconcile").stderr == ""
 
 
 def test_a_link_that_networkd_does_not_configure_is_put_back_and_the_others_stay(node: Node):
@@ -309,3 +339,47 @@ def test_where_its_renderer_is_networkmanager_that_is_taken(boxes: Callable[[str
     box.reboot()
     eventually(lambda: box.addresses("multinic0") == ["10.5.0.10/24"], timeout=30)
     assert node.plan()["multinic0"]["state"] == "unchanged"
+
+
+def test_an_interface_on_which_a_file_of_somebody_else_builds_is_not_removed_and_the_others_go_on(node: Node):
+    """Without it netplan would read no file of the host any more."""
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    vlan = "network: {version: 2, vlans: {vlan9: {id: 9, link: multinic0}}}\n"
+    node.box.write("/etc/netplan/99-vlan.yaml", vlan, 0o600)
+    node.detach(0)
+    node.sql("UPDATE multi_interface SET mtu = 1400 WHERE port_id = 'port-1'")
+    node.attach(2, link="ens5")
+
+    said = node.run("reconcile", expect=5).stderr
+
+    assert "multinic0: blocked: not removed: /etc/netplan/99-vlan.yaml names multinic0" in said
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert node.box.links()["multinic1"]["mtu"] == 1400
+    assert node.box.addresses("multinic2") == ["10.5.0.12/24"]
+    assert node.run("reconcile", expect=5).stderr == ""
+    node.run("purge", "--yes", expect=5)
+    assert node.box.glob("/etc/netplan/9*") == ["/etc/netplan/90-multinic0.yaml", "/etc/netplan/99-vlan.yaml"]
+    assert node.box.links().keys() >= {"multinic0", "ens4", "ens5"}
+    node.box.remove("/etc/netplan/99-vlan.yaml")
+    node.run("purge", "--yes")
+    assert node.box.links().keys() >= {"ens3", "ens4", "ens5"}
+
+
+def test_a_file_that_cannot_be_read_without_one_that_goes_blames_that_removal_alone(node: Node):
+    """What names an interface in no word that we would find: a file of somebody else that adds to ours."""
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    vlan = 'network: {version: 2, vlans: {vlan9: {id: 9, link: "multinic\\u0030"}}}\n'
+    node.box.write("/etc/netplan/99-vlan.yaml", vlan, 0o600)
+    node.detach(0)
+    node.sql("UPDATE multi_interface SET mtu = 1400 WHERE port_id = 'port-1'")
+
+    said = node.run("apply", "--yes", expect=4).stderr
+
+    assert "multinic0: failed: netplan cannot do without its file: /etc/netplan/99-vlan.yaml" in said
+    assert "no network" not in said
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert node.box.links()["multinic1"]["mtu"] == 1400

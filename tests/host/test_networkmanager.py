@@ -12,9 +12,9 @@ from ipaddress import ip_interface
 
 import pytest
 
-from multinic.backend import networkmanager
-from multinic.naming import name_of
-from multinic.render import Renderer
+from multinic.backend.networkmanager import NetworkManager
+from multinic.backend.render import Renderer
+from multinic.decide.naming import name_of
 from tests.host.lan import advertising, dhcp_server
 from tests.host.node import Node
 from tests.host.nspawn import Box
@@ -283,7 +283,9 @@ def test_a_keyfile_that_networkmanager_refuses_is_found_before_anything_is_writt
     done = node.run("reconcile", expect=4)
 
     assert "multinic0: failed: networkmanager refuses its file: " in done.stderr
-    assert "multinic1: failed: networkmanager refuses its file: it makes nothing of mtu=many" in done.stderr
+    assert (
+        "multinic1: failed: networkmanager refuses its file: it does not understand mtu=many" in done.stderr
+    )
     assert node.box.glob(f"{KEYFILES}/multinic*") == [f"{KEYFILES}/multinic2.nmconnection"]
     assert node.box.link_of(mac_of(1))["ifname"] == "ens4"
     assert node.flags() == {"port-0": 0, "port-1": 0, "port-2": 1}
@@ -413,7 +415,7 @@ def test_networkmanager_reads_exactly_the_parsed_values(boxes: Callable[[str], B
     texts = [
         text
         for slot, link in enumerate([*LIMITS, *hostile.corpus(100)])
-        for path, text in networkmanager.files(name_of(slot), link, render).items()
+        for path, text in NetworkManager().files(name_of(slot), link, render).items()
         if path.endswith(".nmconnection")
     ]
     said = json.loads(boxes("networkmanager").run("python3", "-c", READ_ALL, input=json.dumps(texts)).stdout)
@@ -432,3 +434,56 @@ def _canonical(sections: dict[str, dict[str, str]]) -> dict[str, dict[str, objec
         }
         for section, found in sections.items()
     }
+
+
+EARLIER = """\
+[connection]
+id=multinic0
+uuid=6928f3a0-0001-0002-0003-000000000004
+type=ethernet
+interface-name={link}
+timestamp=1764300000
+
+[ethernet]
+mac-address={mac}
+mtu=1450
+
+[ipv4]
+method=manual
+address1=10.5.0.10/24
+
+[ipv6]
+addr-gen-mode=default
+method=disabled
+
+[proxy]
+"""
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["of the first ones", "of the last ones"])
+def test_what_an_earlier_agent_left_is_adopted(node: Node, renamed: bool):
+    """The first ones left the link its name; the last ones named it, and their files begin with 90-."""
+    mac = node.attach(0, link="ens3")
+    link, start = ("multinic0", "90-") if renamed else ("ens3", "")
+    if renamed:
+        node.box.run("ip", "link", "set", "ens3", "name", "multinic0")
+        text = f"[Match]\nMACAddress={mac}\n\n[Link]\nName=multinic0\n"
+        node.box.write("/etc/systemd/network/90-multinic0.link", text)
+    path = f"{KEYFILES}/{start}multinic0.nmconnection"
+    node.box.write(path, EARLIER.format(link=link, mac=mac.upper()), 0o600)
+    node.box.run("nmcli", "connection", "reload")
+    node.box.run("nmcli", "connection", "up", "multinic0")
+
+    node.run("reconcile")
+
+    assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
+    assert node.plan()["multinic0"]["state"] == "unchanged"
+    files = (f"{KEYFILES}/*multinic0*", "/etc/systemd/network/*0-multinic0.link")
+    assert node.box.glob(*files) == [
+        f"{KEYFILES}/multinic0.nmconnection",
+        "/etc/systemd/network/70-multinic0.link",
+    ]
+    node.detach(0)
+    node.run("apply", "--yes", "--allow-mass-delete")
+    assert node.box.glob(*files) == []
+    assert node.box.link_of(mac)["addr_info"] == []

@@ -20,10 +20,12 @@ from tests.hosts import eventually, run
 from tests.mariadb import PrivateMariaDB
 from tests.node import database_server, mac_of
 from tests.packages import OLDER, apt, build, configure, older
+from tests.passes import do_pass
 
 # But python3-rich: some netplan.io needs that itself.
 LIBRARIES = tuple(f"python3-{name}" for name in ("click", "coverage", "jinja2", "pymysql", "pyroute2"))
 WANTED = "/etc/systemd/system/timers.target.wants/multinic.timer"
+TEXTFILE = "/var/lib/prometheus/node-exporter/multinic.prom"
 # What only an older version has, and an upgrade therefore takes away.
 GONE = "usr/share/multinic/multinic/gone.py"
 
@@ -34,6 +36,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     directory = tmp_path_factory.mktemp("packages")
     new = build("deb", directory)
     return older(new, directory, GONE), new
+
+
+def test_a_second_build_of_the_deb_is_identical(packages: tuple[Path, Path], tmp_path: Path) -> None:
+    _, package = packages
+    assert build("deb", tmp_path).read_bytes() == package.read_bytes()
 
 
 @pytest.fixture(scope="module", params=[NETPLAN, BOOKWORM], ids=["trixie", "bookworm"])
@@ -104,7 +111,7 @@ def test_the_life_of_a_host_with_the_package(node: Node) -> None:
     settings = box.stat("/etc/multinic/multinic.toml")
     assert (settings.mode, settings.owner, settings.group) == (0o640, "root", "root")
     assert answers_as_itself(box)
-    assert box.glob("/usr/share/multinic/multinic/__pycache__/config.*.pyc")
+    assert box.glob("/usr/share/multinic/multinic/host/__pycache__/config.*.pyc")
 
     configure(node)
     for slot in range(2):
@@ -136,6 +143,17 @@ def test_the_life_of_a_host_with_the_package(node: Node) -> None:
     assert events == []
     assert active(box)
     assert active(box, "multinic-health.socket")
+
+    # As Debian's node_exporter makes it, whose user owns the directory above.
+    box.run("install", "-d", "-o", "nobody", "/var/lib/prometheus")
+    box.run("install", "-d", "/var/lib/prometheus/node-exporter")
+    said = box.read("/etc/multinic/multinic.toml")
+    node.configure(said.replace('#textfile = ""', f'textfile = "{TEXTFILE}"'))
+    box.remove("/run/multinic/converged")
+    do_pass(box)
+    eventually(lambda: box.exists(TEXTFILE), timeout=60)  # it may have begun before
+    read = box.run("setpriv", "--reuid=nobody", "--clear-groups", "cat", TEXTFILE).stdout
+    assert 'multinic_interfaces{reason="converged",state="converged"} 2.0\n' in read
 
     box.run("systemctl", "stop", "multinic.timer")
     node.run("purge", "--yes")
@@ -214,12 +232,24 @@ def test_an_update_waits_for_a_pass_that_is_under_way(node: Node) -> None:
     apt(box, "purge", "multinic")
 
 
+@pytest.fixture(scope="module")
+def rpms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The package of this checkout, and a later release of the same version."""
+    directory = tmp_path_factory.mktemp("rpms")
+    old, new = build("rpm", directory, "1"), build("rpm", directory, "2")
+    assert old != new
+    return old, new
+
+
+def test_a_second_build_of_the_rpm_is_identical(rpms: tuple[Path, Path], tmp_path: Path) -> None:
+    assert build("rpm", tmp_path, "2").read_bytes() == rpms[1].read_bytes()
+
+
 # The Python of this one is what SLES 15 and RHEL 9 have beside their own.
 @pytest.mark.parametrize("bare", [BOOKWORM], ids=["bookworm"], indirect=True)
-def test_the_life_of_a_host_with_the_rpm(node: Node, tmp_path: Path) -> None:
+def test_the_life_of_a_host_with_the_rpm(node: Node, rpms: tuple[Path, Path]) -> None:
     box = node.box
-    old, new = build("rpm", tmp_path, "1"), build("rpm", tmp_path, "2")
-    assert old != new
+    old, new = rpms
 
     def rpm(*arguments: str | Path) -> str:
         # This machine's program, on the host as it runs; left to itself it would take a database at our home.
@@ -234,7 +264,7 @@ def test_the_life_of_a_host_with_the_rpm(node: Node, tmp_path: Path) -> None:
     assert (active(box), box.exists(WANTED)) == (False, False)
     assert box.stat("/etc/multinic/multinic.toml").mode == 0o640
     assert answers_as_itself(box)
-    assert box.glob("/usr/share/multinic/multinic/__pycache__/config.*.pyc")
+    assert box.glob("/usr/share/multinic/multinic/host/__pycache__/config.*.pyc")
 
     configure(node)
     node.attach(5, link="ens8")

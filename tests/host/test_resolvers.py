@@ -67,7 +67,7 @@ touch /mnt/root/usr/share/multinic/multinic/__pycache__/gone.cpython-311.pyc
 offer "$new"/*.rpm
 "$@" update multinic
 echo "== updated: $(chroot /mnt/root multinic --version)"
-(cd /mnt/root/usr/share/multinic/multinic && ls __pycache__/gone* __pycache__/config* || :)
+(cd /mnt/root/usr/share/multinic/multinic && ls __pycache__/gone* __pycache__/__init__* || :)
 "$@" remove multinic
 echo "== removed: $(ls -d /mnt/root/usr/share/multinic 2>&1 || :)"
 """
@@ -178,5 +178,5 @@ def test_the_package_is_installed_updated_and_removed(
     _, found, removing = updated.partition("== updated: multinic ")
     assert found
     listed = removing.split("\n")[1:2]
-    assert listed[0].startswith("__pycache__/config.cpython-311"), "byte code of the new version alone"
+    assert listed[0].startswith("__pycache__/__init__.cpython-311"), "byte code of the new version alone"
     assert "/usr/share/multinic': No such file" in removing.partition("== removed: ")[2]

@@ -32,6 +32,9 @@ print(answer.status, answer.read().decode())
 """
 
 
+SWITCHES = ("multinic.timer", "multinic-agent.service", "multinic-health.socket")
+
+
 def install(box: Box) -> None:
     """Install the units on a clean host, without starting one."""
     if not box.settled("eth0"):  # networkd 247 lets go of it when files of other links vanish
@@ -41,7 +44,8 @@ def install(box: Box) -> None:
     assert REAL in rule
     box.write("/etc/udev/rules.d/91-multinic-veth.rules", rule.replace(REAL, VETH))
     box.write("/etc/systemd/system/multinic.service.d/test.conf", COUNTED)
-    box.write("/etc/systemd/system/multinic-health.service.d/test.conf", COUNTED.replace("ExecStopPost", "#"))
+    for unit in ("multinic-health", "multinic-agent"):
+        box.write(f"/etc/systemd/system/{unit}.service.d/test.conf", COUNTED.replace("ExecStopPost", "#"))
     box.remove(PASSES)
     box.run("udevadm", "control", "--reload")
     # Unlike on a machine, systemd in a container hears of devices only if udevd ran when it was started.
@@ -56,15 +60,20 @@ def node(clean: Box, server: PrivateMariaDB) -> Iterator[Node]:
     node = Node(clean, server)
     install(clean)
     yield node
-    clean.run("systemctl", "disable", "--now", "multinic.timer", "multinic-health.socket")
+    clean.run("systemctl", "disable", "--now", *SWITCHES)
     clean.run("systemctl", "reset-failed", "multinic*", check=False)
 
 
 def test_the_units_are_sound_and_as_confined_as_ever(node: Node) -> None:
     units = [path for path in node.box.glob("/etc/systemd/system/multinic*") if not path.endswith(".d")]
-    assert len(units) == 5
+    assert len(units) == 6
     assert node.box.run("systemd-analyze", "verify", *units).stderr == ""
-    for unit, tenths in {"multinic": 26, "multinic-hotplug": 10, "multinic-health": 10}.items():
+    for unit, tenths in {
+        "multinic": 27,
+        "multinic-agent": 27,
+        "multinic-hotplug": 10,
+        "multinic-health": 10,
+    }.items():
         path = f"/etc/systemd/system/{unit}.service"
         node.box.run("systemd-analyze", "security", "--offline=true", f"--threshold={tenths}", path)
 
@@ -222,7 +231,7 @@ def test_a_killed_pass_is_put_back_by_its_unit(node: Node) -> None:
         eventually(lambda: idle(box), timeout=60)
 
     assert state(node) == before
-    assert "a change was interrupted; its interfaces are put back as they were" in complaints(box)
+    assert "a change was interrupted; its interfaces are restored as they were" in complaints(box)
     assert "the last run of multinic.service failed (signal, status 9)" in node.run("doctor", expect=4).stdout
 
 
@@ -255,6 +264,58 @@ def test_health_is_answered_and_nobody_stays(node: Node) -> None:
     eventually(lambda: show(box, "multinic-health.service", "ActiveState") == "inactive", timeout=60)
     assert ask("/")[0] == 200
     assert complaints(box) == ""
+
+
+def test_the_agent_runs_the_passes_instead_of_the_timer_and_never_beside_it(node: Node) -> None:
+    box = node.box
+
+    def said(unit: str) -> str:
+        return box.run("journalctl", "--no-pager", "--output=cat", f"--unit={unit}").stdout
+
+    box.write("/etc/systemd/system/multinic.timer.d/test.conf", RARELY)
+    box.write(
+        "/etc/systemd/system/multinic-agent.service.d/often.conf",
+        "[Service]\nRestartSec=1s\nEnvironment=POLL_INTERVAL=1h\n",
+    )
+    box.run("systemctl", "daemon-reload")
+    box.run("systemctl", "start", "multinic.timer")
+    assert box.run("systemctl", "start", "multinic-agent.service", check=False).returncode != 0
+    assert "multinic.timer runs the passes of this host" in said("multinic-agent.service")
+    eventually(lambda: idle(box), timeout=60)
+
+    # It tries again by itself.
+    box.run("systemctl", "stop", "multinic.timer")
+    box.run("systemctl", "enable", "multinic-agent.service")
+    eventually(lambda: show(box, "multinic-agent.service", "ActiveState") == "active", timeout=60)
+    eventually(lambda: "last pass: " in show(box, "multinic-agent.service", "StatusText"), timeout=60)
+    node.attach(0)
+    box.run("systemctl", "reload", "multinic-agent.service")
+    eventually(lambda: "the settings were read again" in said("multinic-agent.service"), timeout=60)
+    box.let_udev_know(0, mac_of(0))
+    box.plug("eno1", mac_of(0))
+    eventually(lambda: node.flags() == {"port-0": 1}, timeout=60)
+    assert box.run("python3", "-c", ASK, "/").stdout.startswith('200 {"status": "healthy"')
+    checks = node.run("doctor").stdout
+    assert "an agent runs the passes: process" in checks
+    assert "no pass runs" not in checks
+
+    box.run("systemctl", "start", "multinic.timer")
+    eventually(lambda: "an agent runs the passes of this host" in said("multinic.service"), timeout=60)
+    assert "multinic.timer is active beside the agent" in node.run("doctor").stdout
+    box.run("systemctl", "stop", "multinic.timer")
+
+    pid = show(box, "multinic-agent.service", "MainPID")
+    box.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "multinic-agent.service")
+    eventually(
+        lambda: (
+            show(box, "multinic-agent.service", "MainPID") not in ("0", pid)
+            and box.run("python3", "-c", ASK, "/readyz", check=False).stdout.startswith("200")
+        ),
+        timeout=60,
+    )
+    box.run("systemctl", "stop", "multinic-agent.service")
+    assert show(box, "multinic-agent.service", "Result") == "success"
+    assert show(box, "multinic-agent.service", "ExecMainStatus") == "0"
 
 
 def test_a_boot_waits_for_nothing_of_ours_and_is_followed_by_a_pass(node: Node) -> None:

@@ -45,7 +45,7 @@ def test_a_host_is_kept_by_a_wheel(installed: Box) -> None:
 
     box.run(PROGRAM, "install-units")
     units = [path for path in box.glob("/etc/systemd/system/multinic*") if not path.endswith(".d")]
-    assert len(units) == 5
+    assert len(units) == 6
     assert box.run("systemd-analyze", "verify", *units).stderr == ""
     box.write("/etc/systemd/system/multinic.service.d/test.conf", COUNTED)
     box.run("systemctl", "daemon-reload")

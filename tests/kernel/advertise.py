@@ -10,6 +10,8 @@ import sys
 import time
 
 HOUR = 3600
+LIFETIME = int(sys.argv[2]) if len(sys.argv) > 2 else HOUR
+"""How many seconds an address made of the prefix is valid."""
 PREFIX = socket.inet_pton(socket.AF_INET6, "fd00:ad::")
 SERVER = socket.inet_pton(socket.AF_INET6, "fd00:ad::53")
 FURTHER = socket.inet_pton(socket.AF_INET6, "fd00:be::")
@@ -17,7 +19,7 @@ ON_LINK, AUTONOMOUS = 0x80, 0x40
 
 ADVERTISEMENT = (
     struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, HOUR, 0, 0)
-    + struct.pack("!BBBBIII", 3, 4, 64, ON_LINK | AUTONOMOUS, HOUR, HOUR, 0)
+    + struct.pack("!BBBBIII", 3, 4, 64, ON_LINK | AUTONOMOUS, LIFETIME, LIFETIME, 0)
     + PREFIX
     + struct.pack("!BBBBI", 24, 2, 48, 0, HOUR)  # a more specific route, RFC 4191
     + FURTHER[:8]

@@ -121,13 +121,15 @@ def _ping(sender: Namespace, target: str, *options: str) -> bool:
 
 
 @contextmanager
-def advertising(router: Namespace, link: str) -> Iterator[None]:
+def advertising(router: Namespace, link: str, lifetime: int = 3600) -> Iterator[None]:
     """Let a machine announce itself as a router, with a prefix to make addresses of and a DNS server.
 
-    fd00:ad::/64; see advertise.py.
+    fd00:ad::/64; see advertise.py. Addresses are valid for `lifetime` seconds after the last advertisement.
     """
     process = router.popen(
-        *(sys.executable, "-I", _HERE / "advertise.py", link), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        *(sys.executable, "-I", _HERE / "advertise.py", link, str(lifetime)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert process.stdout is not None

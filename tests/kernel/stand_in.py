@@ -11,6 +11,7 @@ real ones do is tested on a booted host (tests/host); losing power at every mome
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def main() -> None:
         generate(root / arguments[1].strip("/"))
     elif command == "networkctl":
         reload(root)
+    elif command != "udevadm":
+        os.execvp(command, [command, *arguments])
 
 
 def generate(root: Path) -> None:

@@ -226,3 +226,53 @@ def test_as_another_user_it_says_so_and_nothing_is_changed(namespace):
             assert ("run as root" in done.stderr) is (status == 1)
         assert node.links() == before
         node.connection.close()
+
+
+QUESTION = """\
+import os, pty, subprocess, sys, time
+before, after = int(sys.argv[1]), sys.argv[2 : 2 + int(sys.argv[1])]
+command = sys.argv[2 + before :]
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(command[0], command)
+said = b""
+while b"[y/N]" not in said:
+    said += os.read(terminal, 65536)
+meanwhile = subprocess.run(after)
+os.write(terminal, b"y\\n")
+try:
+    while found := os.read(terminal, 65536):
+        said += found
+except OSError:
+    pass
+print(said.decode(errors="replace"))
+print("meanwhile", meanwhile.returncode, "status", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("command", ["apply", "purge"])
+def test_while_a_person_thinks_passes_go_on_and_a_plan_that_is_old_by_then_is_refused(node, command):
+    node.provide(2)
+    node.reconcile()
+    node.sql("UPDATE multi_interface SET mtu = 1300 WHERE macaddress = %s", mac_of(1))
+    meanwhile = node.command("reconcile")
+    words = [str(len(meanwhile)), *meanwhile, *node.command(command)]
+    done = node.namespace.run(sys.executable, "-c", QUESTION, *words, env=node.environment())
+    assert "meanwhile 0 status 5" in done.stdout, done.stdout
+    assert ("it was not carried out" in done.stdout) == (command == "apply")
+    assert ("nothing was removed" in done.stdout) == (command == "purge")
+    assert node.link(1)[:3] == ("multinic0", True, 1300)
+
+
+def test_a_plan_that_is_still_the_same_after_the_question_is_carried_out(node):
+    node.provide(1)
+    done = node.namespace.run(
+        sys.executable, "-c", QUESTION, "1", "true", *node.command("apply"), env=node.environment()
+    )
+    assert "meanwhile 0 status 0" in done.stdout, done.stdout
+    assert node.link(1)[0] == "multinic0"
+    done = node.namespace.run(
+        sys.executable, "-c", QUESTION, "1", "true", *node.command("purge"), env=node.environment()
+    )
+    assert "meanwhile 0 status 0" in done.stdout, done.stdout
+    assert node.link(1)[0] == "eth1"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from multinic.restraint import BACK_OFF, BACK_OFF_MAX, JITTER
+from multinic.decide.restraint import BACK_OFF, BACK_OFF_MAX, JITTER
 from tests.kernel.node import mac_of
 
 RECORD = "var/lib/multinic/record.json"
@@ -43,14 +43,21 @@ def time_passes(node):
     path.write_text(json.dumps(document))
 
 
+def besides_the_reason(node):
+    """Return the files of the host, without those that say why the port is not as desired."""
+    return {
+        name: file for name, file in node.files().items() if not name.endswith(("state.json", "told.json"))
+    }
+
+
 def waits(node):
     """Whether a pass leaves the failing port alone, in silence, and says why when it is asked."""
     before, remembered = node.link(3), failure(node)
-    files = {name: file for name, file in node.files().items() if not name.endswith("state.json")}
+    files = besides_the_reason(node)
     with node.events() as events:
         assert node.reconcile(expect=4) == ""
     assert (events, node.link(3), failure(node)) == ([], before, remembered)
-    assert {name: file for name, file in node.files().items() if not name.endswith("state.json")} == files
+    assert besides_the_reason(node) == files
     (item,) = [item for item in node.document("status")["interfaces"] if item["mac"] == mac_of(3)]
     assert (item["state"], item["reason"]) == ("failed", "backing-off")
     assert "cannot add fd00::3/64" in item["message"]

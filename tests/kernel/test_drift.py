@@ -242,3 +242,21 @@ def test_a_slot_changes_hands_in_one_pass(converged):
     assert node.link(9) == ("multinic1", True, 1500, ("10.0.0.12/24",))
     assert node.link(2) == ("eth2", False, 1500, ())
     assert node.flags() == {mac_of(n): 1 for n in (1, 3, 9)}
+
+
+@pytest.mark.parametrize("who", ["the row", "a hand"])
+def test_a_link_gets_ipv6_back_as_it_was_when_its_mtu_allows_it_again(node, who):
+    """Below 1280 the kernel takes IPv6 off a link; it comes back with the kernel's defaults."""
+    node.attach(1, "10.0.0.11/24", 1000 if who == "the row" else 1400)
+    node.namespace.plug("eth1", mac_of(1))
+    node.reconcile()
+    if who == "the row":
+        node.sql("UPDATE multi_interface SET mtu = 1400")
+    else:
+        node.ip("link", "set", "multinic0", "mtu", "1000")
+    node.reconcile()
+    assert node.link(1) == ("multinic0", True, 1400, ("10.0.0.11/24",))
+    assert node.namespace.run("sysctl", "-n", "net.ipv6.conf.multinic0.accept_ra").stdout == "0\n"
+    with node.events() as events:
+        assert node.reconcile() == ""
+    assert events == []

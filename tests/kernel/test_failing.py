@@ -80,7 +80,7 @@ def test_links_that_exchange_names_go_back_together_when_one_fails(converged):
     before = node.links()
     said = node.reconcile(expect=4)
     assert node.links() == before
-    assert "could not put everything back" not in said
+    assert "could not restore everything" not in said
     states = {item["mac"]: item["reason"] for item in node.document("status")["interfaces"]}
     assert states[mac_of(2)] == "slot-shared"
     node.namespace.run("sysctl", "-qw", "net.ipv6.conf.multinic1.disable_ipv6=0")
@@ -197,7 +197,7 @@ def test_what_an_ended_run_could_not_put_back_is_left_to_a_rollback(converged):
     node.namespace.run("sysctl", "-qw", f"{disabled}=1")
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
-    assert "could not put everything back" in said
+    assert "could not restore everything" in said
     assert node.links() != before
     node.namespace.run("sysctl", "-qw", f"{disabled}=0")
     node.multinic("rollback")
@@ -217,7 +217,7 @@ def test_a_rollback_that_cannot_put_everything_back_does_not_succeed(converged):
     disabled = "net.ipv6.conf.multinic0.disable_ipv6"
     node.namespace.run("sysctl", "-qw", f"{disabled}=1")
     said = node.multinic("rollback", "--interrupted", expect=1).stderr
-    assert said.count("could not put everything back") == 1
+    assert said.count("could not restore everything") == 1
     node.namespace.run("sysctl", "-qw", f"{disabled}=0")
     node.multinic("rollback")
     assert node.links() == before
@@ -304,3 +304,21 @@ def test_a_full_or_read_only_disk_is_told_and_changes_nothing(node):
         said = node.reconcile(expect=1)
     assert events == []
     assert "var/lib/multinic" in said
+
+
+def test_what_could_not_be_restored_is_not_said_to_be(converged):
+    node = converged(2)
+    node.sql("UPDATE multi_interface SET address = 'fd00::1/64' WHERE id = 1")
+    node.reconcile()
+    before = node.link(1)
+    node.slow_down(1)
+    process = node.start("reconcile")
+    until(lambda: (node.link(1) or ())[3] == ("fd00::5/64",))
+    disabled = "net.ipv6.conf.multinic0.disable_ipv6"
+    node.namespace.run("sysctl", "-qw", f"{disabled}=1")  # somebody else does that, at a bad moment
+    _, said = process.communicate(timeout=60)
+    assert node.link(1) != before
+    assert "could not restore everything" in said
+    (message,) = [line for line in said.splitlines() if "multinic0: failed" in line]
+    assert message.endswith("multinic0 is not as before: addresses")
+    assert "restored as it was" not in said

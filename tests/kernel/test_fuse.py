@@ -17,8 +17,15 @@ def seen(node):
     return json.loads((node.root / RECORD).read_bytes())["mass_deletion"]
 
 
+def a_minute_passes(node):
+    """Have the first of the reads in doubt be a minute older."""
+    record = json.loads((node.root / RECORD).read_bytes())
+    record["mass_deletion_since"] -= 61
+    (node.root / RECORD).write_text(json.dumps(record))
+
+
 def held_back(node, *numbers):
-    """Whether one pass holds the removal of these ports back, without an event, and says what to do."""
+    """Whether one pass, a minute ago, held the removal of these ports back, and said what to do."""
     before = node.links()
     with node.events() as events:
         document = node.document("reconcile", expect=5)
@@ -28,6 +35,7 @@ def held_back(node, *numbers):
         item = stated[mac_of(number)]
         assert (item["state"], item["reason"]) == ("blocked", "deletion-fuse")
         assert "multinic apply --allow-mass-delete" in item["message"]
+    a_minute_passes(node)
     return True
 
 
@@ -49,6 +57,33 @@ def test_an_emptied_table_takes_effect_at_the_third_read(converged):
     assert (events, seen(node)) == ([], 0)
 
 
+def test_a_burst_of_passes_is_one_doubt(converged):
+    """NICs that are plugged in, a person and the timer make passes within a second."""
+    node = converged(3)
+    node.sql("DELETE FROM multi_interface")
+    before = node.links()
+    for _ in range(5):
+        node.reconcile(expect=5)
+    assert node.links() == before
+    a_minute_passes(node)
+    node.reconcile()
+    assert gone(node, 1, 2, 3)
+
+
+def test_a_clock_that_was_set_back_lets_nothing_go_early(converged):
+    node = converged(3)
+    node.sql("DELETE FROM multi_interface")
+    for _ in range(3):
+        node.reconcile(expect=5)
+    record = json.loads((node.root / RECORD).read_bytes())
+    record["mass_deletion_since"] += 3600
+    (node.root / RECORD).write_text(json.dumps(record))
+    node.reconcile(expect=5)
+    a_minute_passes(node)
+    node.reconcile()
+    assert gone(node, 1, 2, 3)
+
+
 def test_what_was_removed_once_does_not_count_for_the_next_time(converged):
     node = converged(4)
     node.sql("DELETE FROM multi_interface WHERE id > 1")
@@ -64,7 +99,7 @@ def test_the_first_refusal_is_told_and_the_second_is_not_news(converged):
     node = converged(3)
     node.sql("DELETE FROM multi_interface")
     said = node.reconcile(expect=5)
-    assert said.count("3 at once would go") == 3
+    assert said.count("3 would be removed at once") == 3
     assert said.count("multinic apply --allow-mass-delete") == 3
     assert node.reconcile(expect=5) == ""
 
@@ -281,3 +316,18 @@ def test_drift_of_what_is_held_back_waits_with_it(converged):
     node.sql("UPDATE multi_interface SET attached_node_name = 'node1'")
     node.reconcile()
     assert node.links() == before
+
+
+def test_where_a_person_is_to_be_asked_no_number_of_reads_is_enough(converged):
+    node = converged(3)
+    node.sql("DELETE FROM multi_interface")
+    before = node.links()
+    asking = {"MULTINIC_SAFETY_MASS_DELETE": "ask"}
+    for _ in range(5):
+        said = node.reconcile(expect=5, env=asking)
+        a_minute_passes(node)
+    assert node.links() == before
+    assert "a person must say so (safety.mass_delete)" in node.multinic("plan", expect=5, env=asking).stdout
+    assert said == ""  # it was logged when it began
+    node.multinic("apply", "--yes", "--allow-mass-delete", env=asking)
+    assert gone(node, 1, 2, 3)

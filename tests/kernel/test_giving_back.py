@@ -48,11 +48,11 @@ THERE = [
 
 GIVE_BACK = """\
 import subprocess, sys
-from multinic import witness
-from multinic.host import Host
-from multinic.configure import give_back
-from multinic.links import Links
-from multinic.observe import surroundings
+from multinic.decide import witness
+from multinic.host.host import Host
+from multinic.change.give_back import give_back
+from multinic.kernel.links import Links
+from multinic.kernel.observe import surroundings
 before = surroundings()
 for command in sys.argv[1:]:
     subprocess.run(["ip", *command.split()], check=True)
@@ -67,6 +67,8 @@ assert not witness.losses(before, surroundings(), set()), "not everything is bac
 @pytest.fixture
 def crowded(namespace: Namespace):
     """A namespace with eth0, and all that may be on it."""
+    # No duplicate is looked for: once eth0 was down, its link-local address would be tentative again.
+    namespace.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
     namespace.plug("eth0", "52:54:00:00:00:01")
     namespace.plug("pod0", "52:54:00:00:00:02")
     for line in THERE:
@@ -79,6 +81,7 @@ def everything(namespace):
 
     That are ages, next hop objects (gone with their link's state) and the labels of a renamed link.
     """
+    namespace.settle()
     lines = []
     for what in ("address show eth0", "route show table all", "-6 route show table all", "rule", "-6 rule"):
         lines += namespace.run("ip", "-oneline", *what.split()).stdout.splitlines()

@@ -17,12 +17,12 @@ RUNS = """\
 import os, signal, subprocess, sys
 from tests.namespaces import Namespace
 
-WAITS = "import multinic.model, signal; print(flush=True); signal.pause()"
+WAITS = "import multinic.values.desired, signal; print(flush=True); signal.pause()"
 
 os.chdir(sys.argv[1])
-subprocess.run([sys.executable, "-c", "import multinic.errors"], check=True)
+subprocess.run([sys.executable, "-c", "import multinic.values.errors"], check=True)
 with Namespace() as namespace:
-    namespace.run(sys.executable, "-c", "import multinic.naming")
+    namespace.run(sys.executable, "-c", "import multinic.decide.naming")
 waits = subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE)
 waits.stdout.readline()
 waits.terminate()
@@ -54,5 +54,6 @@ def test_runs_of_the_program_are_measured_also_in_a_namespace_and_when_ended_by_
         data = CoverageData(str(path))
         data.read()
         measured |= {Path(file).relative_to(ROOT) for file in data.measured_files()}
-    wanted = {Path("multinic", name) for name in ("errors.py", "naming.py", "model.py")}
+    modules = ("values/errors.py", "decide/naming.py", "values/desired.py")
+    wanted = {Path("multinic", name) for name in modules}
     assert wanted <= measured

@@ -14,7 +14,7 @@ MAC = "fa:16:3e:00:00:01"
 # Both programs print the same JSON; they run inside the namespace.
 OURS = """\
 import json, sys
-from multinic.netlink import Reader
+from multinic.kernel.reader import Reader
 with Reader() as kernel:
     links = kernel.links()
     routes = {str(table): kernel.routes(table) for table in map(int, sys.argv[1:])}
@@ -50,6 +50,7 @@ def address(item):
         "dadfailed": bool(flags & 0x08),
         "kernel": (item.get_attr("IFA_PROTO") or 0) in (1, 2, 3),
         "leased": not flags & 0x80,
+        "expiring": item.get_attr("IFA_CACHEINFO")["ifa_valid"] < 900,
     }
 
 def link(item):
@@ -123,8 +124,8 @@ with IPRoute() as ip:
 """
 
 OFTEN = """\
-from multinic.errors import HostError
-from multinic.netlink import Reader
+from multinic.values.errors import HostError
+from multinic.kernel.reader import Reader
 for _ in range(200):
     try:
         with Reader() as kernel:
@@ -241,3 +242,39 @@ def test_a_table_that_changes_while_it_is_read_is_read_again_or_given_up_with_a_
     finally:
         storm.kill()
         storm.wait()
+
+
+# The routes that matter, of all that there are: parsed one by one, and searched for in the dump.
+SEARCHED = """\
+import json
+from multinic.kernel.reader import OneOf, Reader, Through
+with Reader() as kernel:
+    ours = {link["index"] for link in kernel.links() if link["name"] == "eth1"}
+    def matters(route):
+        return route["link"] in ours or route["table"] == 1007
+    every = kernel.routes(table=0)
+    found = kernel.routes(table=0, wanted=Through(ours, {1007}))
+    nothing = kernel.routes(table=0, wanted=Through((), ()))
+    links = kernel.links()
+    (mac,) = [link["mac"] for link in links if link["name"] == "eth1"]
+    named = kernel.links(OneOf([mac]))
+assert len(named) < len(links) / 2
+assert [link for link in named if link["mac"] == mac] == [link for link in links if link["mac"] == mac]
+same = [item for item in every if matters(item)] == [item for item in found if matters(item)]
+print(json.dumps([same, len(list(filter(matters, found))), len(found) < len(every) / 2, len(nothing) < 1500]))
+"""
+
+
+def test_of_thousands_of_routes_those_that_matter_are_found_without_looking_at_each(namespace):
+    for name in ("eth0", "eth1"):
+        namespace.plug(name, up=True)
+    pods = [f"link add pod{n} type veth peer name far{n}" for n in range(40)]
+    namespace.run("ip", "-batch", "-", input="".join(f"{line}\n" for line in pods))
+    lines = [f"route add 10.7.{n // 256}.{n % 256}/32 dev eth0" for n in range(3000)]
+    lines += ["route add 10.8.0.1/32 dev eth1", "route add 10.8.0.2/32 dev eth0 table 1007"]
+    lines += ["route add 10.8.0.3/32 nexthop dev eth0 nexthop dev eth1"]
+    namespace.run("ip", "-batch", "-", input="".join(f"{line}\n" for line in lines))
+    namespace.run("ip", "-6", "route", "add", "fd00:8::/64", "dev", "eth1", "metric", "9")
+    found = namespace.run(sys.executable, "-c", SEARCHED, env={"PYTHONPATH": str(ROOT)}).stdout
+    same, count, fewer, nothing = json.loads(found)
+    assert (same, count >= 5, fewer, nothing) == (True, True, True, True)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from multinic.fields import LEFT_BEHIND
+from multinic.values.fields import LEFT_BEHIND
 from tests.kernel.node import Node, mac_of
 from tests.snapshot import Snapshot, different
 
@@ -49,7 +49,7 @@ def lines(node: Node, *what: str) -> list[str]:
 def test_every_option_is_on_the_link_and_then_nothing_happens(node: Node) -> None:
     attach(node, ALL)
     node.reconcile()
-    node.settle()
+    node.namespace.settle()
     assert {
         "default via 10.0.0.1 dev multinic0 proto 114 metric 500",
         "10.20.0.0/16 via 10.0.0.2 dev multinic0 proto 114 metric 77",
@@ -168,9 +168,13 @@ def test_a_variable_that_drifted_is_put_right_at_once(node: Node, drift: tuple[s
 @pytest.mark.parametrize(
     ("options", "reason", "words"),
     [
-        ({"dhcp4": True}, "unsupported-option", "options.dhcp4 cannot be had with backend netlink"),
-        ({"dns": {"addresses": ["10.0.0.1"]}}, "unsupported-option", "options.dns cannot be had"),
-        ({"link_local": ["ipv4"]}, "unsupported-option", "options.link_local.ipv4 cannot be had"),
+        (
+            {"dhcp4": True},
+            "unsupported-option",
+            "backend netlink cannot do options.dhcp4: netlink alone has no DHCP",
+        ),
+        ({"dns": {"addresses": ["10.0.0.1"]}}, "unsupported-option", "cannot do options.dns"),
+        ({"link_local": ["ipv4"]}, "unsupported-option", "cannot do options.link_local.ipv4"),
         ({"routes": [{"to": "10.9.0.0/16", "table": 1003}]}, "table-in-use", "policy routing of multinic3"),
         (
             {"routes": [{"to": "10.9.0.0/16", "table": 600}]},
@@ -196,6 +200,33 @@ def test_what_cannot_be_had_is_invalid_with_its_path_and_reason(
     assert words in found["message"]
     assert node.link(1) == ("eth1", False, 1500, ())
     assert planned[mac_of(2)]["state"] == "unchanged"
+
+
+def test_a_gateway_of_a_subnet_that_is_wrong_costs_only_who_uses_it(node: Node) -> None:
+    node.sql("ALTER TABLE multi_subnet ADD COLUMN gateway_ip TEXT")
+    node.provide(2)
+    node.sql("UPDATE multi_subnet SET gateway_ip = '10.9.9.9'")
+    options = '{"policy_routing": "auto"}'
+    node.sql("UPDATE multi_interface SET options = %s WHERE macaddress = %s", options, mac_of(2))
+    planned = {item["mac"]: item for item in node.document("reconcile", expect=4)["interfaces"]}
+    assert planned[mac_of(1)]["state"] == "converged"
+    assert "gateway_ip '10.9.9.9' is outside every subnet" in planned[mac_of(2)]["message"]
+
+
+def test_a_single_address_has_its_gateway_on_the_link(node: Node) -> None:
+    attach(node, {"gateway": ["10.9.9.9", "fd09::9"], "default_route": True}, "10.0.0.11/32, fd00::11/128")
+    node.reconcile()
+    node.namespace.settle()
+    assert "default via 10.9.9.9 dev multinic0 proto 114 metric 2000 onlink" in lines(node, "route")
+    assert any(line.startswith("default via fd09::9 dev multinic0") for line in lines(node, "-6", "route"))
+    assert node.reconcile() == ""
+
+
+def test_what_the_kernel_minds_is_in_the_message(node: Node) -> None:
+    node.namespace.plug("own", up=True)
+    node.ip("address", "add", "10.9.9.9/32", "dev", "own")
+    attach(node, {"routes": [{"to": "10.20.0.0/16", "via": "10.9.9.9", "on_link": True}]})
+    assert "Invalid argument (Nexthop has invalid gateway" in node.reconcile(expect=4)
 
 
 def test_a_table_of_policy_routing_that_somebody_else_uses_is_not_taken(node: Node) -> None:

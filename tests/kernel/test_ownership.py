@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from multinic.paths import CHECKPOINT, CONVERGED, LAST_CHECKPOINT, LOCK, OWN, RECORD, STATE
+from multinic.values.paths import (
+    CHECKPOINT,
+    CONVERGED,
+    LAST_CHECKPOINT,
+    LOCK,
+    OUR_DIRECTORIES,
+    RECORD,
+    STATE,
+)
 from tests.kernel.node import Node, until
 
 MODES = {
@@ -18,6 +26,8 @@ MODES = {
     "run/multinic/lock": 0o600,
     "run/multinic/state.json": 0o644,
     "run/multinic/converged": 0o600,
+    "run/multinic/told.json": 0o600,
+    "var/lib/multinic/history.jsonl": 0o600,
     "var/lib/multinic": 0o700,
     "var/lib/multinic/record.json": 0o600,
     "var/lib/multinic/checkpoint-last.json": 0o600,
@@ -55,7 +65,9 @@ def test_everything_that_is_written_has_its_mode_whatever_the_umask(node: Node, 
         assert process.returncode == 0, said
     above = {"run": 0o755, "var": 0o755, "var/lib": 0o755}
     assert modes(node.root) == above | MODES
-    assert {f"/{path}": bits for path, bits in MODES.items() if f"/{path}" in OWN} == OWN
+    assert {
+        f"/{path}": bits for path, bits in MODES.items() if f"/{path}" in OUR_DIRECTORIES
+    } == OUR_DIRECTORIES
     assert stat.S_IMODE((node.directory / "plan.json").stat().st_mode) == 0o600
     assert {path.stat().st_uid for path in node.root.rglob("*")} == {os.geteuid()}
 
@@ -127,20 +139,21 @@ def test_nothing_that_is_planted_at_a_path_of_ours_leads_elsewhere(node: Node, p
         plant(where, elsewhere)
         node.sql("UPDATE multi_interface SET mtu = mtu + 1")
         for command in (["plan"], ["reconcile"], ["status"], ["reconcile"], ["apply", "--yes"], ["rollback"]):
-            done = node.multinic(*command, expect=None)
+            # With this level an error is logged by every pass that meets it, not by the first one alone.
+            done = node.multinic(*command, expect=None, env={"MULTINIC_LOG_LEVEL": "debug"})
             said = done.stdout + done.stderr
             assert "unexpected error" not in said, (kind, command, said)
             assert done.returncode == 0 or path in said, (kind, command, said)
             if done.returncode:
                 assert kind in ("directory", "huge file") or path == LOCK, (kind, command, said)
-                assert "multinic: " in said
+                assert "multinic: " in said or "error: " in said
         assert snapshot(elsewhere)[1:] == before[1:], kind  # a hard link was made by the planting itself
         where.rmdir() if where.is_dir() and not where.is_symlink() else where.unlink(missing_ok=True)
         node.reconcile()
         assert node.link(1)[:2] == ("multinic0", True)
 
 
-@pytest.mark.parametrize("directory", sorted(OWN))
+@pytest.mark.parametrize("directory", sorted(OUR_DIRECTORIES))
 @pytest.mark.parametrize("way", ["symlink", "of another user", "open to all"])
 def test_a_directory_that_is_not_ours_alone_stops_a_pass_before_it_changes_anything(
     node: Node, directory: str, way: str
@@ -165,3 +178,59 @@ def test_a_directory_that_is_not_ours_alone_stops_a_pass_before_it_changes_anyth
         assert "only root may write" in done.stderr
     assert (snapshot(elsewhere), node.link(1)) == (before, link)
     assert list((where if way != "symlink" else elsewhere / "directory").glob("*.json")) == []
+
+
+TEMPLATE = "etc/multinic/templates/netplan.yaml.j2"
+STRANGER = 12345
+
+
+def made_by_a_stranger(template: Path, _: Path) -> None:
+    os.chown(template, STRANGER, STRANGER)
+
+
+def open_to_all(template: Path, _: Path) -> None:
+    template.chmod(0o666)
+
+
+def in_a_directory_of_a_stranger(template: Path, _: Path) -> None:
+    os.chown(template.parents[1], STRANGER, STRANGER)
+
+
+def in_a_directory_open_to_all(template: Path, _: Path) -> None:
+    template.parent.chmod(0o777)
+
+
+def outside(template: Path, elsewhere: Path) -> None:
+    template.rename(elsewhere / "elsewhere.j2")
+    template.symlink_to(elsewhere / "elsewhere.j2")
+
+
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (made_by_a_stranger, "belongs to another user (uid 12345)"),
+        (open_to_all, "can be written by other users (mode 0666)"),
+        (in_a_directory_of_a_stranger, "belongs to another user (uid 12345)"),
+        (in_a_directory_open_to_all, "can be written by other users (mode 0777)"),
+        (outside, "leads out of"),
+    ],
+)
+def test_a_template_that_another_user_may_change_is_run_by_no_command(
+    node: Node, plant: Callable[[Path, Path], None], words: str
+) -> None:
+    node.provide(1)
+    template = node.root / TEMPLATE
+    template.parent.mkdir(parents=True)
+    template.write_text("{{ nobody_knows_this }}")
+    plant(template, node.directory)
+    for command in (["plan"], ["render"], ["reconcile"], ["apply", "--yes"]):
+        said = node.multinic(*command, expect=1).stderr
+        assert words in said, command
+    assert words in node.multinic("doctor", expect=4).stdout
+
+
+def test_another_root_that_a_stranger_made_is_read_by_no_command(node: Node) -> None:
+    node.provide(1)
+    os.chown(node.root, STRANGER, STRANGER)
+    for command in (["plan"], ["render"], ["doctor"], ["status"], ["reconcile"]):
+        assert "belongs to another user" in node.multinic(*command, expect=1).stderr

@@ -149,5 +149,5 @@ def test_files_of_another_backend_stop_every_pass_until_they_are_purged(converge
 def test_what_a_person_sees_before_it_happens(converged):
     node = converged(1)
     said = node.multinic("purge", "--yes").stdout
-    assert "all that is managed is to go" in said
+    assert "everything managed will be removed" in said
     assert "name multinic0 → eth1" in said

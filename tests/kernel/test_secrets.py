@@ -51,9 +51,9 @@ def by_file(node: Node, secret: str) -> Mapping[str, str]:
     path.write_text(f"{secret}\n")
     path.chmod(0o600)
     (node.root / "etc/multinic/multinic.toml").write_text(
-        f'[database]\nurl = "{node.url}"\npassword_file = "/etc/multinic/password"\n'
+        f'[database]\nurl = "{node.url}"\npassword_file = "{path}"\n'
     )
-    return {}
+    return {"MULTINIC_CONFIG": str(node.root / "etc/multinic/multinic.toml")}
 
 
 def by_seed_variables(node: Node, secret: str) -> Mapping[str, str]:
@@ -86,7 +86,7 @@ class Searched:
 
     def give(self, way: str, secret: str = SECRET) -> None:
         """Give the program a password in one way, and in no other."""
-        self.environment = {"COVERAGE_PROCESS_START": ""} | dict(WAYS[way](self.node, secret))
+        self.environment = dict(WAYS[way](self.node, secret))
 
     def command(self, *arguments: str) -> list[str]:
         options = ["--node", "node1", "--backend", "netlink", "--root", str(self.node.root)]
@@ -95,7 +95,7 @@ class Searched:
     def run(self, *arguments: str, expect: int, env: Mapping[str, str] | None = None) -> str:
         """Run the program; return what it said."""
         environment = self.node.environment({**self.environment, **(env or {})})
-        done = self.node.namespace.run(*self.command(*arguments), check=False, env=environment)
+        done = self.node.namespace.run_program(self.command(*arguments), environment)
         said = done.stdout + done.stderr
         assert done.returncode == expect, said
         assert found(said.encode()) == [], (arguments, said)
@@ -185,10 +185,16 @@ def test_a_password_that_is_almost_right_is_not_told_either(searched: Searched) 
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("pyroute2", "class NetlinkError(Exception): pass\nclass IPRoute:\n    def __init__(self): 1 / 0\n"),
+        (
+            "multinic.kernel.pyroute",
+            "class IPRoute:\n    def __init__(self, **_): 1 / 0\ndef iproute(): return IPRoute, OSError\n",
+        ),
         ("base64", "1 / 0\n"),
-        ("multinic.source.rows", "1 / 0\n"),
-        ("multinic.report.database", "def write(database, desired, report): password = database; 1 / 0\n"),
+        ("multinic.database.rows", "1 / 0\n"),
+        (
+            "multinic.report.database",
+            "def write(database, *_, **__): password = database; 1 / 0\n",
+        ),
     ],
 )
 def test_a_traceback_tells_no_password(searched: Searched, way: str, module: str, text: str) -> None:
@@ -205,11 +211,13 @@ def test_a_traceback_tells_no_password(searched: Searched, way: str, module: str
         "sys.meta_path.insert(0, Break())\n"
         f"sys.modules.pop({module!r}, None)\n"  # what starts a program here may have needed it already
     )
-    env = {"PYTHONPATH": f"{hook}:{ROOT}"}
-    assert "ZeroDivisionError" in searched.run("reconcile", expect=1, env=env)
+    env = {"PYTHONPATH": f"{hook}:{ROOT}", "COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
     said = searched.run("-v", "reconcile", expect=1, env=env)
     assert "Traceback" in said
     assert "ZeroDivisionError" in said
+    # What broke in the middle of a change is not attempted again at once.
+    again = 4 if module == "multinic.kernel.pyroute" else 1
+    assert "ZeroDivisionError" in searched.run("reconcile", expect=again, env=env)
     searched.search_files()
 
 
@@ -319,15 +327,15 @@ print(heard.hex(), flush=True)
 
 
 @pytest.mark.parametrize(
-    ("plugin", "more"),
+    ("plugin", "more", "status"),
     [
-        (b"mysql_clear_password", b""),
-        (b"dialog", b"\x04Password: "),
-        (b"mysql_native_password", b"1" * 20 + b"\0"),
+        (b"mysql_clear_password", b"", 2),
+        (b"dialog", b"\x04Password: ", 2),
+        (b"mysql_native_password", b"1" * 20 + b"\0", 75),
     ],
 )
 def test_whoever_asks_for_the_password_in_clear_does_not_get_it(
-    searched: Searched, plugin: bytes, more: bytes
+    searched: Searched, plugin: bytes, more: bytes, status: int
 ) -> None:
     """Without TLS anybody on the way can ask."""
     server = searched.node.namespace.popen(sys.executable, "-c", ASKING, plugin.hex(), more.hex(), stdout=-1)
@@ -335,7 +343,7 @@ def test_whoever_asks_for_the_password_in_clear_does_not_get_it(
     assert server.stdout.readline() == "listening\n"
     searched.node.url = "mysql://secretive@127.0.0.1/multinic"
     searched.give("MULTINIC_DATABASE_PASSWORD")
-    searched.run("plan", expect=75)
+    searched.run("plan", expect=status)
     heard = bytes.fromhex(server.communicate(timeout=30)[0])
     assert b"secretive" in heard
     assert found(heard) == []

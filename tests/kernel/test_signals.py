@@ -10,9 +10,9 @@ from tests.kernel.node import ROOT
 # Changes a link again and again, each time in a child that is told to end a few lines later than the last.
 WITHIN = """\
 import json, os, signal, sys
-from multinic import ending
-from multinic.host import Host
-from multinic.links import Links
+from multinic.host import ending
+from multinic.host.host import Host
+from multinic.kernel.links import Links
 
 CASES = 60
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
+import subprocess
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -103,6 +106,7 @@ def test_drift_is_repaired_from_memory_and_the_status_says_try_again(three):
         said = node.reconcile(expect=75)
         assert node.links() == before
         assert "multinic1: converged: " in said
+        assert "nothing was changed" not in said
         assert nothing_happens(node)
         state = json.loads((node.root / "run/multinic/state.json").read_bytes())
         assert (state["from_memory"], state["exit"]) == (True, 75)
@@ -219,21 +223,20 @@ def test_a_database_that_goes_away_for_good_while_links_are_changed_undoes_the_c
     three.link.end()
     said = go_on(node, process, 2)
     assert node.links() == before
-    assert "the database could not be reached any more; everything was put back as it was" in said
+    assert "the database could not be reached any more; everything was restored" in said
     assert process.returncode in (4, 75)
 
 
-def test_a_database_that_is_gone_for_a_moment_while_links_are_changed_costs_a_write_back(three):
-    """The connection of the pass is lost; the next writes the result, and does nothing else again."""
+def test_a_database_that_is_gone_for_a_moment_while_links_are_changed_costs_nothing(three):
+    """The connection of the pass is lost; the result goes through a new one."""
     node = three.node
     node.sql("UPDATE multi_interface SET netplan_success = 0")
     process = in_the_middle(node, 2)
     three.server.execute("KILL USER 'node'")
     said = go_on(node, process, 2)
-    assert (process.returncode, "could not be written" in said) == (75, True)
+    assert (process.returncode, "could not be written" in said) == (0, False)
     assert node.link(2) == ("multinic1", True, 1500, ("fd00::5/64",))
-    assert set(node.flags().values()) == {0}
-    assert not nothing_but_flags(node, {1: 1, 2: 1, 3: 1})
+    assert set(node.flags().values()) == {1}
 
 
 def nothing_but_flags(node, flags):
@@ -267,7 +270,7 @@ def test_the_first_host_of_the_url_may_die_in_mid_pass(three):
     three.link.end()
     go_on(node, process, 2)
     assert node.link(2) == ("multinic1", True, 1500, ("fd00::5/64",))
-    assert not nothing_but_flags(node, {1: 1, 2: 1, 3: 1})
+    assert (process.returncode, set(node.flags().values())) == (0, {1})
 
 
 # Hanging
@@ -341,6 +344,106 @@ def waiting(remote):
     )
 
 
+# Names
+
+NAME_SERVERS = ("192.0.2.53", "192.0.2.54")
+# The resolver would ask both of them five times and wait for half a minute each time.
+RESOLVER = "".join(f"nameserver {address}\n" for address in NAME_SERVERS) + "options timeout:30 attempts:5\n"
+
+
+@pytest.fixture
+def nameless(three, tmp_path):
+    """The same with a way to 192.0.2.0/24, where two name servers get questions and answer none."""
+    namespace = three.node.namespace
+    namespace.plug("eth9", up=True)
+    namespace.run("ip", "address", "add", "192.0.2.1/24", "dev", "eth9")
+    for address in NAME_SERVERS:
+        silent(namespace, address)
+    substitute(namespace, tmp_path, "resolv.conf", RESOLVER)
+    substitute(namespace, tmp_path, "nsswitch.conf", "hosts: files dns\n")
+    return three
+
+
+def silent(namespace, address):
+    """Let what is sent to this address vanish: nobody has the MAC address that it goes to."""
+    neighbour = [address, "lladdr", "02:00:00:00:00:53", "dev", "eth9", "nud", "permanent"]
+    namespace.run("ip", "neighbour", "replace", *neighbour)
+
+
+def substitute(namespace, directory, name, text):
+    """Put another file in the place of one in /etc, for what runs in the namespace."""
+    (directory / name).write_text(text)
+    namespace.run("mount", "--bind", directory / name, f"/etc/{name}")
+
+
+def ended(process):
+    """Return the status of a run and what it logged. One that hangs is killed."""
+    try:
+        _, said = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, said
+
+
+def test_name_servers_that_never_answer_hold_no_pass(nameless):
+    node = nameless.node
+    node.url = f"mysql://node@db.example,other.example/{nameless.name}"
+    node.ip("link", "set", "multinic1", "mtu", "1300")
+    status, said = ended(node.start("reconcile"))
+    assert status == 75
+    for name in ("db.example", "other.example"):
+        assert f"the name {name} could not be resolved within 2 s" in said
+    assert "check the name servers" in said
+    assert node.link(2)[2] == 1402
+
+
+def test_a_host_whose_name_is_not_resolved_does_not_keep_us_from_the_second(nameless):
+    node = nameless.node
+    node.url = f"mysql://node@db.example,127.0.0.1:{nameless.link.port}/{nameless.name}"
+    node.sql("UPDATE multi_interface SET mtu = 1310 WHERE macaddress = %s", mac_of(1))
+    assert ended(node.start("reconcile"))[0] == 0
+    assert node.link(1)[2] == 1310
+
+
+def test_every_address_of_a_name_gets_its_share_of_the_limit(nameless, tmp_path):
+    node = nameless.node
+    addresses = ("192.0.2.7", "192.0.2.8", "192.0.2.129")
+    for address in addresses[:2]:
+        silent(node.namespace, address)
+    substitute(node.namespace, tmp_path, "hosts", "".join(f"{one} db.example\n" for one in addresses))
+    found = node.namespace.run("getent", "ahosts", "db.example").stdout.split()
+    assert tuple(word for word in found if word.startswith("192"))[::3] == addresses, "in this order"
+    cloud = node.namespace.cloud
+    cloud.run("ip", "address", "add", f"{addresses[2]}/24", "dev", list(cloud.links())[-1])
+    with proxy(nameless.server.socket, prefix=cloud.prefix, address=addresses[2]) as way:
+        node.url = f"mysql://node@db.example:{way.port}/{nameless.name}"
+        node.sql("UPDATE multi_interface SET mtu = 1310 WHERE macaddress = %s", mac_of(1))
+        limits = {"MULTINIC_DATABASE_CONNECT_TIMEOUT": "4s", "MULTINIC_DATABASE_READ_TIMEOUT": "2s"}
+        assert ended(node.start("reconcile", env=limits))[0] == 0
+    assert node.link(1)[2] == 1310
+
+
+@pytest.mark.parametrize("host", ["db.example", "127.0.0.1"])
+def test_a_signal_ends_a_run_that_waits_for_a_name_server_or_the_database(nameless, host):
+    node = nameless.node
+    port = 53 if host == "db.example" else nameless.way("stall").port
+    node.url = f"mysql://node@{host}:{port}/{nameless.name}"
+    patient = dict.fromkeys(QUICK, "600s")
+    process = node.start("reconcile", env=patient)
+    until(lambda: talks_to(process, port))
+    process.terminate()
+    assert ended(process) == (128 + signal.SIGTERM, "")
+
+
+def talks_to(process, port):
+    """Whether a socket of the process's namespace is connected to this port."""
+    with contextlib.suppress(FileNotFoundError):  # it has not entered the namespace yet
+        tables = [Path(f"/proc/{process.pid}/net/{kind}").read_text() for kind in ("udp", "tcp")]
+        lines = [line.split() for table in tables for line in table.splitlines()[1:]]
+        return any(line[2].endswith(f":{port:04X}") and line[3] == "01" for line in lines)
+
+
 # Refusing
 
 
@@ -371,9 +474,11 @@ def test_without_the_right_to_write_the_host_converges_and_tells_it(three):
     node = three.node
     three.server.create_user("node", PASSWORD, [f"SELECT ON `{three.name}`.*"])
     node.sql("UPDATE multi_interface SET mtu = 1310, netplan_success = 0 WHERE id = 1")
-    said = node.reconcile(expect=75)
+    said = node.reconcile(expect=2)
     assert node.link(1)[2] == 1310
-    assert "denied" in said
+    assert ("denied" in said, "grant the user" in said) == (True, True)
+    assert json.loads((node.root / "run/multinic/state.json").read_text())["exit"] == 2
+    assert node.reconcile(expect=2) == "", "said once"
     three.server.create_user("node", PASSWORD, [f"SELECT, UPDATE ON `{three.name}`.*"])
     assert not nothing_but_flags(node, {1: 1, 2: 1, 3: 1})
 

@@ -28,14 +28,15 @@ COMMANDS = [
     ["apply", "--yes"],
     ["--log-format", "json", "apply", "--yes"],
     ["rollback"],
+    ["history"],
+    ["--output", "json", "history"],
 ]
 
 
 def on_terminal(node: Node, *arguments: str, env: dict[str, str] | None = None) -> str:
     """Return what a command writes to a terminal that has colours; assert that nothing of it acts there."""
-    command = [sys.executable, terminal.__file__, *node.command(*arguments)]
     environment = {name: text for name, text in node.environment(env).items() if name != "NO_COLOR"}
-    done = node.namespace.run(*command, check=False, env=environment)
+    done = node.namespace.run_program(node.command(*arguments), environment, on_terminal=True)
     assert terminal.acting(done.stdout) == [], (arguments, done.stdout)
     assert done.stderr == ""
     assert "Traceback" not in done.stdout
@@ -242,7 +243,9 @@ def test_no_setting_acts_on_a_terminal(node: Node, tmp_path: Path) -> None:
 def test_no_file_of_ours_that_was_tampered_with_acts_on_a_terminal(node: Node) -> None:
     node.provide(2)
     node.reconcile()
+    history = node.root / "var/lib/multinic/history.jsonl"
     own = [node.root / "run/multinic/state.json", *(node.root / "var/lib/multinic").iterdir()]
+    own.remove(history)
     assert len(own) == 3
     before = {path: path.read_text() for path in own}
     for path, text in before.items():
@@ -252,6 +255,10 @@ def test_no_file_of_ours_that_was_tampered_with_acts_on_a_terminal(node: Node) -
             path.write_text(other)
             for command in ("plan", "status", "rollback", "reconcile"):
                 on_terminal(node, command)
+    lines = [json.loads(line) for line in history.read_text().splitlines()]
+    hostile = [json.dumps(tampered(line) | {"event": line["event"]}) for line in lines]
+    history.write_text("\n".join([*hostile, ATTACK, f'"{ATTACK}"', json.dumps({ATTACK: 1})]))
+    assert on_terminal(node, "history").count("created") >= 2
 
 
 def tampered(document):

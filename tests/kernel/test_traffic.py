@@ -239,6 +239,56 @@ def test_an_address_that_a_machine_on_the_network_has_fails_as_a_duplicate(node,
     assert node.link(1)[0] == "eth1"
 
 
+def test_an_ipv4_address_that_a_machine_on_the_network_has_is_put_on_no_link(node, network):
+    node.probes = True
+    attach(node, 1, "10.1.0.11/24")
+    attach(node, 2, "10.1.0.12/24")
+    network.switch("lan", "port1", "port2")
+    other = network.machine(lan="10.1.0.11/24")
+    watching = network.machine(lan="10.1.0.99/24")
+    assert answers(watching, "10.1.0.11")
+    known = watching.run("ip", "neigh", "show", "to", "10.1.0.11").stdout.split()[:4]
+    before = node.link(1)
+    said = node.reconcile(expect=4)
+    assert "10.1.0.11 is in use by another machine on that network (" in said
+    assert "nothing was changed" in said
+    assert (node.link(1), node.link(2)[0]) == (before, "multinic1")
+    assert node.flags() == {mac_of(1): 0, mac_of(2): 1}
+    first, _ = node.document("status")["interfaces"]
+    assert (first["state"], first["reason"]) == ("failed", "duplicate-address")
+    assert watching.run("ip", "neigh", "show", "to", "10.1.0.11").stdout.split()[:4] == known
+    other.run("ip", "link", "set", "lan", "down")
+    node.multinic("apply", "--yes")
+    assert node.link(1) == ("multinic0", True, 1500, ("10.1.0.11/24",))
+
+
+def test_a_working_link_keeps_its_address_while_another_machine_has_the_new_one(node, network):
+    node.probes = True
+    attach(node, 1, "10.1.0.11/24")
+    network.switch("lan", "port1")
+    peer = network.machine(lan="10.1.0.12/24")
+    node.reconcile()
+    node.sql("UPDATE multi_interface SET address = '10.1.0.12'")
+    with node.events() as events:
+        node.reconcile(expect=4)
+    assert events == []
+    assert answers(peer, "10.1.0.11")
+    node.multinic("apply", "--yes", env={"MULTINIC_SAFETY_PROBE_ADDRESSES": "false"})
+    assert node.link(1)[3] == ("10.1.0.12/24",)
+
+
+def test_links_of_one_network_that_exchange_their_addresses_are_no_other_machines(node, network):
+    node.probes = True
+    attach(node, 1, "10.1.0.11/24")
+    attach(node, 2, "10.1.0.12/24")
+    network.switch("lan", "port1", "port2")
+    node.reconcile()
+    for number, address in ((1, "10.1.0.12"), (2, "10.1.0.11")):
+        node.sql(f"UPDATE multi_interface SET address = '{address}' WHERE macaddress = %s", mac_of(number))
+    node.reconcile()
+    assert [node.link(n)[3] for n in (1, 2)] == [("10.1.0.12/24",), ("10.1.0.11/24",)]
+
+
 @pytest.fixture
 def beyond(node: Node, network: Network):
     """A node with one port, and a router with a network behind it: (node, network)."""
@@ -296,7 +346,7 @@ def test_a_route_that_another_link_has_already_is_told_with_the_link(beyond):
     node.namespace.plug("eth0", "52:54:00:00:00:01", up=True)
     node.ip("route", "add", "10.50.0.0/16", "dev", "eth0")
     ask(node, 1, routes=[{"to": "10.50.0.0/16", "via": "10.1.0.1"}])
-    assert "10.50.0.0/16 via 10.1.0.1, which link eth0 has" in node.reconcile(expect=4)
+    assert "10.50.0.0/16 via 10.1.0.1, which link eth0 already has" in node.reconcile(expect=4)
     ask(node, 1, routes=[{"to": "10.50.0.0/16", "via": "10.1.0.1", "metric": 50}])
     node.reconcile()
     assert len(node.namespace.routes("10.50.0.0/16")) == 2

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from multinic.model import DesiredLink
-from multinic.source.rows import parse
+from multinic.database.rows import parse
+from multinic.values.desired import DesiredLink
 from tests.unit.making import row
 
 INJECTIONS = (
@@ -185,7 +185,6 @@ def corpus(count: int, *, options: bool = False) -> list[DesiredLink]:
     generate = settings(
         max_examples=200,
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

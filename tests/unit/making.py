@@ -6,20 +6,13 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from multinic.backend import netplan
-from multinic.diff import Policy
-from multinic.model import (
-    Desired,
-    DesiredLink,
-    Held,
-    InvalidRow,
-    Mac,
-    Observed,
-    ObservedAddress,
-    ObservedLink,
-    ObservedRoute,
-)
-from multinic.restraint import Past
+from multinic.backend.netplan import Netplan
+from multinic.decide.diff import Policy
+from multinic.decide.restraint import Past
+from multinic.values.addresses import Mac
+from multinic.values.desired import Desired, DesiredLink, InvalidRow
+from multinic.values.observed import Observed, ObservedAddress, ObservedLink, ObservedRoute
+from multinic.values.record import Entry
 
 NOT_GIVEN: Any = object()
 
@@ -68,7 +61,8 @@ def link(
     found = tuple(
         a if isinstance(a, ObservedAddress) else ObservedAddress(ip_interface(a)) for a in addresses
     )
-    fields = {"index": 100 + number, "mac": mac(number), "addresses": found, "up": up} | fields
+    near = {"index": 100 + number, "mac": mac(number), "addresses": found, "up": up, "carrier": up}
+    fields = near | fields
     return ObservedLink(
         name=name, permanent_mac=fields["mac"] if permanent is NOT_GIVEN else permanent, **fields
     )
@@ -117,9 +111,9 @@ def files(*configured: tuple[int, DesiredLink]) -> dict[str, str]:
     return {path(slot): text(f"multinic{slot}", link) for slot, link in configured}
 
 
-def held(slot: int, applied: DesiredLink | None = None, name: str = "", mtu: int | None = None) -> Held:
+def entry(slot: int, applied: DesiredLink | None = None, name: str = "", mtu: int | None = None) -> Entry:
     """Return what a host remembers of a link."""
-    return Held(slot, applied.port_id if applied else "", name, mtu, applied)
+    return Entry(slot, applied.port_id if applied else "", name, mtu, applied)
 
 
 def policy(max_interfaces: int = 10) -> Policy:
@@ -129,5 +123,5 @@ def policy(max_interfaces: int = 10) -> Policy:
         slot = int(name.removeprefix("multinic"))
         return {path(slot): text(name, wanted)}
 
-    past = Past(allow_mass_delete=True)
+    netplan, past = Netplan(), Past(allow_mass_delete=True)
     return Policy("netplan", max_interfaces, netplan.mode, render, netplan.slot_of_file, past)

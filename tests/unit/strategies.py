@@ -6,7 +6,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
 
 from hypothesis import strategies as st
 
-from multinic.model import MAIN_TABLE, DesiredLink, Held, Options, Route, Rule
+from multinic.values.desired import DesiredLink, Options, Route, Rule
+from multinic.values.record import Entry
+from multinic.values.rtnetlink import MAIN_TABLE
 from tests.unit.making import mac
 
 macs = st.integers(0, 500).map(mac)
@@ -31,8 +33,8 @@ desired_links = st.builds(
     routes=st.lists(routes, max_size=2).map(tuple),
     rules=st.lists(rules, max_size=2).map(tuple),
 )
-held = st.builds(
-    Held,
+entries = st.builds(
+    Entry,
     slot=st.integers(0, 999),
     port_id=identifiers,
     name_before=st.text(max_size=15),

@@ -11,20 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic import checkpoint
-from multinic.errors import HostError
-from multinic.host import File, Host
-from multinic.model import ObservedAddress, ObservedRoute, ObservedRule, Rule
-from multinic.paths import CHECKPOINT, LAST_CHECKPOINT
-from multinic.plan import Change, FileChange, Interface, State
-from multinic.witness import Surroundings
+from multinic.host.host import File, Host
+from multinic.state import checkpoint
+from multinic.values.desired import Rule
+from multinic.values.errors import HostError
+from multinic.values.observed import ObservedAddress, ObservedRoute, ObservedRule, Surroundings
+from multinic.values.paths import CHECKPOINT, LAST_CHECKPOINT
+from multinic.values.plan import Change, FileChange, Interface, State
 from tests.unit import strategies
 from tests.unit.making import link, mac, path, ready, route
-
-relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 @pytest.fixture
@@ -45,8 +43,7 @@ def interface(slot: int, found: Any, *paths: str, rules: Iterable[ObservedRule] 
         message="",
         files=tuple(FileChange(name, None, "new", 0o600) for name in paths),
         link=found,
-        changes=(Change("rp_filter", "0", "2"),),
-        stale_rules=tuple(rules),
+        changes=(Change("rp_filter", "0", "2"), *(Change("rule", rule, None) for rule in rules)),
     )
 
 
@@ -79,7 +76,6 @@ observed_rules = st.builds(
 )
 
 
-@relaxed
 @given(
     found=st.lists(observed_addresses, max_size=3),
     routes=st.lists(observed_routes, max_size=3),
@@ -102,7 +98,7 @@ def test_what_was_saved_comes_back(
     assert loaded is not None
     (before,), (after,) = taken.interfaces, loaded.interfaces
     assert (after.key, after.name, after.routes) == (before.key, before.name, before.routes)
-    assert (after.rules, after.our_rules, after.tuning) == (
+    assert (after.rules, after.our_rules, after.properties) == (
         tuple(rules),
         before.our_rules,
         {"rp_filter": "0"},

@@ -7,14 +7,14 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from multinic.host import Host
-from multinic.lock import only_one
+from multinic.host.host import Host
+from multinic.host.lock import only_one
 
 ROOT = Path(__file__).parents[2]
 # No link of any machine has this MAC: what these tests reconcile is only ever waited for.
@@ -59,6 +59,10 @@ class Program:
     def init(self, *macs: str, **columns: Any) -> None:
         """Make the tables, and a row for each MAC."""
         self("db", "init")
+        self.attach(*macs, **columns)
+
+    def attach(self, *macs: str, **columns: Any) -> None:
+        """Insert a row for each MAC."""
         with sqlite3.connect(self.file) as connection:
             for number, mac in enumerate(macs, 1):
                 row = {
@@ -134,9 +138,10 @@ def test_json_is_one_document_and_nothing_else(program: Program, command: str, s
     assert document["version"] == 1
 
 
-def test_an_error_leaves_stdout_to_documents(program: Program) -> None:
+def test_an_error_is_a_document_too_and_nothing_else_is_on_stdout(program: Program) -> None:
     for command in ("plan", "reconcile"):
-        assert program("--output", "json", command, status=75).stdout == ""
+        document = json.loads(program("--output", "json", command, status=75).stdout)
+        assert (document["version"], document["exit"]) == (1, 75)
 
 
 def test_a_waiting_row_is_no_failure_and_no_pending_change_without_files(program: Program) -> None:
@@ -177,9 +182,9 @@ def test_the_second_run_is_status_75_and_names_the_first(program: Program) -> No
 
 
 def test_a_mistake_in_the_file_is_status_2(program: Program) -> None:
-    (program.root / "etc/multinic").mkdir(parents=True)
-    (program.root / "etc/multinic/multinic.toml").write_text("max_interface = 5", encoding="utf-8")
-    done = program("plan", status=2)
+    file = program.file.with_name("multinic.toml")
+    file.write_text("max_interface = 5", encoding="utf-8")
+    done = program("--config", str(file), "plan", status=2)
     assert "unknown key 'max_interface'" in done.stderr
     assert "did you mean 'max_interfaces'?" in done.stderr
 
@@ -213,12 +218,30 @@ def test_a_saved_plan_is_carried_out_while_it_holds_and_refused_when_not(
         connection.execute("UPDATE multi_interface SET id = 7")
     done = program("apply", saved, status=5)
     assert "the saved plan is stale" in done.stderr
-    assert "nothing was changed" in done.stderr
+    assert "it was not carried out" in done.stderr
 
 
 def test_a_plan_that_cannot_be_saved_is_status_2(program: Program, tmp_path: Path) -> None:
     program.init()
     assert "cannot write" in program("plan", "--out", str(tmp_path / "no/such/plan"), status=2).stderr
+
+
+def test_a_plan_is_saved_into_no_pipe_that_nobody_reads(program: Program, tmp_path: Path) -> None:
+    program.init()
+    os.mkfifo(tmp_path / "pipe")
+    said = program("plan", "--out", str(tmp_path / "pipe"), status=2).stderr
+    assert f"cannot write {tmp_path}/pipe: it is a pipe that nobody reads" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user")
+def test_a_plan_is_saved_through_no_symlink_of_another_user(program: Program, tmp_path: Path) -> None:
+    program.init()
+    link = tmp_path / "plan.json"
+    link.symlink_to("/dev/stderr")
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+    done = program("plan", "--out", str(link), status=2)
+    assert "it is a symlink of another user (uid 12345)" in done.stderr
+    assert '"interfaces"' not in done.stderr
 
 
 def test_an_interface_that_does_not_exist_cannot_be_rendered(program: Program) -> None:
@@ -233,16 +256,6 @@ def test_a_pass_that_finds_nothing_new_says_nothing(program: Program) -> None:
     assert program("reconcile").stderr.count("\n") == 1
     done = program("reconcile")
     assert (done.stdout, done.stderr) == ("", "")
-
-
-def test_closed_streams_are_no_error(program: Program) -> None:
-    program.init(ABSENT)
-    command = [sys.executable, "-m", "multinic", "--node", "node1", "--backend", "netlink"]
-    command += ["--root", str(program.root), "reconcile"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MULTINIC_DATABASE_URL": program.url}
-    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
-    assert subprocess.run([*shell, *command], env=environment, check=False).returncode == 0
-    assert (program.root / "run/multinic/state.json").exists()
 
 
 def test_a_plan_changes_nothing(program: Program) -> None:
@@ -273,26 +286,70 @@ def test_help_needs_no_configuration_and_no_database(program: Program, arguments
     assert program(*arguments, environment=environment).stdout
 
 
-def test_a_reader_that_goes_away_is_no_error_worth_a_word(program: Program) -> None:
+@pytest.fixture
+def gone() -> Iterator[int]:
+    """The end for writing of a pipe whose reader went away."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+def broken(
+    program: Program, streams: str, *arguments: str, stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
+    """Run the program with its streams redirected as a shell writes it."""
+    command = [sys.executable, "-m", "multinic", "--node", "node1", "--backend", "netlink"]
+    command += ["--root", str(program.root), *arguments]
+    return subprocess.run(
+        ["sh", "-c", f'"$@" {streams}', "sh", *command],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MULTINIC_DATABASE_URL": program.url},
+    )
+
+
+FULL = "multinic: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["--output", "json", "status"], ["--help"]], ids=" ".join)
+def test_a_command_that_only_prints_has_failed_where_that_is_lost(
+    program: Program, gone: int, arguments: list[str]
+) -> None:
     program.init(ABSENT)
-    for arguments in (["plan"], ["--output", "json", "plan"], ["render"]):
-        ours, theirs = os.pipe()
-        os.close(ours)
-        options = ["--root", str(program.root), "--database-url", program.url, "--node", "node1"]
-        done = subprocess.run(
-            [sys.executable, "-m", "multinic", *options, *arguments],
-            check=False,
-            stdout=theirs,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        os.close(theirs)
-        assert done.stderr in ("", "backend netlink writes no files\n")
+    done = broken(program, ">/dev/full", *arguments)
+    assert (done.returncode, done.stderr) == (1, FULL)
+    done = broken(program, "", *arguments, stdout=gone)
+    assert (done.returncode, done.stderr) == (1, ""), "who went away wants no word of it"
 
 
-def test_an_error_that_cannot_be_printed_still_has_its_exit_status(program: Program) -> None:
-    command = [sys.executable, "-m", "multinic", "--root", str(program.root), "reconcile"]
-    with open("/dev/full", "w", encoding="utf-8") as full:
-        done = subprocess.run(command, check=False, stderr=full, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert done.returncode == 2, "no database is configured"
+@pytest.mark.parametrize(
+    "streams", [">/dev/full", "2>/dev/full", ">/dev/full 2>&1", ">&- 2>&-", "<&- >&- 2>&-"]
+)
+def test_a_change_is_made_and_has_its_exit_status_whatever_becomes_of_the_output(
+    program: Program, streams: str
+) -> None:
+    said = FULL if streams == ">/dev/full" else ""
+    done = broken(program, streams, "db", "init")
+    assert (done.returncode, done.stderr) == (0, said)
+    program.attach(ABSENT)
+    assert broken(program, streams, "--output", "json", "reconcile").returncode == 0
+    assert (program.root / "run/multinic/state.json").exists()
+    for arguments in (["apply", "--yes"], ["rollback"], ["purge", "--yes"]):
+        done = broken(program, streams, *arguments)
+        assert (done.returncode, done.stderr.endswith(said)) == (0, True), (arguments, done.stderr)
+    program.file.unlink()
+    assert broken(program, streams, "apply", "--yes").returncode == 75, "there is no database"
+
+
+@pytest.mark.parametrize("streams", ["2>/dev/full", "2>&-", "2>&1"])
+@pytest.mark.parametrize(
+    "arguments", [["reconcile"], ["-v", "reconcile"], ["no-such-command"], ["plan", "--x"]]
+)
+def test_an_error_that_cannot_be_printed_still_has_its_exit_status(
+    program: Program, gone: int, streams: str, arguments: list[str]
+) -> None:
+    assert broken(program, streams, "--config", "/nope", *arguments, stdout=gone).returncode == 2

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.config import load, node_name
-from multinic.errors import ConfigError
-from multinic.settings import KEYS, DatabaseSettings, Secret, Settings
+from multinic.host.config import load, node_name
+from multinic.values.errors import ConfigError
+from multinic.values.settings import KEYS, Brake, DatabaseSettings, Secret, Settings
 
+FILE = "etc/multinic/multinic.toml"
 SECRET = "s3cr3t-0f-th3-cl0ud"
 
 
@@ -24,10 +25,10 @@ def settings(
     root: Path, text: str = "", options: Mapping[str, Any] | None = None, **environment: str
 ) -> Settings:
     """Return the settings of a host whose configuration file has this text."""
-    file = root / "etc/multinic/multinic.toml"
+    file = root / FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
-    return load(None, options or {}, environment, str(root))
+    return load(None, options or {}, environment, default=str(file))
 
 
 def refused(root: Path, *args: Any, **environment: str) -> ConfigError:
@@ -38,7 +39,7 @@ def refused(root: Path, *args: Any, **environment: str) -> ConfigError:
 
 
 def test_everything_but_the_database_has_a_default(tmp_path: Path) -> None:
-    found = load(None, {}, {}, str(tmp_path))
+    found = load(None, {}, {}, default=str(tmp_path / FILE))
     assert found == Settings(
         node="",
         backend="auto",
@@ -49,8 +50,13 @@ def test_everything_but_the_database_has_a_default(tmp_path: Path) -> None:
         log_level="info",
         log_format="text",
         database=DatabaseSettings("", found.database.password, 3.0, 5.0, ignore_deleted_at=False),
+        ask_for_mass_deletion=False,
+        fleet_brake=Brake(5, 10),
+        probe_addresses=True,
+        metrics_textfile="",
         poll_interval=30.0,
         listen="127.0.0.1:8080",
+        metrics_listen="",
     )
     assert not found.database.password
 
@@ -60,14 +66,14 @@ def test_the_documented_file_is_understood(tmp_path: Path) -> None:
     (tmp_path / "etc/multinic/password").write_text(SECRET + "\n", encoding="utf-8")
     found = settings(
         tmp_path,
-        """
+        f"""
         node = "node1.example.org"
         backend = "netplan"
         max_interfaces = 20
         verify_timeout = "1m"
         [database]
         url = "mysql://multinic@db1,db2:3306/multinic?ssl_ca=/etc/ssl/certs/db-ca.pem"
-        password_file = "/etc/multinic/password"
+        password_file = "{tmp_path}/etc/multinic/password"
         connect_timeout = "500ms"
         read_timeout = 7
         deleted_at = "ignored"
@@ -119,12 +125,18 @@ def test_every_key_has_a_variable_of_ours(tmp_path: Path, key: Any) -> None:
         "log_level": "error",
         "log_format": "json",
         "database.deleted_at": "ignored",
-        "database.password_file": "/password",
+        "safety.mass_delete": "ask",
+        "safety.fleet_brake": "17, 50%",
+        "safety.probe_addresses": "false",
+        "metrics.textfile": "/srv/multinic.prom",
+        "database.password_file": str(tmp_path / "password"),
+        "agent.listen": "127.0.0.1:17",
+        "agent.metrics_listen": "[::]:17",
     }
     (tmp_path / "password").write_text("17", encoding="utf-8")
     before, after = (
-        load(None, {}, {}, str(tmp_path)),
-        load(None, {}, {key.variable: values.get(key.name, "17")}, str(tmp_path)),
+        load(None, {}, {}, default=str(tmp_path / FILE)),
+        load(None, {}, {key.variable: values.get(key.name, "17")}, default=str(tmp_path / FILE)),
     )
     assert repr(before) != repr(after) or after.database.password.reveal() == "17"
 
@@ -269,7 +281,7 @@ def test_a_file_that_is_asked_for_must_exist_and_be_readable(tmp_path: Path) -> 
 def test_a_file_that_is_asked_for_is_read_instead_of_the_default_one(tmp_path: Path) -> None:
     settings(tmp_path, "node = 'default'")
     (tmp_path / "other.toml").write_text("node = 'other'", encoding="utf-8")
-    assert load(str(tmp_path / "other.toml"), {}, {}, str(tmp_path)).node == "other"
+    assert load(str(tmp_path / "other.toml"), {}, {}, default=str(tmp_path / FILE)).node == "other"
 
 
 def test_the_node_is_this_machine_unless_it_is_named(tmp_path: Path) -> None:
@@ -311,7 +323,7 @@ def test_the_password_file_comes_before_credential_and_environment(tmp_path: Pat
     (tmp_path / "file").write_text(f" {SECRET} \r\n", encoding="utf-8")
     environment = {"MULTINIC_DATABASE_PASSWORD": "ours", "DB_PASSWORD": "seed"}
     credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
-    config = '[database]\npassword_file = "/file"'
+    config = f'[database]\npassword_file = "{tmp_path}/file"'
 
     def password(text: str, **variables: str) -> str:
         return settings(tmp_path, text, **variables).database.password.reveal()
@@ -331,7 +343,7 @@ def test_a_password_file_that_cannot_be_read_is_an_error_and_no_empty_password(t
     for content in (None, b"\xff\xfe"):
         if content is not None:
             (tmp_path / "file").write_bytes(content)
-        error = refused(tmp_path, '[database]\npassword_file = "/file"', DB_PASSWORD=SECRET)
+        error = refused(tmp_path, f'[database]\npassword_file = "{tmp_path}/file"', DB_PASSWORD=SECRET)
         assert str(tmp_path / "file") in str(error)
         assert ("UTF-8" if content else "password_file") in error.hint
 
@@ -355,21 +367,23 @@ def test_a_password_in_the_url_of_the_environment_is_taken_out_of_it(
 ) -> None:
     user, name = quote(user, safe=""), quote(name, safe="")
     url = f"mysql://{user}:{quote(password, safe='')}@db/{name}"
-    found = load(None, {}, {"MULTINIC_DATABASE_URL": url}, "/nonexistent").database
+    found = load(None, {}, {"MULTINIC_DATABASE_URL": url}, default="/nonexistent").database
     assert (found.url, found.password.reveal()) == (f"mysql://{user}@db/{name}", password)
-    beside = load(None, {}, {"MULTINIC_DATABASE_URL": url, "DB_PASSWORD": "other"}, "/nonexistent").database
+    beside = load(
+        None, {}, {"MULTINIC_DATABASE_URL": url, "DB_PASSWORD": "other"}, default="/nonexistent"
+    ).database
     assert (beside.url, beside.password.reveal()) == (found.url, "other")
 
 
 def test_a_password_with_an_at_sign_in_the_url_of_the_environment_is_understood() -> None:
-    found = load(None, {}, {"MULTINIC_DATABASE_URL": "mysql://u:p@ss@db/x"}, "/nonexistent").database
+    found = load(None, {}, {"MULTINIC_DATABASE_URL": "mysql://u:p@ss@db/x"}, default="/nonexistent").database
     assert (found.url, found.password.reveal()) == ("mysql://u@db/x", "p@ss")
 
 
 def test_a_file_that_others_may_read_or_write_is_told_where_that_matters(tmp_path: Path) -> None:
     password, file = tmp_path / "password", tmp_path / "etc/multinic/multinic.toml"
     password.write_text(SECRET, encoding="utf-8")
-    text = '[database]\npassword_file = "/password"'
+    text = f'[database]\npassword_file = "{password}"'
     settings(tmp_path, text)
     for mode, path, told in [
         (0o600, password, False),
@@ -385,7 +399,7 @@ def test_a_file_that_others_may_read_or_write_is_told_where_that_matters(tmp_pat
         password.chmod(0o600)
         file.chmod(0o640)
         path.chmod(mode)
-        warnings = load(None, {}, {}, str(tmp_path)).warnings
+        warnings = load(None, {}, {}, default=str(tmp_path / FILE)).warnings
         assert [str(path) in line and f"{mode:04o}" in line for line in warnings] == [True] * told
         assert SECRET not in str(warnings)
 
@@ -398,7 +412,12 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
     (tmp_path / "etc/multinic").mkdir(parents=True)
     make(tmp_path / name)
     with pytest.raises(ConfigError, match=f"{name}: (not a regular file|Is a directory)"):
-        load(None, {}, {"MULTINIC_DATABASE_PASSWORD_FILE": "/password"}, str(tmp_path))
+        load(
+            None,
+            {},
+            {"MULTINIC_DATABASE_PASSWORD_FILE": str(tmp_path / "password")},
+            default=str(tmp_path / FILE),
+        )
 
 
 @pytest.mark.parametrize("name", ["password", "etc/multinic/multinic.toml"])
@@ -407,14 +426,19 @@ def test_a_file_that_is_much_too_large_is_refused(tmp_path: Path, name: str) -> 
     with (tmp_path / name).open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(ConfigError, match=f"{name}: larger than"):
-        load(None, {}, {"MULTINIC_DATABASE_PASSWORD_FILE": "/password"}, str(tmp_path))
+        load(
+            None,
+            {},
+            {"MULTINIC_DATABASE_PASSWORD_FILE": str(tmp_path / "password")},
+            default=str(tmp_path / FILE),
+        )
 
 
 def test_a_password_may_be_reached_by_a_symlink_as_in_a_mounted_secret(tmp_path: Path) -> None:
     (tmp_path / "..data").mkdir()
     (tmp_path / "..data/password").write_text(SECRET, encoding="utf-8")
     (tmp_path / "password").symlink_to("..data/password")
-    found = settings(tmp_path, '[database]\npassword_file = "/password"')
+    found = settings(tmp_path, f'[database]\npassword_file = "{tmp_path}/password"')
     assert found.database.password.reveal() == SECRET
 
 

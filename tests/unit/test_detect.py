@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from multinic.backend import choose, leftovers, named, with_files
+from multinic.backend.choice import NAMES, choose, leftovers, named, with_files
 from multinic.backend.detect import NETPLAN_SOURCES, detect, netplan_renderer
-from multinic.errors import ConfigError
-from multinic.host import Host
+from multinic.host.host import Host
+from multinic.values.errors import ConfigError
 
 CLOUD_INIT = "network:\n  version: 2\n  ethernets:\n    ens3:\n      dhcp4: true\n"
 DESKTOP = "# Let NetworkManager manage all\nnetwork:\n  version: 2\n  renderer: NetworkManager\n"
@@ -163,10 +163,14 @@ def test_a_file_that_cannot_be_read_as_text_decides_nothing(make: Make, tmp_path
 
 def test_the_choice_is_explained(make: Make) -> None:
     chosen, why = choose("auto", make(GENERATE, NETWORKD, yaml(CLOUD_INIT)))
-    assert (chosen.NAME, why) == (
+    assert (chosen.name, why) == (
         "netplan",
         "netplan has configuration here, and systemd-networkd is running",
     )
+
+
+def test_every_backend_is_had_by_its_name() -> None:
+    assert [named(name).name for name in NAMES] == list(NAMES)
 
 
 def test_a_backend_that_cannot_be_used_is_refused_by_name(make: Make) -> None:
@@ -203,7 +207,7 @@ NAME_FILE = {"etc/systemd/network/70-multinic0.link": ""}  # of wicked and of Ne
 
 
 def owners(host: Host) -> dict[str, list[str]]:
-    return {one.NAME: [path.rpartition("/")[2] for path in paths] for one, paths in with_files(host)}
+    return {one.name: [path.rpartition("/")[2] for path in paths] for one, paths in with_files(host)}
 
 
 def test_a_file_that_two_backends_know_counts_for_the_one_that_has_more_of_them(make: Make) -> None:

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from multinic.backend import netplan
-from multinic.model import Desired, Held, Mac, Observed, ObservedLink, ObservedRoute
-from multinic.naming import slot_of
-from multinic.plan import State
+from multinic.backend.netplan import Netplan
+from multinic.decide.naming import slot_of
+from multinic.values.addresses import Mac
+from multinic.values.desired import Desired
+from multinic.values.observed import Observed, ObservedLink, ObservedRoute
+from multinic.values.plan import State
+from multinic.values.record import Entry
 from tests.unit.making import desired, invalid, link, mac, path, policy, route, text, want
 from tests.unit.model_host import ModelHost
 
@@ -64,14 +67,14 @@ def wires(draw: st.DrawFn, number: int, name: str) -> ObservedLink:
 
 
 @st.composite
-def memories(draw: st.DrawFn) -> Mapping[Mac, Held]:
-    found: dict[Mac, Held] = {}
+def memories(draw: st.DrawFn) -> Mapping[Mac, Entry]:
+    found: dict[Mac, Entry] = {}
     slots = draw(st.permutations(range(13)))
     for number, slot in zip(draw(ports()), slots, strict=False):
         applied = draw(st.sampled_from([None, want(number, f"10.0.{number}.5/24", mtu=1280), want(number)]))
         name = draw(st.sampled_from(["", *NAMES]))
         mtu = draw(st.sampled_from([None, 1500]))
-        found[mac(number)] = Held(slot, f"port-{number}", name, mtu, applied)
+        found[mac(number)] = Entry(slot, f"port-{number}", name, mtu, applied)
     return found
 
 
@@ -94,18 +97,15 @@ def hosts(draw: st.DrawFn) -> ModelHost:
     return ModelHost(Observed(links, routes, (), *values), MappingProxyType(draw(memories())))
 
 
-relaxed = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
 limits = st.sampled_from([1, 2, 10])
 
 
-@relaxed
 @given(hosts(), wants(), limits)
 def test_the_same_host_and_database_give_the_same_plan(host: ModelHost, wanted: Desired, limit: int) -> None:
     again = replace(wanted, links=tuple(reversed(wanted.links)))
     assert host.plan(wanted, policy(limit)) == host.plan(again, policy(limit))
 
 
-@relaxed
 @given(hosts(), wants(), limits)
 def test_a_plan_that_is_carried_out_leaves_nothing_to_do(
     host: ModelHost, wanted: Desired, limit: int
@@ -113,26 +113,28 @@ def test_a_plan_that_is_carried_out_leaves_nothing_to_do(
     plan = host.plan(wanted, policy(limit))
     event(f"{len(plan.pending)} pending")
     after = host.carry_out(plan)
-    if any(i.reason == "no-free-slot" or (i.row_id is None and not i.pending) for i in plan.interfaces):
+    macs = [mac for link in host.observed.links for mac in {link.mac, link.permanent_mac} if mac is not None]
+    twins = len(set(macs)) < len(macs)  # of two orphans with one MAC address the second may be found later
+    if twins or any(
+        i.reason == "no-free-slot" or (i.row_id is None and not i.pending) for i in plan.interfaces
+    ):
         # What was removed may have made room, or left a file to nobody but a link that may not be touched.
         after = after.carry_out(after.plan(wanted, policy(limit)))
     assert not after.plan(wanted, policy(limit)).pending
 
 
-@relaxed
 @given(hosts(), wants(), limits)
 def test_what_is_not_managed_and_not_asked_for_is_in_no_plan(
     host: ModelHost, wanted: Desired, limit: int
 ) -> None:
     asked = {link.mac for link in wanted.links}
     for interface in host.plan(wanted, policy(limit)).pending:
-        assert all(netplan.slot_of_file(file.path) is not None for file in interface.files)
+        assert all(Netplan().slot_of_file(file.path) is not None for file in interface.files)
         if interface.link is not None and interface.changes:
             macs = {interface.link.mac, interface.link.permanent_mac}
-            assert macs & (asked | host.record.keys()) or slot_of(interface.link.name) is not None
+            assert macs & (asked | host.entries.keys()) or slot_of(interface.link.name) is not None
 
 
-@relaxed
 @given(hosts(), wants(), limits)
 def test_no_two_rows_get_one_name(host: ModelHost, wanted: Desired, limit: int) -> None:
     plan = host.plan(wanted, policy(limit))
@@ -140,14 +142,12 @@ def test_no_two_rows_get_one_name(host: ModelHost, wanted: Desired, limit: int) 
     assert len(set(names)) == len(names)
 
 
-@relaxed
 @given(hosts(), wants(), limits)
 def test_every_row_is_in_the_plan_exactly_once(host: ModelHost, wanted: Desired, limit: int) -> None:
     rows = [i.row_id for i in host.plan(wanted, policy(limit)).interfaces if i.row_id is not None]
     assert sorted(rows) == sorted([link.row_id for link in wanted.links] + [99] * len(wanted.invalid))
 
 
-@relaxed
 @given(hosts(), wants(), limits)
 def test_removals_come_first_and_then_the_slots_in_order(
     host: ModelHost, wanted: Desired, limit: int
@@ -157,7 +157,6 @@ def test_removals_come_first_and_then_the_slots_in_order(
     assert kinds == sorted(kinds)
 
 
-@relaxed
 @given(hosts(), wants(), limits)
 def test_a_link_with_the_default_route_is_never_changed(host: ModelHost, wanted: Desired, limit: int) -> None:
     vital = {r.link for r in host.observed.routes if r.to.prefixlen == 0}
@@ -165,15 +164,14 @@ def test_a_link_with_the_default_route_is_never_changed(host: ModelHost, wanted:
         assert interface.link is None or interface.link.index not in vital
 
 
-@relaxed
 @given(hosts(), ports(), limits)
 def test_while_a_row_is_nobodys_nothing_is_removed(host: ModelHost, numbers: list[int], limit: int) -> None:
     wanted = desired(*(want(number) for number in numbers), invalid=[invalid(None)])
     plan = host.plan(wanted, policy(limit))
     assert State.DELETE not in {interface.state for interface in plan.interfaces}
     kept = host.carry_out(plan).observed.files.keys()
-    assert {netplan.slot_of_file(name) for name in host.observed.files} <= {
-        netplan.slot_of_file(name) for name in kept
+    assert {Netplan().slot_of_file(name) for name in host.observed.files} <= {
+        Netplan().slot_of_file(name) for name in kept
     }
 
 
@@ -181,7 +179,7 @@ def test_the_strategies_reach_every_state_of_a_plan() -> None:
     """Properties that are only ever tried on empty plans would prove nothing."""
     seen: set[State] = set()
 
-    @settings(relaxed, max_examples=500, derandomize=True)
+    @settings(max_examples=500, derandomize=True)
     @given(hosts(), wants(), limits)
     def look(host: ModelHost, wanted: Desired, limit: int) -> None:
         plan = host.plan(wanted, policy(limit))

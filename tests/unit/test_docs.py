@@ -14,24 +14,35 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from multinic import config, doctor, document, health, options
-from multinic.apply import Result
+from multinic.agent import health as agent_health
+from multinic.agent.health import Snapshot
 from multinic.cli import main
-from multinic.diff import diff
-from multinic.errors import Exit
-from multinic.host import Host
-from multinic.log import Log
-from multinic.model import DesiredLink
-from multinic.plan import State
-from multinic.report import Report, statefile
-from multinic.settings import KEYS
-from multinic.source.rows import parse
-from multinic.status import status
+from multinic.database.rows import parse
+from multinic.decide import options
+from multinic.decide.compare import CASES
+from multinic.decide.diff import diff
+from multinic.doctor import examine as doctor
+from multinic.host import config
+from multinic.host.host import Host
+from multinic.host.log import Log
+from multinic.report import document, events, health, past, statefile
+from multinic.report.report import Report
+from multinic.report.status import status
+from multinic.state.statefile import load_state
+from multinic.values.counts import REASONS
+from multinic.values.desired import DesiredLink
+from multinic.values.errors import Exit
+from multinic.values.passed import PASS_REASONS, Passed
+from multinic.values.plan import Result, State
+from multinic.values.settings import KEYS
 from tests.unit.making import desired, link, observed, policy, row, want
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
-READERS = ("README.md", "README.ko.md", "docs/reference.md", "docs/troubleshooting.md", "docs/systemd.md")
+READERS = (
+    *("README.md", "README.ko.md", "docs/reference.md", "docs/troubleshooting.md", "docs/systemd.md"),
+    "docs/agent.md",
+)
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -187,8 +198,10 @@ def test_every_state_is_in_the_reference():
 
 def test_every_reason_is_in_the_reference():
     found = set()
-    for name in ("apply", "diff", "recovery", "safety", "source/columns", "source/merge", "source/rows"):
-        for node in ast.walk(ast.parse((ROOT / f"multinic/{name}.py").read_text(encoding="utf-8"))):
+    package = ROOT / "multinic"
+    rows_too = (package / f"database/{name}.py" for name in ("columns", "merge", "rows"))
+    for path in (*package.glob("decide/*.py"), *package.glob("change/*.py"), *rows_too):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.keyword)
                 and node.arg == "reason"
@@ -198,7 +211,21 @@ def test_every_reason_is_in_the_reference():
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.update(re.findall(r"^[a-z]+(?:-[a-z]+)+$", node.value))
     table = section("States and reasons").partition("| Reason |")[2]
-    assert found - {words for cells in rows(table) for words in code(cells[0])} == set()
+    documented = {words for cells in rows(table) for words in code(cells[0])}
+    assert found - documented == {""}  # not decided yet
+    assert documented == REASONS | {"recovered", "rollback"}  # of the log alone
+
+
+def test_the_table_of_what_becomes_of_a_row_is_the_one_that_decides():
+    table = rows(section("What becomes of a row", (ROOT / "docs/safety.md").read_text(encoding="utf-8")))
+    assert [(when, code(state), code(reasons)) for when, state, reasons in table] == [
+        (case.when, {str(case.state)}, set(case.reasons)) for case in CASES
+    ]
+
+
+def test_every_result_of_a_pass_is_in_the_page_of_the_agent():
+    table = rows(section("When a pass runs", (ROOT / "docs/agent.md").read_text(encoding="utf-8")))
+    assert {word for cells in table for word in code(cells[0])} >= set(PASS_REASONS)
 
 
 # Options
@@ -222,6 +249,8 @@ def test_the_options_in_the_reference_can_be_carried_out():
 def shown(default: Any) -> str:
     if isinstance(default, float):
         return f"`{default:g}s`"
+    if isinstance(default, bool):
+        return f"`{default}`".lower()
     return f"`{default}`" if default != "" else "empty"
 
 
@@ -267,18 +296,26 @@ def documents(root: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     plan = diff(desired(wanted), observed(link(1, "ens7")), {}, policy())
     done = tuple(Result(item, State.CONVERGED, item.reason, item.message) for item in plan.interfaces)
     host = Host(str(root))
-    patch.setattr("multinic.status.current_links", lambda: (link(1, "multinic0", "10.10.1.11/24"),))
-    statefile.write(host, Report("0.1.0", plan.node, plan.backend, 1.0, done))
+    patch.setattr("multinic.report.status.current_links", lambda: (link(1, "multinic0", "10.10.1.11/24"),))
+    told = Report("0.1.0", plan.node, plan.backend, 1.0, done)
+    events.record(host, Log(), told, {})
+    statefile.write(host, told)
     return {
         "health": health.document(host),
+        "agent": agent_health.document(
+            Snapshot(0.0, Passed(Exit.OK, "converged", 0.1, idle=False), state=load_state(host))
+        ),
         "plan": document.document(plan),
-        "state": statefile.load(host),
+        "state": load_state(host),
         "status": status(host),
-        "doctor": doctor.examine(lambda: config.load(None, {}, {}, str(root)), str(root)),
+        "history": past.document(host),
+        "doctor": doctor.examine(
+            lambda: config.load(None, {}, {}, default=str(root / "none")), lambda _: Host(str(root))
+        ),
     }
 
 
-@pytest.mark.parametrize("name", ["plan", "state", "status", "health", "doctor"])
+@pytest.mark.parametrize("name", ["plan", "state", "status", "health", "agent", "doctor", "history"])
 def test_the_documented_json_has_exactly_the_fields_of_the_real_one(name, tmp_path, monkeypatch):
     real = fields(documents(tmp_path, monkeypatch)[name])
     assert fields(example(name)) == real
@@ -328,6 +365,13 @@ def test_every_anchor_is_a_heading(page):
         text = ((page.parent / target) if target else page).read_text(encoding="utf-8")
         headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
         assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_of_the_repository_that_a_page_names_exists(page):
+    roots = "ansible|bench|multinic|packaging|requirements|scripts|systemd|templates|tests"
+    named = set(re.findall(rf"`(?:python )?((?:{roots})/[\w./-]+)", page.read_text(encoding="utf-8")))
+    assert {name for name in named if "NAME" not in name and not (ROOT / name).exists()} == set()
 
 
 def test_every_page_that_the_program_names_exists():

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from multinic.document import check_fresh, document
-from multinic.errors import ConfigError, Refused
-from multinic.model import Desired
-from multinic.plan import Plan
-from tests.unit.making import desired, files, held, invalid, link, mac, observed, path, policy, ready, want
+from multinic.report.document import check_fresh, document
+from multinic.values.desired import Desired
+from multinic.values.errors import ConfigError, Refused
+from multinic.values.plan import Plan
+from tests.unit.making import desired, entry, files, invalid, link, mac, observed, path, policy, ready, want
 from tests.unit.model_host import ModelHost
 
 HOST = ModelHost(
     observed(link(1, "ens5"), ready(2, "multinic1", "10.0.0.6/24"), files=files((1, want(2, "10.0.0.6/24")))),
-    {mac(2): held(1, want(2, "10.0.0.6/24"))},
+    {mac(2): entry(1, want(2, "10.0.0.6/24"))},
 )
 WANTED = desired(want(1, "10.0.0.5/24"), want(2, "10.0.0.6/24"), invalid=[invalid(None)])
 
@@ -92,17 +92,17 @@ def test_a_plan_that_still_holds_is_fresh() -> None:
         ),
         pytest.param(WANTED, HOST.carry_out(plan()), id="it was carried out already"),
         pytest.param(
-            WANTED, ModelHost(replace(HOST.observed, files={}), HOST.record), id="a file was deleted by hand"
+            WANTED, ModelHost(replace(HOST.observed, files={}), HOST.entries), id="a file was deleted by hand"
         ),
         pytest.param(
             WANTED,
-            ModelHost(replace(HOST.observed, links=(link(1, "ens6"), HOST.observed.links[1])), HOST.record),
+            ModelHost(replace(HOST.observed, links=(link(1, "ens6"), HOST.observed.links[1])), HOST.entries),
             id="a link has another name now",
         ),
     ],
 )
 def test_a_plan_that_holds_no_more_is_refused_as_stale(wanted: Desired, host: ModelHost) -> None:
-    with pytest.raises(Refused, match=r"the saved plan is stale: .*; nothing was changed"):
+    with pytest.raises(Refused, match=r"the saved plan is stale: .*; it was not carried out"):
         check_fresh(saved(plan()), plan(wanted, host))
 
 

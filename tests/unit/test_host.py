@@ -8,14 +8,17 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multinic.errors import CommandFailed, HostError
-from multinic.host import File, Host
+from multinic.host.host import File, Host
+from multinic.host.scratch import scratch, tidy
+from multinic.values.errors import CommandFailed, HostError
+from multinic.values.paths import SCRATCH, UNFINISHED
 
 PATH = "/etc/netplan/90-multinic0.yaml"
 
@@ -116,7 +119,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_scrap(
 
 def test_what_does_not_fit_into_a_scratch_directory_is_told_and_nothing_stays_of_it(host: Host) -> None:
     def fill() -> None:
-        with host.scratch() as inside:
+        with scratch(host) as inside:
             Path(host.path(inside), "file").symlink_to("/dev/full")
             Path(host.path(inside), "file").write_text("x", encoding="utf-8")
 
@@ -125,6 +128,25 @@ def test_what_does_not_fit_into_a_scratch_directory_is_told_and_nothing_stays_of
     assert "full" in error.value.hint
     assert names(host) == []
     assert host.names("/run/multinic") == []
+
+
+def test_a_pass_tidies_up_after_killed_runs_and_leaves_a_scratch_directory_in_use_alone(host: Host) -> None:
+    with scratch(host) as left_behind:
+        pass
+    Path(host.path(left_behind), "etc").mkdir(parents=True)
+    with scratch(host) as inside:
+        tidy(host, SCRATCH)
+        assert host.names(SCRATCH) == [os.path.basename(inside)]
+
+
+def test_what_its_own_run_removes_first_is_no_error_for_the_pass_that_tidies_up(host: Host) -> None:
+    def vanish(moment: str) -> None:
+        if moment.startswith("before remove"):
+            Path(host.path(moment.removeprefix("before remove "))).unlink()
+
+    host.write(f"{SCRATCH}/x{UNFINISHED}", "", 0o600)
+    tidy(replace(host, probe=vanish), SCRATCH)
+    assert host.names(SCRATCH) == []
 
 
 def test_a_symlink_is_replaced_and_what_it_points_to_is_left_alone(host: Host) -> None:
@@ -178,7 +200,7 @@ def test_a_directory_in_the_way_is_an_error_that_names_it(host: Host) -> None:
     assert names(host) == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     content=st.none() | st.binary(), mode=st.sampled_from([0o600, 0o644, 0o400, 0o4755]), meant=st.binary()
 )
@@ -264,6 +286,11 @@ def test_a_command_past_its_limit_is_killed_with_all_its_children(host: Host, tm
     _wait_until_gone(int((tmp_path / "child").read_text(encoding="ascii")))
 
 
+def test_a_command_that_prints_without_end_is_killed_before_it_fills_our_memory(host: Host) -> None:
+    with pytest.raises(CommandFailed, match=r"^yes printed or wrote more than 64 MiB and was killed: "):
+        host.run("yes", timeout=300)
+
+
 def test_a_child_that_keeps_the_output_open_does_not_hold_us(host: Host, tmp_path: Path) -> None:
     assert host.run("sh", "-c", f"sleep 600 & echo $! > {tmp_path}/child; echo done", timeout=300) == "done\n"
     os.kill(int((tmp_path / "child").read_text(encoding="ascii")), signal.SIGKILL)  # it is still there
@@ -335,6 +362,6 @@ def test_a_kernel_variable_is_set_where_it_differs_and_an_absent_one_is_no_error
 
 
 def test_what_a_command_says_on_stderr_can_be_had_whatever_its_status_is_worth(host: Host) -> None:
-    assert host.complaints("sh", "-c", "echo out; echo wrong >&2") == "wrong\n"
+    assert host.stderr_of("sh", "-c", "echo out; echo wrong >&2") == "wrong\n"
     with pytest.raises(CommandFailed):
-        host.complaints("sh", "-c", "exit 3")
+        host.stderr_of("sh", "-c", "exit 3")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from ipaddress import ip_interface
 from typing import Any
@@ -20,15 +20,16 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from multinic.backend import netplan, networkd, networkmanager, wicked
-from multinic.errors import ConfigError
-from multinic.model import DesiredLink, InvalidRow, Mac
-from multinic.naming import name_of
-from multinic.render import Renderer
-from multinic.routing import resolved
-from multinic.settings import BACKENDS
-from multinic.source.database import Answer
-from multinic.source.rows import desired, match_node, parse
+from multinic.backend.choice import named
+from multinic.backend.render import Renderer
+from multinic.database.rows import desired, match_node, parse
+from multinic.database.statement import Answer
+from multinic.decide.naming import name_of
+from multinic.decide.routing import resolved
+from multinic.values.addresses import Mac
+from multinic.values.desired import DesiredLink, InvalidRow
+from multinic.values.errors import ConfigError
+from multinic.values.settings import BACKENDS
 from tests import fake_wicked
 from tests.unit import hostile
 from tests.unit.making import row
@@ -210,29 +211,28 @@ def meant_networkd(name: str, link: DesiredLink) -> Any:
     }
 
 
-Files = Callable[[str, DesiredLink, Renderer], Mapping[str, str]]
-BACKEND_FILES: dict[str, tuple[Files, Callable[[str], Any], Callable[[str, DesiredLink], Any]]] = {
-    "netplan": (netplan.files, read_netplan, meant_netplan),
-    "networkmanager": (networkmanager.files, read_ini, meant_networkmanager),
-    "networkd": (networkd.files, read_networkd, meant_networkd),
-    "wicked": (wicked.files, read_wicked, meant_wicked),
+READERS: dict[str, tuple[Callable[[str], Any], Callable[[str, DesiredLink], Any]]] = {
+    "netplan": (read_netplan, meant_netplan),
+    "networkmanager": (read_ini, meant_networkmanager),
+    "networkd": (read_networkd, meant_networkd),
+    "wicked": (read_wicked, meant_wicked),
 }
-"""backend: (its files, what a reader makes of one, what that must be by path)"""
+"""backend: (what a reader makes of one of its files, what that must be by path)"""
 
 
 def test_every_backend_that_writes_files_is_read_back() -> None:
-    assert BACKEND_FILES.keys() == set(BACKENDS) - {"auto", "netlink"}
+    assert READERS.keys() == set(BACKENDS) - {"auto", "netlink"}
 
 
-@pytest.mark.parametrize("backend", BACKEND_FILES)
-@settings(max_examples=250, deadline=None)
+@pytest.mark.parametrize("backend", READERS)
+@settings(max_examples=250)
 @given(columns=hostile.rows(), slot=st.integers(0, 999))
 @example(columns=(row(mtu=68.0, address="10.0.0.5/24 fd00::5/64"), {}), slot=0)
 @example(columns=(row(address="10.0.0.5", mtu="1500 "), {"cidr": "10.0.0.0/24\n"}), slot=7)
 def test_a_file_means_exactly_the_parsed_values(
     backend: str, columns: tuple[dict[str, Any], dict[str, Any]], slot: int
 ) -> None:
-    files, read, meant = BACKEND_FILES[backend]
+    files, (read, meant) = named(backend).files, READERS[backend]
     link = parse(*columns)
     if isinstance(link, DesiredLink):
         written = files(name_of(slot), link, RENDER)
@@ -244,7 +244,7 @@ def test_a_file_means_exactly_the_parsed_values(
         assert {path: read(text) for path, text in written.items()} == meant(name_of(slot), link)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(columns=hostile.rows(options=True), slot=st.integers(0, 999))
 def test_options_in_a_netplan_file_mean_exactly_the_parsed_values(
     columns: tuple[dict[str, Any], dict[str, Any]], slot: int
@@ -252,7 +252,7 @@ def test_options_in_a_netplan_file_mean_exactly_the_parsed_values(
     link = parse(*columns)
     if isinstance(link, DesiredLink):
         name, link = name_of(slot), resolved(link, slot, 1000)
-        (path, text) = next(iter(netplan.files(name, link, RENDER).items()))
+        (path, text) = next(iter(named("netplan").files(name, link, RENDER).items()))
         wanted = meant_netplan(name, link)[path]["network"]["ethernets"][name]
         options = link.options
         wanted["link-local"] = [f"ipv{version}" for version in link.link_local]
@@ -267,14 +267,14 @@ def test_options_in_a_netplan_file_mean_exactly_the_parsed_values(
         assert {path: read_netplan(text)} == in_netplan_file(name, wanted)
 
 
-@pytest.mark.parametrize("backend", BACKEND_FILES)
-@settings(max_examples=100, deadline=None)
+@pytest.mark.parametrize("backend", READERS)
+@settings(max_examples=100)
 @given(columns=hostile.rows(options=True), slot=st.integers(0, 999))
 def test_no_option_puts_more_into_a_file_than_its_reader_can_take(
     backend: str, columns: tuple[dict[str, Any], dict[str, Any]], slot: int
 ) -> None:
     """And the one text that may hold anything, the description, is in none of them."""
-    files, read, _ = BACKEND_FILES[backend]
+    files, read = named(backend).files, READERS[backend][0]
     link = parse(*columns)
     if isinstance(link, DesiredLink):
         link = resolved(link, slot, 1000)
@@ -288,7 +288,7 @@ def test_no_option_puts_more_into_a_file_than_its_reader_can_take(
             read(text)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(hostile.rows(options=True))
 def test_the_parsed_values_are_those_of_the_row(columns: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """By a reading of the row that is much simpler than the program's."""
@@ -306,7 +306,8 @@ def test_the_parsed_values_are_those_of_the_row(columns: tuple[dict[str, Any], d
         words = re.split(r"[\s,;]+", said(found.get("address")))
         written = [ip_interface(word).ip for word in words if word]
         assert {address.ip for address in link.addresses} == set(written)
-        assert (link.mtu or "") == (float(said(found["mtu"])) if said(found.get("mtu")).strip() else "")
+        mtu = said(found.get("mtu")).strip()
+        assert (link.mtu or "") == (float(mtu) if mtu else "")
 
 
 def said(value: Any) -> str:
@@ -335,7 +336,7 @@ def leaves(value: Any) -> Iterator[Any]:
             yield from (value.ip, value.network, value.with_prefixlen, value.with_netmask, value.ip.exploded)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(columns=hostile.rows(options=True), slot=st.integers(0, 9999))
 def test_no_value_can_break_out_of_a_template_that_quotes_nothing(
     columns: tuple[dict[str, Any], dict[str, Any]], slot: int
@@ -357,7 +358,7 @@ def test_a_shell_that_reads_values_without_quotes_sees_words_and_runs_nothing() 
     assert (done.stdout.splitlines(), done.stderr) == (words, "")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(hostile.rows(options=True), max_size=4))
 def test_no_row_stops_the_others_and_every_word_about_it_can_be_printed(
     columns: list[tuple[dict[str, Any], dict[str, Any]]],
@@ -386,7 +387,7 @@ def answered(columns: list[tuple[dict[str, Any], dict[str, Any]]]) -> Any:
     return desired("node1", answer, ignore_deleted_at=False, database="")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(node=hostile.texts, names=st.lists(hostile.texts, max_size=4))
 def test_a_node_name_is_found_as_it_is_or_not_at_all(node: str, names: list[str]) -> None:
     found, problem = "", ""

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from multinic.errors import Exit, HostError, Locked
-from multinic.host import Host
-from multinic.lock import only_one
+from multinic.host.host import Host
+from multinic.host.lock import only_one
+from multinic.values.errors import Exit, HostError, Locked
 
 HOLD = """\
 import subprocess, sys
-from multinic.host import Host
-from multinic.lock import only_one
+from multinic.host.host import Host
+from multinic.host.lock import only_one
 with only_one(Host(sys.argv[1])):
     child = subprocess.Popen(["sleep", "600"])
     print(child.pid, flush=True)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multinic.model import Desired, DesiredLink, InvalidRow, Options
-from multinic.options import KEYS, document
-from multinic.parsing import TEXT_MAX
-from multinic.source.database import Answer
-from multinic.source.rows import desired, parse
+from multinic.database.rows import desired, parse
+from multinic.database.statement import Answer
+from multinic.decide.options import KEYS, document
+from multinic.decide.parsing import TEXT_MAX
+from multinic.values.desired import Desired, DesiredLink, InvalidRow, Options
 from tests.unit import strategies
 from tests.unit.making import row
 from tests.unit.test_options import BAD, EVERYTHING
@@ -122,7 +122,14 @@ def test_bytes_are_read_like_text() -> None:
         ),
         pytest.param({"gateway": "10.0.0.1, fd00::1"}, {}, None, None, "10.0.0.1", id="of a family it lacks"),
         pytest.param({"gateway": "fd00::1"}, {}, None, None, None, id="only of a family it lacks"),
-        pytest.param({"gateway": "10.9.9.9", "address": None}, {}, None, None, None, id="no address at all"),
+        pytest.param(
+            {"gateway": "10.9.9.9", "address": None},
+            {},
+            {"policy_routing": "off", "default_route": True, "accept_ra": True},
+            None,
+            None,
+            id="no address at all",
+        ),
         pytest.param(
             {"address": DUAL, "gateway": "10.0.0.1;fd00::1"},
             {},
@@ -139,7 +146,8 @@ def test_bytes_are_read_like_text() -> None:
 def test_the_nearest_gateway_counts(
     columns: dict[str, Any], of_subnet: dict[str, Any], own: Any, subnet_options: Any, gateway: Any
 ) -> None:
-    assert asked(own, subnet_options, subnet=of_subnet, **columns).get("gateway") == gateway
+    used = {"policy_routing": "auto"} | (own or {})
+    assert asked(used, subnet_options, subnet=of_subnet, **columns).get("gateway") == gateway
 
 
 @pytest.mark.parametrize(
@@ -154,7 +162,7 @@ def test_the_nearest_gateway_counts(
     ],
 )
 def test_a_bad_gateway_column_is_named(columns: Any, of_subnet: Any, message: str) -> None:
-    found = refused(subnet=of_subnet, **columns)
+    found = refused({"default_route": True}, subnet=of_subnet, **columns)
     assert found.reason == "bad-value"
     assert message in found.message
 
@@ -180,7 +188,7 @@ def test_a_bad_gateway_column_is_named(columns: Any, of_subnet: Any, message: st
             {"default_route": True, "dhcp6": True}, {}, "default_route true", id="DHCPv6 has no route"
         ),
         pytest.param(
-            {"metric": 5, "dhcp4": True}, {}, "metric 5 is of the default route", id="metric of nothing"
+            {"metric": 5, "dhcp4": True}, {}, "metric 5 belongs to the default route", id="metric of nothing"
         ),
         pytest.param(
             {"policy_routing": "auto", "dhcp4": True},
@@ -402,7 +410,7 @@ _objects = st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), _json, m
 _columns = _objects.map(json.dumps) | _json.map(json.dumps) | st.text() | st.binary() | _json
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(own=_columns, of_subnet=_columns, gateway=_columns, mtu=st.sampled_from([None, 1000, 9000]))
 def test_whatever_options_hold_it_becomes_a_link_or_a_sentence(
     own: Any, of_subnet: Any, gateway: Any, mtu: int | None
@@ -414,7 +422,7 @@ def test_whatever_options_hold_it_becomes_a_link_or_a_sentence(
         assert len(found.message) < 600
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(strategies.options)
 def test_whatever_can_be_asked_for_is_either_carried_out_or_contradicts_itself(options: Options) -> None:
     found = parsed(document(options), address=DUAL)

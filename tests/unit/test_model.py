@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.model import Mac
+from multinic.values.addresses import Mac
 
 
 @pytest.mark.parametrize(

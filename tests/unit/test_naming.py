@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.model import Mac
-from multinic.naming import assign, merge, name_of, slot_of
+from multinic.decide.naming import assign, merge_claims, name_of, slot_of
+from multinic.values.addresses import Mac
 from tests.unit.making import mac
 
 macs = st.integers(1, 40).map(mac)
@@ -26,7 +26,7 @@ def test_no_two_macs_share_a_slot(wanted: set[Mac], held: dict[Mac, int], kept: 
 
 @given(st.sets(macs), claims, st.integers(1, 30))
 def test_a_mac_that_holds_a_slot_keeps_it(wanted: set[Mac], claimed: dict[Mac, int], limit: int) -> None:
-    held = merge(claimed)
+    held = merge_claims(claimed)
     given_out = assign(wanted, held, (), limit)
     assert {mac: given_out[mac] for mac in wanted & held.keys()} == {m: held[m] for m in wanted & held.keys()}
 
@@ -35,7 +35,7 @@ def test_a_mac_that_holds_a_slot_keeps_it(wanted: set[Mac], claimed: dict[Mac, i
 def test_nobody_new_gets_a_reserved_slot_or_one_beyond_the_limit(
     wanted: set[Mac], claimed: dict[Mac, int], kept: set[int], limit: int
 ) -> None:
-    held = merge(claimed)
+    held = merge_claims(claimed)
     for one, slot in assign(wanted, held, kept, limit).items():
         assert one in held or (slot < limit and slot not in kept)
 
@@ -44,7 +44,7 @@ def test_nobody_new_gets_a_reserved_slot_or_one_beyond_the_limit(
 def test_nobody_goes_without_while_a_slot_is_free(
     wanted: set[Mac], claimed: dict[Mac, int], kept: set[int], limit: int
 ) -> None:
-    given_out = assign(wanted, merge(claimed), kept, limit)
+    given_out = assign(wanted, merge_claims(claimed), kept, limit)
     free = set(range(limit)) - kept - set(given_out.values())
     assert not free or given_out.keys() == wanted
 
@@ -90,10 +90,10 @@ def test_slots_are_given_out(
 
 @given(st.lists(claims, max_size=3))
 def test_merged_claims_share_nothing_and_the_first_source_wins(sources: list[dict[Mac, int]]) -> None:
-    held = merge(*sources)
+    held = merge_claims(*sources)
     assert len(set(held.values())) == len(held)
     if sources:
-        first = merge(sources[0])
+        first = merge_claims(sources[0])
         assert {one: held[one] for one in first} == first
 
 

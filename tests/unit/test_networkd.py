@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from multinic.backend import networkd
-from multinic.host import Host
-from multinic.model import Mac
-from multinic.plan import FileChange, Interface, State
+from multinic.backend.networkd import Networkd
+from multinic.host.host import Host
+from multinic.values.addresses import Mac
+from multinic.values.plan import FileChange, Interface, State
 
 PATH = "/etc/systemd/network/10-multinic1.network"
 MAC = "fa:16:3e:00:00:01"
@@ -25,7 +25,7 @@ def refusal(text: str) -> str:
         message="",
         files=(FileChange(PATH, None, text, 0o644),),
     )
-    staged = networkd.stage(Host("/nonexistent"), [interface])
+    staged = Networkd().stage(Host("/nonexistent"), [interface])
     return staged.refused.get(interface.key, "")
 
 

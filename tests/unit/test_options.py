@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.model import MAIN_TABLE, Options, Route
-from multinic.options import KEYS, asked, document, parse
-from multinic.parsing import OptionError, read
+from multinic.decide.options import KEYS, asked, document, parse
+from multinic.decide.parsing import OptionError, read
+from multinic.values.desired import Options, Route
+from multinic.values.rtnetlink import MAIN_TABLE
 from tests.unit import strategies
 
 EVERYTHING: dict[str, Any] = {
@@ -231,8 +232,8 @@ def test_what_is_bad_is_named_with_its_place(bad: dict[str, Any], words: str) ->
         pytest.param("dhcp4: true", "'dhcp4: true' is not JSON", id="YAML"),
         pytest.param('{"dhcp4": tr', "is not JSON", id="cut off"),
         pytest.param('{"dhcp4": true} x', "is not JSON", id="more behind it"),
-        pytest.param('{"metric": NaN}', "'NaN' is no number in JSON", id="NaN"),
-        pytest.param('{"metric": -Infinity}', "'-Infinity' is no number in JSON", id="infinity"),
+        pytest.param('{"metric": NaN}', "'NaN' is not a number in JSON", id="NaN"),
+        pytest.param('{"metric": -Infinity}', "'-Infinity' is not a number in JSON", id="infinity"),
         pytest.param('{"dhcp4": true, "dhcp4": false}', "'dhcp4' is there twice", id="a key twice"),
         pytest.param('{"dns": {"search": [], "search": []}}', "'search' is there twice", id="twice below"),
         pytest.param(json.dumps({"description": "x" * 2**20}), "longer than 16384 characters", id="1 MB"),

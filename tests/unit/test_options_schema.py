@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from multinic import options
 from multinic.cli import main
-from multinic.model import Options
-from multinic.parsing import OptionError
+from multinic.decide import options
+from multinic.decide.parsing import OptionError
+from multinic.values.desired import Options
 from tests.unit import strategies
 from tests.unit.test_options import BAD, EVERYTHING
 
@@ -67,7 +67,7 @@ def test_the_schema_knows_every_key_and_no_other() -> None:
     assert sorted(SCHEMA["properties"]["ethtool"]["properties"]) == sorted(options.OFFLOADS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(strategies.options)
 def test_whatever_the_parser_gives_back_the_schema_accepts(found: Options) -> None:
     VALIDATOR.validate(options.document(found))
@@ -123,7 +123,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(options.KEYS), _json)
 def test_whatever_the_parser_accepts_the_schema_accepts(key: str, value: Any) -> None:
     """And so: whatever the schema refuses the parser refuses."""
@@ -131,7 +131,7 @@ def test_whatever_the_parser_accepts_the_schema_accepts(key: str, value: Any) ->
         VALIDATOR.validate({key: value})
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.data(), strategies.options.map(options.document).filter(bool))
 def test_what_is_changed_in_one_place_is_accepted_by_both_or_refused_by_the_parser(
     data: st.DataObject, document: dict[str, Any]

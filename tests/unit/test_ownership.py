@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from multinic.errors import HostError
-from multinic.host import Host
-from multinic.lock import only_one
-from multinic.paths import CHECKPOINT, CONVERGED, LAST_CHECKPOINT, LOCK, OWN, RECORD, STATE
+from multinic.host.host import Host
+from multinic.host.lock import only_one
+from multinic.values.errors import HostError
+from multinic.values.paths import CHECKPOINT, CONVERGED, LAST_CHECKPOINT, LOCK, OUR_DIRECTORIES, RECORD, STATE
 
 OURS = [LOCK, STATE, CONVERGED, RECORD, CHECKPOINT, LAST_CHECKPOINT]
 NETPLAN = "/etc/netplan/90-multinic0.yaml"
@@ -46,7 +46,7 @@ def test_directories_that_are_made_have_their_modes_whatever_the_umask(host: Hos
     found = {
         str(path.relative_to(host.root)): mode(path) for path in Path(host.root).rglob("*") if path.is_dir()
     }
-    own = {path.strip("/"): bits for path, bits in OWN.items()}
+    own = {path.strip("/"): bits for path, bits in OUR_DIRECTORIES.items()}
     assert {path: found[path] for path in own} == own == {"run/multinic": 0o755, "var/lib/multinic": 0o700}
     assert {found[path] for path in found.keys() - own.keys()} == {0o755}
 
@@ -221,7 +221,7 @@ def test_a_directory_that_others_may_write_is_refused(
         assert host.read(path) == "ours"
         return
     for change in (lambda: host.write(path, "ours", 0o600), lambda: host.read(path)):
-        with pytest.raises(HostError, match="may be written by others"):
+        with pytest.raises(HostError, match="can be written by other users"):
             change()
     assert os.listdir(directory) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,26 +13,27 @@ from pathlib import Path
 
 import pytest
 
-from multinic import config
 from multinic.cli import main
-from multinic.errors import Exit
-from multinic.settings import KEYS
+from multinic.host import config
+from multinic.values.errors import Exit
+from multinic.values.settings import KEYS
 from tests import wheel
 
 ROOT = Path(__file__).parents[2]
+VENDOR = ROOT / "requirements/vendor.txt"
 SETTINGS = (ROOT / "packaging/multinic.toml").read_text()
 
 
 def test_the_settings_as_installed_say_nothing_and_show_every_default(tmp_path):
     file = tmp_path / "multinic.toml"
     file.write_text(SETTINGS)
-    nothing = repr(config.load(None, {}, {}, str(tmp_path)))
+    nothing = repr(config.load(None, {}, {}, default=str(tmp_path / "none")))
     assert repr(config.load(str(file), {}, {})) == nothing
 
     file.write_text(re.sub(r"^#(\w+ = )", r"\1", SETTINGS, flags=re.MULTILINE))
     assert repr(config.load(str(file), {}, {})) == nothing
     shown = set(re.findall(r"^#(\w+) = ", SETTINGS, re.MULTILINE))
-    assert shown == {key.name.rpartition(".")[2] for key in KEYS if not key.name.startswith("agent.")}
+    assert shown == {key.name.rpartition(".")[2] for key in KEYS}
 
 
 @pytest.mark.parametrize(
@@ -70,12 +72,40 @@ def test_the_packages_bring_the_versions_that_are_tested():
     assert brought.items() <= tested.items()
 
 
+def test_the_bill_of_materials_lists_what_packages_bring_with_its_hashes():
+    document = json.loads((ROOT / "packaging/sbom.cdx.json").read_text(encoding="utf-8"))
+    listed = {
+        (
+            component["name"],
+            component["version"],
+            tuple(item["content"] for item in component["externalReferences"][0]["hashes"]),
+        )
+        for component in document["components"]
+    }
+    pins = re.findall(
+        r"^([\w-]+)==([\w.]+)((?: \\\n    --hash=sha256:\w+)+)", VENDOR.read_text(), re.MULTILINE
+    )
+    assert pins
+    assert listed == {
+        (name, version, tuple(re.findall(r"sha256:(\w+)", all_))) for name, version, all_ in pins
+    }
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").iterdir()), ids=lambda path: path.name)
+def test_whatever_is_installed_is_pinned_with_hashes(path):
+    entries = re.split(r"\n(?=[a-z])", re.sub(r"(?m)^ *#.*\n", "", path.read_text(encoding="utf-8")))
+    assert entries
+    assert [
+        entry for entry in entries if not re.match(r"[\w.-]+==\S+[^\n]* \\\n    --hash=sha256:", entry)
+    ] == []
+
+
 def test_every_library_that_is_brought_is_named_in_both_packages():
     brought = re.findall(r"^([\w-]+)==", (ROOT / "requirements/vendor.txt").read_text(), re.MULTILINE)
     spec = (ROOT / "packaging/rpm/multinic.spec").read_text()
     assert set(re.findall(r"bundled\(python3dist\((.*)\)\)", spec)) == set(brought)
     named = re.findall(r"vendor/lib/(\w+)/\*", (ROOT / "packaging/deb/copyright").read_text())
-    modules = {"markdown-it-py": "markdown_it"}
+    modules = {"markdown-it-py": "markdown_it", "prometheus-client": "prometheus_client"}
     assert {modules.get(name, name) for name in brought} == set(named)
 
 
@@ -119,6 +149,13 @@ def test_the_man_pages_are_typeset_without_a_warning(manual, name):
     assert not re.search(r"\\f|\*\*|`|\]\(", said), "no Markdown is left"
 
 
+def test_two_wheels_of_one_checkout_are_identical(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = (wheel.build(tmp_path / name) for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
 def test_a_wheel_holds_all_that_an_installation_needs(tmp_path):
     with zipfile.ZipFile(wheel.build(tmp_path)) as archive:
         names = set(archive.namelist())
@@ -131,3 +168,4 @@ def test_a_wheel_holds_all_that_an_installation_needs(tmp_path):
     assert {"share/man/man1/multinic.1", "share/man/man5/multinic.toml.5"} <= places
     assert {"share/bash-completion/completions/multinic", "share/doc/multinic/multinic.toml"} <= places
     assert any(name.endswith("/licenses/LICENSE") for name in names)
+    assert any(name.endswith(".dist-info/sboms/sbom.cdx.json") for name in names)

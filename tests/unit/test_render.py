@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from multinic.backend import netplan
-from multinic.errors import ConfigError, Exit
-from multinic.render import Renderer, fingerprint, shipped
+from multinic.backend.netplan import Netplan
+from multinic.backend.render import Renderer, fingerprint, shipped
+from multinic.values.errors import ConfigError, Exit
 from tests.unit.making import want
 
 ONE = want(1, "10.0.0.5/24")
@@ -18,10 +18,10 @@ ONE = want(1, "10.0.0.5/24")
 def test_an_operators_template_replaces_ours_of_that_name_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "other.j2").write_text("other {{ name }}\n", encoding="utf-8")
     render = Renderer(str(tmp_path))
-    before = netplan.files("multinic3", ONE, render)
-    assert before == netplan.files("multinic3", ONE, Renderer("/nonexistent"))
+    before = Netplan().files("multinic3", ONE, render)
+    assert before == Netplan().files("multinic3", ONE, Renderer("/nonexistent"))
     (tmp_path / "netplan.yaml.j2").write_text("# {{ banner }}\nmine: {{ link.mac }}\n", encoding="utf-8")
-    (text,) = netplan.files("multinic3", ONE, Renderer(str(tmp_path))).values()
+    (text,) = Netplan().files("multinic3", ONE, Renderer(str(tmp_path))).values()
     assert text.endswith("\nmine: fa:16:3e:00:00:01\n")
     assert render("other.j2", {"name": "x"}) == "other x\n"
 
@@ -29,7 +29,7 @@ def test_an_operators_template_replaces_ours_of_that_name_and_no_other(tmp_path:
 def test_an_operators_template_may_extend_ours_by_name(tmp_path: Path) -> None:
     (tmp_path / "netplan.yaml.j2").write_text("{% include 'more.j2' %}", encoding="utf-8")
     (tmp_path / "more.j2").write_text("# more of {{ name }}", encoding="utf-8")
-    (text,) = netplan.files("multinic3", ONE, Renderer(str(tmp_path))).values()
+    (text,) = Netplan().files("multinic3", ONE, Renderer(str(tmp_path))).values()
     assert text == "# more of multinic3"
 
 
@@ -43,6 +43,7 @@ def test_an_operators_template_may_extend_ours_by_name(tmp_path: Path) -> None:
         pytest.param(b"{% include 'none.j2' %}", "none.j2", id="a missing include"),
         pytest.param(b"{{ 1 // (link.row_id - 1) }}", "zero", id="a division by zero"),
         pytest.param(b"{{ link.mac + 1 }}", "unsupported", id="a sum of unlike things"),
+        pytest.param(b"{{ cycler.__init__.__globals__.os.getpid() }}", "unsafe", id="Python's own insides"),
         pytest.param(b"{{ link.addresses[7] }}", "7", id="an index too far"),
         pytest.param(b"caf\xe9", "utf-8", id="no UTF-8"),
     ],
@@ -52,7 +53,7 @@ def test_a_broken_template_is_a_configuration_error_that_names_it(
 ) -> None:
     (tmp_path / "netplan.yaml.j2").write_bytes(template)
     with pytest.raises(ConfigError) as error:
-        netplan.files("multinic3", ONE, Renderer(str(tmp_path)))
+        Netplan().files("multinic3", ONE, Renderer(str(tmp_path)))
     assert "netplan.yaml.j2" in str(error.value) or "none.j2" in str(error.value)
     assert words in str(error.value)
     assert "/etc/multinic/templates" in error.value.hint

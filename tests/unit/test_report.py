@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from multinic.apply import Result
-from multinic.errors import Exit
-from multinic.host import Host
-from multinic.log import Log
-from multinic.model import RowFlag
-from multinic.plan import Interface, State
-from multinic.report import Report, database, statefile
-from multinic.source.database import Database
+from multinic.database.connection import Connection
+from multinic.database.session import Session
+from multinic.host.host import Host
+from multinic.host.log import Log
+from multinic.report import database, statefile
+from multinic.report.log import log_decisions
+from multinic.report.report import Report
+from multinic.state.statefile import load_state
+from multinic.values.desired import RowFlag
+from multinic.values.errors import Exit
+from multinic.values.plan import Interface, Result, State
 from tests.unit.making import desired, files, invalid, link, observed, policy, ready, want
 from tests.unit.model_host import ModelHost
 
@@ -47,7 +50,7 @@ def report(*found: Result, time: float = 1000.0, node: str = "node1") -> Report:
 def said(host: Host, told: Report) -> list[str]:
     """Return what the log says of a pass, and leave the state file as that pass does."""
     stream = io.StringIO()
-    statefile.tell(host, told, Log(stream=stream))
+    log_decisions(host, Log(stream=stream), told)
     statefile.write(host, told)
     return stream.getvalue().splitlines()
 
@@ -104,7 +107,7 @@ def test_a_file_that_is_written_again_for_a_link_not_yet_there_is_told_again(hos
 
 def test_the_state_file_has_the_documented_fields(host: Host) -> None:
     statefile.write(host, report(*results(desired(want(1, "10.0.0.5/24", mtu=1450)), HOST_1)))
-    found = statefile.load(host)
+    found = load_state(host)
     assert found["version"] == 1
     assert (found["node"], found["backend"], found["multinic"]) == ("node1", "netplan", "1.2.3")
     assert (found["time"], found["exit"], found["summary"]) == (1000, 0, {"converged": 1})
@@ -162,7 +165,7 @@ def test_what_was_done_since_boot_is_counted_and_the_first_pass_remembered(host:
     converged = again.carry_out(again.plan(wanted, policy()))
     statefile.write(host, report(*results(wanted, converged), time=2000.0))
     statefile.write(host, report(*results(desired(want(2)), converged), time=2030.0))
-    found = statefile.load(host)
+    found = load_state(host)
     assert (found["since"], found["time"]) == (1000, 2030)
     assert found["totals"]["failed"] == 1
     assert found["totals"]["removed"] == 1
@@ -233,16 +236,18 @@ def test_the_database_is_written_only_where_the_value_changes(
         def __exit__(self, *_: object) -> None:
             executed.append(("COMMIT", ()))
 
-    connection = Database(
+    connection = Connection(
         execute=lambda statement, values: (executed.append((statement, tuple(values))), ([], [], 1))[1],
         close=lambda: None,
         transaction=Transaction,
-        placeholder="?",
-        product="sqlite",
         where="here",
     )
     rows = replace(desired(), flags=(RowFlag(1, flag),))
-    database.write(connection, rows, report(Result(interface, state, "", "")))
+    database.write(
+        Session([lambda _: connection], placeholder="?", product="sqlite"),
+        rows,
+        report(Result(interface, state, "", "")),
+    )
     values = [(statement, ids) for statement, ids in executed if statement.startswith("UPDATE")]
     if written is None:
         assert executed == []

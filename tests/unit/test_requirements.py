@@ -34,7 +34,15 @@ def version(text: str) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("group", "file"), [("dependencies", "run"), ("build", "run"), ("test", "test"), ("lint", "lint")]
+    ("group", "file"),
+    [
+        ("dependencies", "run"),
+        ("metrics", "run"),
+        ("build", "run"),
+        ("test", "test"),
+        ("lint", "lint"),
+        ("fleet", "fleet"),
+    ],
 )
 def test_what_is_required_is_pinned_to_a_version_that_is_allowed(group, file):
     wanted, used = required(group), pinned(file)
@@ -43,7 +51,7 @@ def test_what_is_required_is_pinned_to_a_version_that_is_allowed(group, file):
         assert version(used[name]) >= version(lowest or "0")
 
 
-@pytest.mark.parametrize("group", ["dependencies", "build"])
+@pytest.mark.parametrize("group", ["dependencies", "metrics", "build"])
 def test_the_lowest_versions_are_the_ones_that_are_tried(group):
     used = pinned("lowest")
     assert {name: version(used[name]) for name in required(group)} == {

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.compare import Policy
-from multinic.diff import diff
-from multinic.model import Desired, DesiredLink, Failure, Held, Mac
-from multinic.plan import Interface, Plan, State
-from multinic.restraint import Past, failed_again, same_wish
+from multinic.decide.compare import Policy
+from multinic.decide.diff import diff
+from multinic.decide.restraint import Past, failed_again, same_wish
+from multinic.values.addresses import Mac
+from multinic.values.desired import Desired, DesiredLink
+from multinic.values.plan import Interface, Plan, State
+from multinic.values.record import Entry, Failure
 from tests.unit.making import (
     desired,
+    entry,
     files,
-    held,
     invalid,
     link,
     mac,
@@ -29,9 +31,9 @@ from tests.unit.making import (
 )
 
 
-def managed(*numbers: int) -> tuple[dict[Mac, Held], list[object], dict[str, str]]:
+def managed(*numbers: int) -> tuple[dict[Mac, Entry], list[object], dict[str, str]]:
     """Return record, links and files of a host on which these ports are configured, in these slots."""
-    record = {mac(number): held(number, want(number), name=f"ens{number}") for number in numbers}
+    record = {mac(number): entry(number, want(number), name=f"ens{number}") for number in numbers}
     links = [ready(number, f"multinic{number}") for number in numbers]
     return record, links, files(*((number, want(number)) for number in numbers))
 
@@ -77,7 +79,7 @@ def test_too_many_removals_at_once_must_be_seen_in_three_reads(
         assert [interface.name for interface in held_back] == [f"multinic{n}" for n in gone if mass]
         assert all("--allow-mass-delete" in interface.message for interface in held_back)
         assert not any(interface.pending for interface in held_back)
-    for past in (Past(mass_deletion=2), Past(allow_mass_delete=True)):
+    for past in (Past(mass_deletion=2, mass_deletion_age=60.0), Past(allow_mass_delete=True)):
         found = plan(wanted, numbers, past)
         removed = [interface.name for interface in found.pending if interface.state is State.DELETE]
         assert removed == [f"multinic{number}" for number in gone]
@@ -121,7 +123,7 @@ def test_the_fuse_leaves_other_objections_as_they_are() -> None:
         "multinic2 blocked deletion-fuse",
         "multinic3 blocked in-use",
     ]
-    assert "2 at once" in found.interfaces[0].message
+    assert "2 would be removed at once" in found.interfaces[0].message
 
 
 @pytest.mark.parametrize("allowed", [False, True])
@@ -139,7 +141,7 @@ FAILURE = Failure(3, 1000.0, ONE, 101, "not there after 10 s")
 
 
 def attempted(past: Past, wanted: DesiredLink = ONE, failure: Failure = FAILURE) -> Interface:
-    record = {mac(1): replace(held(0), failure=failure)}
+    record = {mac(1): replace(entry(0), failure=failure)}
     how = replace(policy(), past=past)
     return diff(desired(wanted), observed(link(1, "ens5")), record, how).interfaces[0]
 
@@ -179,7 +181,7 @@ def test_a_row_that_was_only_replaced_is_the_same_wish() -> None:
 
 def test_a_removal_that_failed_waits_too_and_its_slot_is_given_to_nobody() -> None:
     gone, new = want(1), want(2)
-    record = {mac(1): replace(held(0, gone), failure=replace(FAILURE, wish=None))}
+    record = {mac(1): replace(entry(0, gone), failure=replace(FAILURE, wish=None))}
     host = observed(ready(1, "multinic0"), link(2, "ens6"), files=files((0, gone)))
     found = diff(desired(new), host, record, replace(policy(), past=Past(now=1.0)))
     assert states(found) == ["multinic0 failed backing-off", "multinic1 create new"]
@@ -189,7 +191,7 @@ def test_who_wants_the_name_of_what_is_held_back_waits_with_it() -> None:
     """Two links bear each other's names, and one of them failed: alone the other could only fail, too."""
     one, two = want(1), want(2)
     links = [ready(1, "multinic1"), ready(2, "multinic0")]
-    record = {mac(1): replace(held(0, one), failure=replace(FAILURE, wish=one)), mac(2): held(1, two)}
+    record = {mac(1): replace(entry(0, one), failure=replace(FAILURE, wish=one)), mac(2): entry(1, two)}
     host = observed(*links, files=files((0, one), (1, two)))
     found = diff(desired(one, two), host, record, replace(policy(), past=Past(now=1.0)))
     assert states(found) == ["multinic0 failed backing-off", "multinic1 blocked name-taken"]
@@ -205,7 +207,7 @@ def suspects(*counts: int, now: float = 2000.0, others: int = 0) -> list[str]:
         number: Failure(count, 1000.0 + number, want(number), 100 + number, "cut off", suspect=True)
         for number, count in enumerate(counts, 1)
     }
-    record = {mac(number): replace(held(number), failure=failure) for number, failure in failures.items()}
+    record = {mac(number): replace(entry(number), failure=failure) for number, failure in failures.items()}
     host = observed(*(link(number, f"ens{number}") for number in numbers))
     found = diff(desired(*wanted), host, record, replace(policy(), past=Past(now=now)))
     waiting = {i.reason for i in found.interfaces if not i.pending}
@@ -233,7 +235,7 @@ def test_suspects_that_can_do_nothing_without_each_other_are_attempted_together(
     links = [ready(1, "multinic1"), ready(2, "multinic0")]
     record = {
         found.mac: replace(
-            held(slot, found), failure=Failure(1, 1000.0, found, 101 + slot, "x", suspect=True)
+            entry(slot, found), failure=Failure(1, 1000.0, found, 101 + slot, "x", suspect=True)
         )
         for slot, found in enumerate((one, two))
     }
@@ -244,12 +246,12 @@ def test_suspects_that_can_do_nothing_without_each_other_are_attempted_together(
 
 @given(st.floats(0, 1), st.integers(1, 60))
 def test_waits_grow_to_an_hour_and_are_spread(chance: float, failures: int) -> None:
-    found = replace(attempted(Past()), held=None)
+    found = replace(attempted(Past()), entry=None)
     waits = []
     for _ in range(failures):
         failure = failed_again(found, "x", now=1000.0, chance=chance)
         waits.append(failure.retry_at - 1000)
-        found = replace(found, held=replace(held(0), failure=failure))
+        found = replace(found, entry=replace(entry(0), failure=failure))
     assert 22 <= waits[0] <= 38  # 30 s, give or take a quarter
     assert waits == sorted(waits)
     assert waits[-1] <= 3600 * 1.25 + 0.1
@@ -268,5 +270,6 @@ def test_another_link_is_a_first_failure() -> None:
 
 def test_a_new_wish_is_a_first_failure() -> None:
     found = attempted(Past(), want(1, "10.0.0.6/24"))
-    assert failed_again(found, "x", now=0.0, chance=0.5) == Failure(1, 30.0, found.desired, 101, "x")
+    expected = Failure(1, 30.0, found.desired, 101, "x", carrier=False)
+    assert failed_again(found, "x", now=0.0, chance=0.5) == expected
     assert failed_again(attempted(Past()), "x", now=0.0, chance=0.5).count == 4

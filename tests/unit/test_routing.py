@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from multinic import routing
-from multinic.model import DesiredLink, Observed, ObservedRoute, ObservedRule, Options, Route, Rule
-from multinic.routing import ROUTE_PROTOCOL, resolved
+from multinic.decide import routing
+from multinic.decide.routing import ROUTE_PROTOCOL, resolved
+from multinic.values.desired import DesiredLink, Options, Route, Rule
+from multinic.values.observed import Observed, ObservedRoute, ObservedRule
 from tests.unit import strategies
 from tests.unit.making import ready, want
 
@@ -26,7 +27,7 @@ def asking(*addresses: str, **options: Any) -> DesiredLink:
 
 
 def words(link: DesiredLink) -> list[str]:
-    return [routing.route_words(route) for route in link.routes]
+    return [str(route) for route in link.routes]
 
 
 def found(to: str, link: Any = MINE, via: str | None = None, **fields: Any) -> ObservedRoute:
@@ -51,7 +52,7 @@ def test_policy_routing_is_a_table_of_the_slot_for_every_address() -> None:
         "fd00::/64 metric 1024 table 1003",
         "default via 10.0.0.1 table 1003",
     ]
-    assert [routing.rule_words(rule) for rule in link.rules] == [
+    assert [str(rule) for rule in link.rules] == [
         "from 10.0.0.5/32 table 1003 priority 1003",
         "from 10.0.0.6/32 table 1003 priority 1003",
         "from fd00::5/128 table 1003 priority 1003",

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.errors import ConfigError
-from multinic.model import Desired, DesiredLink, InvalidRow, Mac
-from multinic.source.database import Answer
-from multinic.source.rows import desired, match_node, parse
+from multinic.database.rows import desired, match_node, parse
+from multinic.database.statement import Answer
+from multinic.values.addresses import Mac
+from multinic.values.desired import Desired, DesiredLink, InvalidRow
+from multinic.values.errors import ConfigError
 from tests.unit.making import mac, row
 
 CIDR = {"cidr": "10.0.0.0/24"}

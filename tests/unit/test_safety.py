@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from multinic.model import Observed, ObservedAddress, ObservedLink, ObservedRoute
-from multinic.safety import Block, free_name, in_use, links_towards, mentions, resolve, vital
+from multinic.decide.safety import Block, free_name, in_use, links_towards, mentions, resolve, vital
+from multinic.values.observed import Observed, ObservedAddress, ObservedLink, ObservedRoute
 from tests.unit.making import link, mac, observed, route
 
 PLAIN = link(1, "ens5")
@@ -56,8 +57,22 @@ PLAIN = link(1, "ens5")
         ),
         pytest.param(
             observed(link(1, "lan.7", permanent=None, kind="vlan")),
-            "lan.7",
-            id="only a VLAN: better than nothing",
+            None,
+            id="only a VLAN: that is not the port",
+        ),
+        pytest.param(
+            observed(link(1, "ens5"), link(1, "tap0", kind="ipvtap"), link(1, "ipvl0", kind="ipvlan")),
+            "ens5",
+            id="ipvlan and ipvtap, which have the permanent address, too",
+        ),
+        pytest.param(
+            observed(
+                replace(link(1, "ens5"), index=7),
+                replace(link(1, "ens5nsby"), index=8, master=7),
+                replace(link(1, "ens6"), index=9, master=7),
+            ),
+            "ens5",
+            id="a failover pair below its master",
         ),
     ],
 )

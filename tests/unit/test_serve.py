@@ -20,10 +20,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from multinic import health, serve
 from multinic.cli import main
-from multinic.host import Host
-from multinic.paths import STATE
+from multinic.host import serve
+from multinic.host.host import Host
+from multinic.report import health
+from multinic.values.paths import STATE
 
 ITEM = dict.fromkeys(("key", "name", "mac", "port_id", "row_id", "reason", "message"), "") | {
     "state": "converged"
@@ -50,7 +51,7 @@ def served(listener: socket.socket) -> Iterator[Callable[[bytes], bytes]]:
 
     def answer_everybody() -> None:
         while not done.is_set():
-            serve.serve(listener, answer, idle=0.05)
+            serve.serve({listener: answer}, idle=0.05)
 
     thread = threading.Thread(target=answer_everybody)
     thread.start()
@@ -77,7 +78,10 @@ def served(listener: socket.socket) -> Iterator[Callable[[bytes], bytes]]:
         pytest.param(b"GET /\r\n\r\n", 400, id="no version"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, id="TLS"),
         pytest.param(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10000, 431, id="endless headers"),
-        pytest.param(b"A" * 100_000, 431, id="endless line"),
+        pytest.param(b"A" * 100_000, 414, id="endless line"),
+        pytest.param(b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", 414, id="a long address"),
+        pytest.param(b"GET http://node1:8080/x?y HTTP/1.1\r\n\r\n", 200, id="through a proxy"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, id="a later version"),
     ],
 )
 def test_every_request_has_the_answer_it_deserves(
@@ -91,7 +95,7 @@ def test_every_request_has_the_answer_it_deserves(
     else:
         assert f"Content-Length: {len(body)}".encode() in head
         assert json.loads(body) == (
-            {"path": request_.split()[1].partition(b"?")[0].decode()}
+            {"path": request_.split()[1].partition(b"?")[0].decode().removeprefix("http://node1:8080")}
             if status == 200
             else {"error": HTTPStatus(status).phrase.lower()}
         )

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic import show
-from multinic.plan import Change, FileChange, Interface, Plan, State
-from tests.unit.making import desired, files, held, invalid, link, mac, observed, policy, ready, want
+from multinic.report import show
+from multinic.values.plan import Change, FileChange, Interface, Plan, State
+from tests.unit.making import desired, entry, files, invalid, link, mac, observed, policy, ready, want
 from tests.unit.model_host import ModelHost
 
 HOST = ModelHost(
@@ -20,7 +20,7 @@ HOST = ModelHost(
         link(4, "ens8", "192.0.2.1/24"),
         files={**files((1, want(2, "10.0.0.6/24")))},
     ),
-    {mac(2): held(1, want(2, "10.0.0.6/24"))},
+    {mac(2): entry(1, want(2, "10.0.0.6/24"))},
 )
 WANTED = desired(
     want(1, "10.0.0.5/24"), want(2, "10.0.0.7/24"), want(3), want(4), invalid=[invalid(None, "port-9")]
@@ -111,8 +111,10 @@ def test_hostile_text_acts_on_no_terminal(text: str) -> None:
 
     document: dict[str, Any] = {
         "time": 1000,
+        "error": text,
         "node": text,
         "backend": "netplan",
+        "agent": None,
         "detected": {"backend": text, "why": text},
         "interfaces": [
             {
@@ -183,7 +185,7 @@ def test_the_state_of_a_host_is_a_table(capsys: pytest.CaptureFixture[str]) -> N
         item("multinic3", state="waiting", message="not there", **absent),
     ]
     detected = {"backend": "netlink", "why": "nothing runs"}
-    show.status({"time": None, "detected": detected, "interfaces": found})
+    show.status({"time": None, "error": "", "agent": None, "detected": detected, "interfaces": found})
     assert lines(capsys) == [
         "no pass has finished since boot",
         "this host is managed by netlink: nothing runs",
@@ -198,7 +200,9 @@ def test_the_state_of_a_host_is_a_table(capsys: pytest.CaptureFixture[str]) -> N
         "multinic3  fa:16:3e:00:00:01  waiting    not plugged in            -     -"
         "                           not there",
     ]
-    show.status({"time": 1000, "node": "node1", "backend": "netplan", "detected": detected, "interfaces": []})
-    first, _, second = lines(capsys)
+    last = {"time": 1000, "error": "no database", "node": "node1", "backend": "netplan"}
+    show.status(last | {"agent": None, "detected": detected, "interfaces": []})
+    first, error, _, second = lines(capsys)
+    assert error == "no database"
     assert first.startswith("node node1, backend netplan, last change or sign of life 1970-01-0")
     assert second == "no managed interfaces"

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic import source
-from multinic.errors import ConfigError, Exit, SourceError, SourceRejected
-from multinic.model import Desired
-from multinic.settings import DatabaseSettings, Secret
-from multinic.source import rows, schema
-from multinic.source.database import Database, node_patterns
-from multinic.source.mysql import Target, parse_url
+from multinic.database import rows, schema, source
+from multinic.database.session import Session
+from multinic.database.statement import Shape, parameters
+from multinic.database.url import Target, parse_url
+from multinic.values.desired import Desired
+from multinic.values.errors import ConfigError, Exit, SourceError, SourceRejected
+from multinic.values.settings import DatabaseSettings, Secret
 
 SECRET = "s3cr3t"
 
@@ -25,7 +25,7 @@ def settings(url: str) -> DatabaseSettings:
     return DatabaseSettings(url, Secret(""), 1.0, 1.0, ignore_deleted_at=False)
 
 
-def wanted(database: Database) -> Desired:
+def wanted(database: Session) -> Desired:
     return rows.desired("node1", database.ask("node1"), ignore_deleted_at=False, database="")
 
 
@@ -118,7 +118,8 @@ def test_a_url_that_cannot_be_meant_is_refused_and_no_password_repeated(url: str
 def test_a_node_name_is_asked_for_as_text_and_not_as_a_pattern(
     node: str, patterns: tuple[str, str, str]
 ) -> None:
-    assert node_patterns(node) == patterns
+    assert parameters(Shape(nodes=False), node) == patterns
+    assert parameters(Shape(), node) == patterns * 2
 
 
 def test_a_missing_file_is_an_unreachable_database_and_is_not_made(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_a_missing_file_is_an_unreachable_database_and_is_not_made(tmp_path: Pat
 
 def test_only_init_makes_the_file_and_it_leaves_what_is_there(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a ?#%20b.db"
-    assert [line.rpartition(" ")[2] for line in schema.init(settings(url))] == ["created"] * 3
+    assert [line.rpartition(" ")[2] for line in schema.init(settings(url))] == ["created"] * 7
     assert [path.name for path in tmp_path.iterdir()] == ["a ?#%20b.db"]
     assert all(line.endswith("left as it is") for line in schema.init(settings(url)))
     with source.connect(settings(url)) as database:
@@ -141,7 +142,7 @@ def test_only_init_makes_the_file_and_it_leaves_what_is_there(tmp_path: Path) ->
 
 def test_a_file_that_is_no_database_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"not a database, but text that is long enough to look at" * 40)
-    with source.connect(settings(f"sqlite:///{tmp_path}/x.db")) as database, pytest.raises(SourceRejected):
+    with pytest.raises(SourceRejected), source.connect(settings(f"sqlite:///{tmp_path}/x.db")) as database:
         wanted(database)
 
 

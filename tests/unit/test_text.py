@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.text import printable, shown
+from multinic.values.text import printable, shown
 
 
 @given(st.text())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiers import TESTS, Tier, Tiers, place_of, scope_of
+from tests.tiers import TESTS, Results, Tier, Tiers, place_of, scope_of
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_a_required_tier_that_did_not_run_is_a_failure_also_when_all_its_tests_w
     assert list(tiers.failures()) == [
         "tier db is required (MULTINIC_TEST_REQUIRE) but was not run: mariadbd not found"
     ]
-    assert str(unit) == "1 passed, 3 skipped"
+    unit.seconds = 2.5
+    assert str(unit) == "1 passed, 3 skipped (2 s of tests)"
     assert db.ran == 0
 
 
@@ -60,6 +61,7 @@ def test_tests_of_one_host_stay_together_and_begin_before_all_others():
     tests = {
         "tests/unit/test_x.py::test_a": "tests/unit/test_x.py::test_a",
         "tests/kernel/test_x.py::test_networkd[netplan]": "tests/kernel/test_x.py::test_networkd[netplan]",
+        "tests/fleet/test_x.py::test_a": "tests/fleet/test_x.py",
         "tests/host/test_package.py::test_a[bookworm]": "host package",
         "tests/host/test_networkmanager.py::test_a": "host networkmanager",
         "tests/host/test_x.py::test_a[netlink]": "host networkd",
@@ -70,8 +72,8 @@ def test_tests_of_one_host_stay_together_and_begin_before_all_others():
     assert {test: scope_of(test) for test in tests} == tests
     early = [scope_of(test) for test in sorted(tests, key=place_of)]
     hosts = ["netplan", "netplan", "bullseye", "networkd", "networkmanager", "package"]
-    assert early[:6] == [f"host {host}" for host in hosts]
-    assert [test.split("/")[1] for test in early[6:]] == ["kernel", "unit"]
+    assert early[:7] == ["tests/fleet/test_x.py", *(f"host {host}" for host in hosts)]
+    assert [test.split("/")[1] for test in early[7:]] == ["kernel", "unit"]
 
 
 def test_a_run_without_a_required_tier_ends_as_a_failure_and_names_it():
@@ -89,3 +91,39 @@ def test_a_run_without_a_required_tier_ends_as_a_failure_and_names_it():
         "tier unit is required (MULTINIC_TEST_REQUIRE) but was not run: no test was collected" in done.stdout
     )
     assert "kernel  not run: not chosen" in done.stdout
+
+
+def test_a_run_that_goes_on_leaves_out_what_has_passed(tmp_path: Path) -> None:
+    """And only that: a test that was killed, or that another one after it failed, is not noted."""
+    options = ["--tiers=unit", f"--results={tmp_path}", "tests/unit/test_naming.py"]
+    first = run(*options, "-k", "slot")
+    passed = (tmp_path / "passed").read_text().splitlines()
+    assert passed
+    assert f"unit    {len(passed)} passed" in first
+    assert not (tmp_path / "complete").exists()
+    (tmp_path / "passed").rename(tmp_path / "before")
+    second = run(*options, "--again")
+    others = (tmp_path / "passed").read_text().splitlines()
+    assert f"unit    {len(others)} passed, {len(passed)} passed before" in second
+    assert others
+    assert not {*others} & {*passed}
+    assert (tmp_path / "complete").read_text() == "unit\n"
+
+
+def test_what_has_not_passed_in_each_of_its_parts_is_not_noted(tmp_path: Path) -> None:
+    results = Results(tmp_path, again=False)
+    for test, outcomes in {
+        "passes": ("passed", "passed", "passed"),
+        "fails": ("passed", "failed", "passed"),
+        "fails at the end": ("passed", "passed", "failed"),
+        "is skipped": ("skipped", "passed"),
+        "is killed": ("passed", "passed"),
+    }.items():
+        for when, outcome in zip(("setup", "call", "teardown"), outcomes, strict=False):
+            results.note(pytest.TestReport(test, ("", 0, ""), {}, outcome, None, when))  # type: ignore[arg-type]
+    assert (tmp_path / "passed").read_text() == "passes\n"
+
+
+def run(*arguments: str) -> str:
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=TESTS.parent).stdout

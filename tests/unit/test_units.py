@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from multinic import units
 from multinic.cli import main
-from multinic.host import Host
+from multinic.host.host import Host
+from multinic.install import units
 
 NAMES = {"multinic.service", "multinic.timer", "multinic-hotplug.service"}
-NAMES |= {"multinic-health.service", "multinic-health.socket", "90-multinic.rules"}
+NAMES |= {"multinic-agent.service", "multinic-health.service", "multinic-health.socket"}
+NAMES |= {"90-multinic.rules"}
 PROGRAM = "/usr/bin/env"  # any program that services can run
 
 
@@ -42,6 +43,7 @@ def test_all_units_are_written_for_this_program_and_removed_again(root: Path) ->
     assert not [name for name, text in texts.items() if "/usr/bin/multinic" in text]
     assert f"ExecStart={PROGRAM} reconcile\n" in texts["multinic.service"]
     assert f"exec {PROGRAM} rollback --interrupted" in texts["multinic.service"]
+    assert f"ExecStart={PROGRAM} agent\n" in texts["multinic-agent.service"]
     assert f"ExecStart={PROGRAM} health --socket\n" in texts["multinic-health.service"]
 
     before = {name: path.stat().st_ino for name, path in files.items()}
@@ -109,7 +111,7 @@ def test_the_units_of_a_package_take_over_what_is_enabled(root: Path) -> None:
     assert left == ["etc/systemd/system/timers.target.wants", "usr/lib/systemd/system"]
 
 
-UNSEEN = "services, which are kept out of /home, /root, /run/user, /tmp, /var/tmp"
+UNSEEN = "they have no access to /home, /root, /run/user, /tmp, /var/tmp"
 NO_NAME = "a unit cannot name the program"
 
 
@@ -129,7 +131,7 @@ def test_a_program_that_no_service_could_run_is_refused(
     program.chmod(0o644)
     for path in (str(program), f"{program}.not-there", str(tmp_path)):
         done = run(root, "--program", path)
-        assert (done.exit_code, "is no program" in done.output) == (2, True), done.output
+        assert (done.exit_code, "is not a program" in done.output) == (2, True), done.output
     assert written(root) == {}
 
 
@@ -163,7 +165,7 @@ def test_an_environment_with_the_python_of_a_home_is_refused(
     python.symlink_to(tmp_path / "home/bin/python3")
     (environment / "bin/multinic").write_text(first.format(python))
     done = run(root, "--program", f"{environment}/bin/multinic")
-    assert (done.exit_code, "home/bin/python3 cannot be seen" in done.output) == (2, True)
+    assert (done.exit_code, "home/bin/python3: they have no access" in done.output) == (2, True)
     assert "/opt/multinic" in done.output
     assert written(root) == {}
 

@@ -7,8 +7,9 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 
-from multinic.model import ObservedAddress, ObservedRoute, ObservedRule, Rule
-from multinic.witness import Surroundings, losses
+from multinic.decide.witness import losses
+from multinic.values.desired import Rule
+from multinic.values.observed import ObservedAddress, ObservedRoute, ObservedRule, Surroundings
 from tests.unit.making import link, mac, ready, route
 
 OWN = ready(7, "ens3", "192.0.2.2/24", mtu=1500)

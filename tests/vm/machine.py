@@ -45,7 +45,7 @@ def missing() -> str | None:
         return "its kernel is one for x86_64"
     if os.geteuid() != 0:
         return "only root can make its disk"
-    needed = {"qemu-system-x86_64": "qemu-system-x86", "setpriv": "util-linux", "mke2fs": "e2fsprogs"}
+    needed = {"qemu-system-x86_64": "qemu-system-x86", "mke2fs": "e2fsprogs"}
     if not TRIXIE.path.exists():
         needed["mmdebstrap"] = "mmdebstrap"
     if lacking := [program for program in needed if not shutil.which(program)]:
@@ -76,11 +76,10 @@ class Machine(Host):
         self._exits.close()
 
     def _start(self, image: Path) -> None:
-        self._directory = self._exits.enter_context(scratch("multinic-vm-"))
+        self._directory = self._exits.enter_context(scratch("vm"))
         with (self._directory / "qemu.log").open("wb") as log:
             self._qemu = subprocess.Popen(
-                # It ends with the tests, however they end.
-                [*self._cloud.prefix, "setpriv", "--pdeathsig=KILL", *self._command(image)],
+                [*self._cloud.prefix, *self._command(image)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -97,7 +96,7 @@ class Machine(Host):
         accelerator = os.environ.get("MULTINIC_TEST_ACCELERATOR", "tcg,thread=multi")
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"]
         command += ["-machine", "q35,sata=off,smbus=off", "-cpu", CPU, "-accel", accelerator]
-        command += ["-m", "1024", "-smp", "2"]
+        command += ["-m", "1024", "-smp", "2", "-pidfile", f"{self._directory}/pid"]
         command += ["-kernel", f"{image}/vmlinuz", "-initrd", f"{image}/initrd.img"]
         command += ["-append", "root=/dev/vda rw console=ttyS0 quiet"]
         disk = f"file={image}/disk.img,format=raw,if=none,id=disk,cache=unsafe,snapshot=on"

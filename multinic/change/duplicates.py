@@ -1,0 +1,74 @@
+"""Ask, before a new IPv4 address is put on a link, whether another machine has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Interface
+
+from multinic.backend.base import Staged
+from multinic.change.saving import ApplyContext, all_or_nothing
+from multinic.kernel import arp, observe
+from multinic.kernel.links import Faults, Links
+from multinic.state import checkpoint
+from multinic.values.observed import Surroundings
+from multinic.values.plan import Interface, State
+
+
+def claimed(context: ApplyContext, interfaces: Sequence[Interface]) -> dict[str, str]:
+    """Return the interfaces that ask for an IPv4 address of another machine: key → words.
+
+    A link that is down is set up for that, and down again: the kernel then forgets what routers and itself
+    have put on it meanwhile. Raises HostError.
+    """
+    probes = {i.key: _probes(i) for i in interfaces}
+    asking = [i for i in interfaces if probes[i.key]]
+    if not asking:
+        return {}
+    around = observe.surroundings()
+    sleeping = [i for i in asking if i.link is not None and not i.link.up]
+    if not sleeping:
+        return _asked(context, asking, around)
+    saving = all_or_nothing(context, sleeping, around, Staged(), finish=checkpoint.discard)
+    with saving, Links(context.host) as links:
+        faults = Faults()  # a link that vanishes stops no other, and fails by what is done to it next
+        for interface in sleeping:
+            with faults.of(interface):
+                _set(links, interface, up=True)
+        found = _asked(context, asking, around)
+        for interface in sleeping:
+            with faults.of(interface):
+                _set(links, interface, up=False)
+    return found
+
+
+def _set(links: Links, interface: Interface, *, up: bool) -> None:
+    if interface.link is not None:
+        (links.up if up else links.down)(interface.link.index, interface.link.name)
+
+
+def _probes(interface: Interface) -> list[arp.Probe]:
+    """Return what to ask for an interface: its IPv4 addresses that its link does not have yet."""
+    link, wish = interface.link, interface.desired
+    if link is None or link.mac is None or wish is None or interface.state is State.DELETE:
+        return []
+    present = {found.address.ip for found in link.addresses}
+    return [
+        arp.Probe(link.name, link.mac, address.ip)
+        for address in wish.addresses
+        if isinstance(address, IPv4Interface) and address.ip not in present
+    ]
+
+
+def _asked(context: ApplyContext, asking: Sequence[Interface], around: Surroundings) -> dict[str, str]:
+    own = {str(mac) for link in around.links for mac in (link.mac, link.permanent_mac) if mac}
+    probes = {probe: i.key for i in asking for probe in _probes(i)}
+    try:
+        found = arp.claimed(probes, own)
+    except OSError as e:
+        words = f"cannot ask by ARP whether another machine has an address: {e.strerror}"
+        context.log.warning(words, hint="run with CAP_NET_RAW, or set safety.probe_addresses = false")
+        return {}
+    return {
+        probes[probe]: f"{probe.address} is in use by another machine on that network ({owner})"
+        for probe, owner in found.items()
+    }

@@ -1,0 +1,31 @@
+"""Check that links are those of the host: this whole room works in the network namespace of this process.
+
+On a host that is always the right one. In a container it is right if the container shares the host's network.
+"""
+
+from __future__ import annotations
+
+import os
+
+from multinic.host.host import Host
+from multinic.values.errors import ConfigError, HostError
+
+_NAMESPACE = "/proc/self/ns/net"
+
+
+def check_namespace(host: Host) -> None:
+    """Raise ConfigError if the host's commands run in another network namespace than this process.
+
+    The check starts a process, so it is made only if commands have a prefix.
+    """
+    if not host.prefix:
+        return
+    try:
+        theirs = host.run("readlink", _NAMESPACE, changes=False).strip()
+    except HostError as e:
+        raise ConfigError(f"no command can be run on the host: {e}", "correct --host-command") from e
+    if theirs != os.readlink(_NAMESPACE):
+        raise ConfigError(
+            "this process has links of its own, not those of the host: nothing was looked at or changed",
+            "share the host's network with it (in Kubernetes hostNetwork: true), or correct --host-command",
+        )

@@ -1,0 +1,140 @@
+"""Three nodes of a real Galera cluster on loopback, for the tests alone.
+
+All begin with a copy of one set of data, so no state has to be carried over: a script of ours, in place of
+rsync, tells a node which position its data have, and the rest comes from the others' caches.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.mariadb import SBIN, PrivateMariaDB, free_port
+
+LIBRARIES = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so")
+TRANSFER = """\
+#!/bin/sh
+while [ $# -gt 0 ]; do
+    case $1 in
+        --role) role=$2; shift ;;
+        --address) address=$2; shift ;;
+        --gtid) gtid=$2; shift ;;
+    esac
+    shift
+done
+file={directory}/$(echo "$address" | tr -c '0-9\\n' _)
+if [ "$role" = joiner ]; then
+    rm -f "$file"
+    echo "ready $address"
+    until [ -s "$file" ]; do sleep 0.05; done
+    cat "$file"
+else
+    echo continue
+    echo "$gtid" >"$file.new"
+    mv "$file.new" "$file"
+    echo "done $gtid"
+fi
+"""
+# How soon a node that is silent is no part of the cluster; the defaults are five times as long.
+QUICK = "evs.keepalive_period=PT0.3S;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT6S;gcache.size=8M"
+
+
+def missing() -> str | None:
+    """Say what a cluster needs and this machine lacks."""
+    return None if _library() else "Galera's library not found (Debian, Ubuntu: galera-4)"
+
+
+def _library() -> str:
+    return next((path for path in LIBRARIES if Path(path).exists()), "")
+
+
+class Cluster:
+    """Three nodes that have what is written to any of them."""
+
+    def __init__(self, directory: Path, nodes: list[PrivateMariaDB]) -> None:
+        self.nodes = nodes
+        self._directory = directory
+        self._ports = [free_port() for _ in nodes]
+        script = directory / "wsrep_sst_position"
+        script.write_text(TRANSFER.replace("{directory}", str(directory)))
+        script.chmod(0o755)
+
+    def start(self, number: int, *, first: bool = False, transfer: str = "position") -> None:
+        """Start one node. `transfer` "skip": it waits for the state of the others for ever, in SST."""
+        others = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        listen = f"gmcast.listen_addr=tcp://127.0.0.1:{self._ports[number]}"
+        options = [
+            "--binlog-format=ROW",
+            "--innodb-autoinc-lock-mode=2",
+            "--wsrep-on=ON",
+            f"--wsrep-provider={_library()}",
+            "--wsrep-cluster-name=multinic",
+            f"--wsrep-cluster-address=gcomm://{'' if first else others}",
+            "--wsrep-node-address=127.0.0.1",
+            f"--wsrep-provider-options={listen};ist.recv_addr=127.0.0.1:{free_port()};{QUICK}",
+            f"--wsrep-sst-receive-address=127.0.0.1:{free_port()}",
+            f"--wsrep-sst-method={transfer}",
+            *(["--wsrep-new-cluster"] if first else []),
+        ]
+        path = f"PATH={self._directory}:{SBIN}"
+        self.nodes[number].start(["env", path], options=options)
+        if transfer != "skip":
+            self.wait(number, "ON")
+
+    def wait(self, number: int, ready: str) -> None:
+        """Wait until a node serves (ready "ON") or no longer does ("OFF")."""
+        self._until(lambda: self._status(number, "ready") == ready)
+
+    def settle(self) -> None:
+        """Wait until all nodes know each other and serve."""
+        every = range(len(self.nodes))
+        self._until(
+            lambda: all(
+                (self._status(number, "cluster_size"), self._status(number, "ready"))
+                == (str(len(every)), "ON")
+                for number in every
+            )
+        )
+
+    def _status(self, number: int, name: str) -> str:
+        return str(self.nodes[number].execute(f"SHOW STATUS LIKE 'wsrep_{name}'")[0]["Value"])
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, self.nodes[0].log.read_text(errors="replace")[-4000:]
+            time.sleep(0.05)
+
+    @contextmanager
+    def isolated(self, number: int) -> Iterator[None]:
+        """Run a block while a node does not hear the others: it lets in, and answers 1047."""
+        setting = "SET GLOBAL wsrep_provider_options = 'gmcast.isolate={}'"
+        self.nodes[number].execute(setting.format(1))
+        self.wait(number, "OFF")
+        try:
+            yield
+        finally:
+            self.nodes[number].execute(setting.format(0))
+            self.wait(number, "ON")
+
+    def hosts(self, *numbers: int) -> str:
+        """Return nodes as database.url lists them, in this order."""
+        return ",".join(f"127.0.0.1:{self.nodes[number].port}" for number in numbers)
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """Run three nodes during a block."""
+    with ExitStack() as exits:
+        nodes = [exits.enter_context(PrivateMariaDB()) for _ in range(3)]
+        made = Cluster(nodes[0].directory, nodes)
+        made.start(0, first=True)  # so that the data have a position in the history of a cluster
+        nodes[0].stop()
+        for node in nodes[1:]:
+            shutil.copytree(nodes[0].data, node.data)
+        for number in range(len(nodes)):
+            made.start(number, first=number == 0)
+        yield made
