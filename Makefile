@@ -30,6 +30,10 @@ test-again: ## run what failed or did not run in the last `make test`, one test 
 	@scripts/setup.sh run test
 	@scripts/test.sh --again
 
+.PHONY: coverage
+coverage: ## run everything and measure what of the program it ran: 90 % of the lines and branches must be
+	@$(MAKE) --no-print-directory test TIERS=all COVERAGE=yes
+
 .PHONY: soak
 soak: ## run many passes with everything happening at random: make soak [PASSES=1000] [SEED=7]
 	@scripts/setup.sh run test

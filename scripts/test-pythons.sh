@@ -4,7 +4,8 @@
 # unstable suite where the machine lacks it (as root), and in CI it must be tried.
 #   scripts/test-pythons.sh
 # Properties (hypothesis) are tried on the oldest, with those versions, and on the newest. TESTED names the version whose
-# unit tier has just run elsewhere and needs no other run.
+# unit tier has just run elsewhere and needs no other run. PYTHONS=ends tries only the oldest, with the lowest versions,
+# and the newest, as CI does.
 set -eu
 cd "$(dirname "$0")/.."
 absent= failed= oldest= newest= from_debian=
@@ -79,6 +80,8 @@ for version in $versions; do
     elif python=$(find_python "$version"); then
         if [ "$version" = "$newest" ]; then
             run "$version" "$python" requirements/run.txt unit
+        elif [ "${PYTHONS:-}" = ends ]; then
+            echo "== $version: not one of the ends =="
         else
             run "$version" "$python" requirements/run.txt unit -m "not hypothesis"
         fi

@@ -2,7 +2,8 @@
 # Run the tests of some tiers, the quick ones first; a stage begins when the one before has passed.
 #   scripts/test.sh TIER...   or `all`; ARGS has more for pytest, JOBS says how many tests run at a time
 #   scripts/test.sh --again   what failed in the last run, one test after the other, and what has not run yet
-# Coverage is measured where all tiers are chosen. build/tests has the choice, and each test as soon as it passed.
+# Coverage is measured where all tiers are chosen and COVERAGE=yes, as `make coverage` does: it doubles what most tests
+# cost. build/tests has the choice, and each test as soon as it passed.
 set -eu
 cd "$(dirname "$0")/.."
 bin=${VENV:-.venv}/bin
@@ -20,12 +21,15 @@ else
     chmod 1777 build/coverage # some tests run as another user
     case " $* " in *" all "*) echo "$everything" ;; *) echo "$*" ;; esac >$results/tiers
     echo "${ARGS:-}" >$results/arguments
+    echo "${COVERAGE:-}" >$results/coverage
     : >$results/passed
     : >$results/finished
 fi
 tiers=$(cat $results/tiers)
 program="-m pytest"
-if [ "$tiers" = "$everything" ]; then
+covered=
+if [ "$tiers" = "$everything" ] && [ "$(cat $results/coverage)" = yes ]; then
+    covered=yes
     export COVERAGE_FILE="$PWD/build/coverage/data"
     program="-m coverage run -m pytest"
 fi
@@ -79,7 +83,7 @@ if [ -n "$stopped" ]; then
     echo "Interrupted. What has not passed yet: make test-again" >&2
     exit 130
 fi
-if [ "$tiers" = "$everything" ]; then
+if [ -n "$covered" ]; then
     "$bin/python" scripts/report_coverage.py || failed=yes
 fi
 [ -n "$ran$again$failed" ] || { echo "No test was chosen." >&2; failed=yes; }

@@ -18,6 +18,17 @@ from tests.scratch import end_with_parent
 LINK_SCOPE = 253
 TENTATIVE = 0x40  # IFA_F_TENTATIVE
 _LOCAL_TABLE = 255
+THOROUGH = bool(os.environ.get("MULTINIC_TEST_THOROUGH"))
+"""Try every moment with and without systemd's clean-up; else some, by turns with one of the two."""
+
+
+def picked(moments: Sequence[Any], at_most: int) -> list[tuple[Any, bool]]:
+    """Return so many of the moments, evenly spread, each with whether systemd cleans up after it."""
+    if THOROUGH:
+        return [(moment, recover) for moment in moments for recover in (True, False)]
+    count = min(len(moments), at_most)
+    spread = [moments[number * len(moments) // count] for number in range(count)]
+    return [(moment, number % 2 == 0) for number, moment in enumerate(spread)]
 
 
 def links_of(ip: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from pyroute2 import IPRoute, NetlinkError
 from tests.judging import (
     LINK_SCOPE,
     TENTATIVE,
+    THOROUGH,
     Witness,
     altnames_of,
     files_below,
@@ -36,6 +37,7 @@ from tests.judging import (
     judge_all,
     links_of,
     named,
+    picked,
     routes_of,
 )
 from tests.killing import WHOLE, End, Run, run, warm_up
@@ -48,8 +50,8 @@ CLONE_NEWNET = 0x40000000
 CHECKPOINT = "/var/lib/multinic/checkpoint.json"
 RECONCILE = ("reconcile",)
 RECOVER = ("rollback", "--interrupted")
-THOROUGH = bool(os.environ.get("MULTINIC_TEST_THOROUGH"))
-"""Whether each moment is tried with and without systemd's clean-up; else with one of the two, by turns."""
+AT_MOST = 20
+"""How many moments of a scenario are tried in one way, unless `THOROUGH`."""
 # To ask the network takes 0.2 s of each pass, and changes nothing that is judged here.
 ENVIRONMENT = {"NO_COLOR": "1", "MULTINIC_VERIFY_TIMEOUT": "4s", "MULTINIC_SAFETY_PROBE_ADDRESSES": "false"}
 _BY_THE_KERNEL = (2, 9)
@@ -450,27 +452,26 @@ def judge(command: tuple[str, ...], case: Case, known: Survey, directory: Path) 
 
 def killed(known: Survey) -> list[Case]:
     """SIGKILL, and then systemd's clean-up, or nothing but the next pass: by turns, or both (`THOROUGH`)."""
-    return [
-        Case(at, recover=recover)
-        for number, at in enumerate(known.different)
-        for recover in (True, False)
-        if THOROUGH or recover is (number % 2 == 0)
-    ]
+    return [Case(at, recover=recover) for at, recover in picked(known.different, AT_MOST)]
 
 
 def ended(known: Survey) -> list[Case]:
     """SIGTERM; also at moments between which only the program itself was changed."""
-    return [Case(at, signal.SIGTERM) for at in range(1, len(known.moments) + 1)]
+    return [Case(at, signal.SIGTERM) for at in _some(range(1, len(known.moments) + 1))]
 
 
 def ended_again(known: Survey) -> list[Case]:
     """SIGTERM at every moment from one on: while things are put back, too."""
-    return [Case(at, signal.SIGTERM, again=True) for at in known.different]
+    return [Case(at, signal.SIGTERM, again=True) for at in _some(known.different)]
 
 
 def ended_otherwise(known: Survey) -> list[Case]:
     """Control-C, or a terminal that goes away."""
-    return [Case(at, number) for at in known.different for number in (signal.SIGINT, signal.SIGHUP)]
+    return [Case(at, number) for at in _some(known.different) for number in (signal.SIGINT, signal.SIGHUP)]
+
+
+def _some(moments: Sequence[int]) -> list[int]:
+    return sorted({at for at, _ in picked(moments, AT_MOST)})
 
 
 WAYS = {

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.judging import files_below, in_child, judge_all, named
+from tests.judging import THOROUGH, files_below, in_child, judge_all, named, picked
 from tests.kernel import stand_in
-from tests.kernel.interrupting import RECONCILE, RECOVER, ROOT, THOROUGH, Machine
+from tests.kernel.interrupting import AT_MOST, RECONCILE, RECOVER, ROOT, Machine
 from tests.killing import WHOLE, End, Run, run, warm_up
 from tests.namespaces import Namespace
 from tests.scratch import in_memory
@@ -314,12 +314,7 @@ def main() -> None:
     warm_up()
     with in_memory("interrupted") as directory:
         known = Survey(**in_child(lambda: survey(scenario, directory)))
-        todo = [
-            (Path(cut), recover)
-            for number, cut in enumerate(known.cuts)
-            for recover in (True, False)
-            if THOROUGH or recover is (number % 2 == 0)
-        ]
+        todo = [(Path(cut), recover) for cut, recover in picked(known.cuts, AT_MOST)]
 
         def judged(case: tuple[Path, bool], place: Path) -> dict[str, Any]:
             cut, recover = case

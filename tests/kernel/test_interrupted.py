@@ -1,9 +1,10 @@
 """Interrupted is not lost: at whichever moment a run ends, a host is as it was before, or as it shall be.
 
-Every moment is tried: before and after every single thing that the program does to the host. After SIGKILL,
-`multinic rollback --interrupted` (systemd's ExecStopPost=) makes the host as it was before or leaves it as it
-shall be: links, addresses, routes, files; nothing is left over. Without it the next pass does the same. Links
-of others see nothing of it all, and the pass after that has nothing to do.
+A moment is before or after any single thing that the program does to the host: 20 of each change, spread
+evenly, and every one with MULTINIC_TEST_THOROUGH, as in bench/faults.py. After SIGKILL, `multinic rollback
+--interrupted` (systemd's ExecStopPost=) makes the host as it was before or leaves it as it shall be: links,
+addresses, routes, files; nothing is left over. Without it the next pass does the same. Links of others see
+nothing of it all, and the pass after that has nothing to do.
 """
 
 from __future__ import annotations
