@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -197,6 +198,26 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         return scope_of(nodeid)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        with suppress(OSError):  # it has just ended, too: remove_node takes back what it was to do
+            super()._assign_work_unit(node)
+
+    def remove_node(self, node: Any) -> str | None:
+        """Take back what a worker that ended had not done. Return the test in which it ended: that failed.
+
+        xdist would give that one to the next worker, and so on: one that hangs would never fail.
+        """
+        units = self.assigned_work[node]
+        ended_in = next((test for unit in units.values() for test, done in unit.items() if not done), None)
+        if ended_in is None:
+            return super().remove_node(node)
+        units[scope_of(ended_in)][ended_in] = True
+        del self.assigned_work[node]
+        self.workqueue.update({scope: unit for scope, unit in units.items() if not all(unit.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return ended_in
 
 
 HOSTS = ("netplan", "bookworm", "bullseye", "networkd", "networkmanager", "package", "wicked")

@@ -124,6 +124,37 @@ def test_what_has_not_passed_in_each_of_its_parts_is_not_noted(tmp_path: Path) -
     assert (tmp_path / "passed").read_text() == "passes\n"
 
 
+def test_tests_that_hang_fail_once_and_the_others_go_on(tmp_path: Path) -> None:
+    module = tmp_path / "tests" / "unit" / "test_hanging.py"
+    module.parent.mkdir(parents=True)
+    hangs = "def test_hangs_{0}():\n    time.sleep(600)\n"
+    passes = "def test_passes_{0}():\n    pass\n"
+    module.write_text("import time\n" + "".join(text.format(n) for n in range(2) for text in (passes, hangs)))
+    limit = ("-o", "faulthandler_timeout=2", "-o", "faulthandler_exit_on_timeout=true")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.tiers",
+            "-n",
+            "2",
+            *limit,
+            f"--rootdir={tmp_path}",
+            module,
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(TESTS.parent)},
+        timeout=120,
+    )
+    assert "2 failed, 2 passed" in done.stdout
+    assert "in test_hangs_0" in done.stderr
+
+
 def run(*arguments: str) -> str:
     command = [sys.executable, "-m", "pytest", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=TESTS.parent).stdout
