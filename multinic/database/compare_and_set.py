@@ -1,12 +1,12 @@
-"""The condition that a row still asks for what was carried out, on MySQL and SQLite alike. Pure.
+"""The statements that write `netplan_success`: 1 only for a row that still asks for what was done. Pure.
 
-The values are those that came with the rows, before anything was parsed: so any change counts, also one that
-asks for the same in other words. The next pass sees it.
+MySQL and SQLite take the same. The values are those that came with the rows, before anything was parsed: so
+any change counts, also one that asks for the same in other words. The next pass sees it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,9 @@ from multinic.database.statement import Answer
 
 AsRead = Mapping[int, Mapping[str, Any]]
 """Row id → column → value, as the database gave it."""
+
+_AT_ONCE = 40
+"""So many rows are compared in one statement: SQLite may take no more than 999 parameters."""
 
 # What a row asks for, and of which node. `attached_node_name` is apart: it may come from node_table.
 _COLUMNS = (
@@ -31,6 +34,34 @@ def as_read(answer: Answer) -> AsRead:
     columns = answer.columns[: answer.columns.index("_subnet")]
     rows = (dict(zip(columns, row, strict=False)) for row in answer.rows)
     return {row["id"]: row for row in rows if isinstance(row.get("id"), int)}
+
+
+def updates(
+    success: Mapping[int, bool], read: AsRead, *, product: str, mark: str, dated: bool
+) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the statements that write flags by row id, with their parameters.
+
+    `read`: the rows as they were read; a row in it gets a 1 only while it is so. `mark`: the placeholder of a
+    parameter. `dated`: the table has `modified_at`.
+    """
+    good = sorted(row_id for row_id, flag in success.items() if flag)
+    if bad := sorted(row_id for row_id, flag in success.items() if not flag):
+        yield _update(False, bad, mark, dated=dated), bad
+    if unread := [row_id for row_id in good if row_id not in read]:
+        yield _update(True, unread, mark, dated=dated), unread
+    rest = [row_id for row_id in good if row_id in read]
+    for at in range(0, len(rest), _AT_ONCE):
+        some = rest[at : at + _AT_ONCE]
+        conditions = [unchanged(read[row_id], product, mark) for row_id in some]
+        words = [f"(id = {row_id} AND {text})" for row_id, (text, _) in zip(some, conditions, strict=True)]
+        text = f"{_update(True, some, mark, dated=dated)} AND ({' OR '.join(words)})"
+        yield text, [*some, *(value for _, values in conditions for value in values)]
+
+
+def _update(value: bool, ids: Sequence[int], mark: str, *, dated: bool) -> str:
+    modified = ", modified_at = CURRENT_TIMESTAMP" if dated else ""
+    marks = ", ".join([mark] * len(ids))
+    return f"UPDATE multi_interface SET netplan_success = {int(value)}{modified} WHERE id IN ({marks})"  # noqa: S608
 
 
 def unchanged(row: Mapping[str, Any], product: str, mark: str) -> tuple[str, list[Any]]:

@@ -1,17 +1,17 @@
-"""A conversation with the database, on the first of its hosts that can do what is asked."""
+"""What a pass asks the database for: the rows of this node, and that it takes their results."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from multinic.database import statement
-from multinic.database.connection import Connection, Found, Incomparable, Interrupted, Missing
+from multinic.database.connection import Incomparable, Missing
 from multinic.database.dial import Allowed, anywhere
+from multinic.database.hosts import Hosts, Open
 from multinic.database.statement import ROWS_MAX, Answer, Shape
-from multinic.values.errors import Asked, SourceBusy, SourceError, SourceOutdated, SourceRejected
+from multinic.values.errors import SourceError, SourceOutdated, SourceRejected
 
 if TYPE_CHECKING:
     from multinic.database.compare_and_set import AsRead
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 NEEDED = frozenset({"id", "port_id", "macaddress", "netplan_success"})
 """Columns of multi_interface that every controller's table has."""
 
-_AT_ONCE = 40
-"""So many rows are compared in one statement: SQLite may take no more than 999 parameters."""
-_NOTHING_ASKED = (0, 0, 0.0)
-
-T = TypeVar("T")
-Open = Callable[[Allowed], Connection]
-"""Connects to one host, at an address that is allowed."""
 WhyNot = Callable[[Answer, str], str]
 """Returns why an answer of a host is not taken; "" if it is."""
 
@@ -39,12 +32,8 @@ def _nothing_is_wrong(_: Answer, __: str) -> str:
     return ""
 
 
-class Session:
-    """A conversation with the database.
-
-    A host may let us in and then not answer (a node of a cluster that lost the others), or answer and not
-    take a result (one that is read-only). So whatever is asked, the next host is asked when one says no.
-    """
+class Session(Hosts):
+    """A conversation with the database, on the first of its hosts that can do what is asked."""
 
     def __init__(
         self,
@@ -66,60 +55,7 @@ class Session:
         """What is believed of the tables; right after `ask`."""
         self.columns: frozenset[str] = frozenset()
         """The columns of multi_interface, known after `ask`."""
-        self.allowed = allowed
-        """Whether a new connection may be made to an address."""
-        self._hosts = hosts
-        self._names = names or [product] * len(hosts)
-        self._asked = dict.fromkeys(self._names, _NOTHING_ASKED)
-        self._connection: Connection | None = None
-        self._at = 0
-        """The host of the connection, or of the last one, by its place in the URL."""
-        self._has_answered = False
-        """Whether the connection has answered before: then it may have been closed since, unnoticed."""
-        self._refused: dict[int, SourceError] = {}
-        """The hosts that did not let us in, until the first `ask`: it does not ask them again."""
-        self._anywhere(lambda: None, self._refused)
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def connection(self) -> Connection:
-        """The open connection."""
-        if self._connection is None:
-            return self._anywhere(lambda: self.connection, {})
-        return self._connection
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is an open connection."""
-        return self._connection is not None
-
-    @property
-    def where(self) -> str:
-        """The database for messages: product, host and name, never a password."""
-        return self.connection.where
-
-    @property
-    def address(self) -> str:
-        """The address that answered; "" for a socket or a file."""
-        return self.connection.address
-
-    def execute(self, text: str, parameters: Sequence[Any]) -> Found:
-        """Run one statement on the host at hand. Raises Missing and SourceError."""
-        return self.connection.execute(text, parameters)
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Return a context that commits its statements together, or none of them."""
-        return self.connection.transaction()
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        super().__init__(hosts, allowed=allowed, names=names or [product] * len(hosts))
 
     def ask(self, node: str, why_not: WhyNot = _nothing_is_wrong) -> Answer:
         """Return all rows that may be of one node, of the first host with an answer that `why_not` takes.
@@ -155,16 +91,6 @@ class Session:
     def _alone(self, host: Open) -> Session:
         return Session([host], placeholder=self.placeholder, product=self.product, allowed=self.allowed)
 
-    @property
-    def at_first(self) -> bool:
-        """Whether the connection is with the host that the URL names first."""
-        return self._at == 0
-
-    @property
-    def has_others(self) -> bool:
-        """Whether the database has more than one host."""
-        return len(self._hosts) > 1
-
     def report_success(self, success: Mapping[int, bool], read: AsRead | None = None) -> None:
         """Write `netplan_success` (and `modified_at` where it exists) of rows, by row id.
 
@@ -174,11 +100,18 @@ class Session:
         """
         self.carry_out(lambda: self._report(success, read or {}))
 
-    def carry_out(self, use: Callable[[], T]) -> T:
-        """Do something on the first host that can: once more where the connection breaks or is in the way of
-        another, so it must be something that may be done twice. Raises what `use` does, and SourceError.
-        """
-        return self._anywhere(lambda: self._twice(use), {})
+    def _report(self, success: Mapping[int, bool], read: AsRead) -> None:
+        from multinic.database.compare_and_set import updates  # an idle pass needs none of it
+
+        with self.transaction():
+            for text, parameters in updates(
+                success,
+                read,
+                product=self.product,
+                mark=self.placeholder,
+                dated="modified_at" in self.columns,
+            ):
+                self.execute(text, parameters)
 
     def modified(self, row_ids: Sequence[int]) -> Answer:
         """Return `id` and `modified_at` of rows, of the host that answered last. Raises SourceError."""
@@ -188,55 +121,6 @@ class Session:
         text = f"SELECT id, modified_at FROM multi_interface WHERE id IN ({marks})"  # noqa: S608
         names, rows, _ = self.execute(text, row_ids)
         return Answer(tuple(names), tuple(map(tuple, rows)))
-
-    def _anywhere(self, use: Callable[[], T], refused: dict[int, SourceError]) -> T:
-        """Do something on the host at hand, else on the first other one that can do it.
-
-        Hosts in `refused` are not asked; what others refuse with is added to it.
-        """
-        at = self._at if self._connection else 0
-        for number in sorted(range(len(self._hosts)), key=lambda number: (number != at, number)):
-            if number in refused:
-                continue
-            begun = time.monotonic()
-            try:
-                self._turn_to(number)
-                found = use()
-            except SourceError as e:
-                self._count(number, begun, failed=True)
-                refused[number] = e
-                self.close()
-            else:
-                self._count(number, begun, failed=False)
-                return found
-        error = none_can([error for _, error in sorted(refused.items())])
-        error.asked = self.take_asked()
-        raise error
-
-    def _count(self, number: int, begun: float, *, failed: bool) -> None:
-        requests, errors, seconds = self._asked[self._names[number]]
-        took = time.monotonic() - begun
-        self._asked[self._names[number]] = (requests + 1, errors + failed, seconds + took)
-
-    def take_asked(self) -> Asked:
-        """Return what was asked of each host since the last call: logins, reads and transactions."""
-        taken, self._asked = self._asked, dict.fromkeys(self._names, _NOTHING_ASKED)
-        return taken
-
-    def _turn_to(self, number: int) -> None:
-        if self._connection is None or number != self._at:
-            self.close()
-            self._at, self._has_answered = number, False
-            self._connection = self._hosts[number](self.allowed)
-
-    def _twice(self, use: Callable[[], T]) -> T:
-        """Do something once more where the connection broke, or another transaction was in the way."""
-        try:
-            return use()
-        except Interrupted:
-            self.close()
-            self._turn_to(self._at)
-            return use()
 
     def _ask(self, node: str) -> Answer:
         while (found := self._try_to_select(node)) is None:
@@ -306,53 +190,3 @@ class Session:
                 "remove those that were deleted long ago, and look at what writes so many",
             )
         return found
-
-    def _report(self, success: Mapping[int, bool], read: AsRead) -> None:
-        from multinic.database.compare_and_set import unchanged  # an idle pass needs none of it
-
-        good = sorted(row_id for row_id, flag in success.items() if flag)
-        with self.transaction():
-            if bad := sorted(row_id for row_id, flag in success.items() if not flag):
-                self._set_success(False, bad)
-            if unread := [row_id for row_id in good if row_id not in read]:
-                self._set_success(True, unread)
-            rest = [row_id for row_id in good if row_id in read]
-            for at in range(0, len(rest), _AT_ONCE):
-                some = rest[at : at + _AT_ONCE]
-                conditions = [unchanged(read[row_id], self.product, self.placeholder) for row_id in some]
-                words = " OR ".join(
-                    f"(id = {row_id} AND {text})" for row_id, (text, _) in zip(some, conditions, strict=True)
-                )
-                self._set_success(True, some, words, [value for _, values in conditions for value in values])
-
-    def _set_success(
-        self, value: bool, ids: list[int], condition: str = "", more: Sequence[Any] = ()
-    ) -> None:
-        modified = ", modified_at = CURRENT_TIMESTAMP" if "modified_at" in self.columns else ""
-        marks = ", ".join([self.placeholder] * len(ids))
-        also = f" AND ({condition})" if condition else ""
-        self.execute(
-            f"UPDATE multi_interface SET netplan_success = {int(value)}{modified} "  # noqa: S608
-            f"WHERE id IN ({marks}){also}",
-            [*ids, *more],
-        )
-
-
-def none_can(refusals: Sequence[SourceError]) -> SourceError:
-    """Return the error for hosts none of which said yes: the first that says no decides what it is.
-
-    What a host that cannot be reached would have said is not known: so a clear no is the answer.
-    """
-    if len(refusals) == 1:
-        return refusals[0]
-    decisive = next(
-        (kind for kind in (SourceOutdated, SourceRejected, SourceBusy) if _some(refusals, kind)), SourceError
-    )
-    deciding = _some(refusals, decisive)
-    kind = type(deciding[0]) if decisive is SourceRejected else decisive
-    hints = list(dict.fromkeys(error.hint for error in deciding if error.hint))
-    return kind("; ".join(map(str, refusals)), "; ".join(hints))
-
-
-def _some(refusals: Sequence[SourceError], kind: type[SourceError]) -> list[SourceError]:
-    return [error for error in refusals if isinstance(error, kind)]
