@@ -27,6 +27,8 @@ _OUTDATED = (
     "`multinic apply` takes its answer at once, every pass after ten minutes"
 )
 
+_OTHERS_BY_NOW = "if somebody has just changed them, wait for the next pass: it looks again"
+
 
 def _nothing_is_wrong(_: Answer, __: str) -> str:
     return ""
@@ -103,15 +105,20 @@ class Session(Hosts):
     def _report(self, success: Mapping[int, bool], read: AsRead) -> None:
         from multinic.database.compare_and_set import updates  # an idle pass needs none of it
 
-        with self.transaction():
-            for text, parameters in updates(
-                success,
-                read,
-                product=self.product,
-                mark=self.placeholder,
-                dated="modified_at" in self.columns,
-            ):
-                self.execute(text, parameters)
+        statements = updates(
+            success,
+            read,
+            product=self.product,
+            mark=self.placeholder,
+            shape=self.shape,
+            dated="modified_at" in self.columns,
+        )
+        try:
+            with self.transaction():
+                for text, parameters in statements:
+                    self.execute(text, parameters)
+        except (Missing, Incomparable) as e:  # they answered the question of this pass
+            raise SourceRejected(f"{self.where}: its tables are others by now: {e}", _OTHERS_BY_NOW) from None
 
     def modified(self, row_ids: Sequence[int]) -> Answer:
         """Return `id` and `modified_at` of rows, of the host that answered last. Raises SourceError."""

@@ -59,8 +59,7 @@ def shape_of(word: str) -> Shape:
 def select(shape: Shape, mark: str) -> str:
     """Return the statement; its parameters are `parameters` of the node."""
     columns = ", s.*" if shape.subnets else ""
-    same = _same("s.subnet_id", "i.subnet_id", shape)
-    join = f" LEFT JOIN multi_subnet s ON {same}" if shape.subnets else ""
+    join = f" LEFT JOIN multi_subnet s ON {of_subnet('i', shape)}" if shape.subnets else ""
     text = _OF_NAME.format(columns=columns, join=join, names=_names("i.attached_node_name", shape, mark))
     if shape.nodes:
         text += "\nUNION ALL\n" + _OF_ID.format(
@@ -70,6 +69,11 @@ def select(shape: Shape, mark: str) -> str:
             same_node=_same("i.attached_node_id", "n.attached_node_id", shape),
         )
     return f"{text}\nLIMIT {ROWS_MAX + 1}"
+
+
+def of_subnet(interface: str, shape: Shape) -> str:
+    """Return the condition that a row `s` of multi_subnet is the subnet of a row of multi_interface."""
+    return _same("s.subnet_id", f"{interface}.subnet_id", shape)
 
 
 def collations(shape: Shape) -> str:

@@ -9,6 +9,7 @@ import pytest
 from multinic.database import rows
 from multinic.report import database as rows_report
 from multinic.report.report import Report
+from multinic.values.errors import SourceRejected
 from multinic.values.plan import Interface, Result, State
 from tests.schemas import BASE, CONTROLLER, VARIANTS
 
@@ -37,8 +38,13 @@ def attach(store, variant, count, **values):
         variant.attach(store.connection, f"FA:16:3E:00:00:{number:02X}", **values)
 
 
-def written(store, meanwhile: Sequence[str] = (), state=State.CONVERGED) -> Mapping[int, int]:
-    """Report a pass that carried out all rows; row N meets the N-th change after its last read."""
+def written(
+    store, meanwhile: Sequence[str] = (), state=State.CONVERGED, *, then: Sequence[str] = ()
+) -> Mapping[int, int]:
+    """Report a pass that carried out all rows; row N meets the N-th change after its last read.
+
+    `then`: statements of another program at that time.
+    """
     with store.open() as database:
         answer = database.ask("node1")
         desired = rows.desired("node1", answer, ignore_deleted_at=False, database="")
@@ -48,6 +54,8 @@ def written(store, meanwhile: Sequence[str] = (), state=State.CONVERGED) -> Mapp
         )
         for number, change in enumerate(meanwhile, 1):
             store.sql(f"UPDATE multi_interface SET {change} WHERE id = {number}")
+        for statement in then:
+            store.sql(statement)
         report = Report("1", "node1", "", 0.0, results)
         rows_report.write(database, desired, report, answer=answer)
     found = store.sql("SELECT id, netplan_success FROM multi_interface ORDER BY id")
@@ -63,6 +71,48 @@ def test_a_row_that_changes_after_the_last_read_does_not_get_a_one(store):
         store.sql(f"UPDATE multi_interface SET address = '10.0.0.{number}' WHERE id = {number}")
     found = written(store, CHANGES)
     assert [CHANGES[row - 1] for row, flag in found.items() if flag] == ["attached_node_name = ''", STAYS]
+
+
+SUBNETS = {
+    "subnet-0": "subnet_name = subnet_name",
+    "subnet-1": "cidr = '10.0.0.0/16'",
+    "subnet-2": "options = '{}'",
+    "subnet-3": "options = NULL",
+    "subnet-4": "subnet_id = 'elsewhere'",
+    "subnet-5": "subnet_name = 'renamed'",
+    "subnet-6": "id = id",  # another row with this subnet_id
+    "subnet-7": "id = id",  # one of two rows with this subnet_id goes
+    "none": "id = id",  # a subnet comes where there was none
+}
+
+
+def test_a_subnet_that_changes_after_the_last_read_keeps_its_rows_from_a_one(store):
+    BASE.create(store.connection)
+    columns = "id INTEGER PRIMARY KEY, subnet_id VARCHAR(36), subnet_name TEXT, cidr TEXT, options TEXT"
+    store.sql(f"CREATE TABLE multi_subnet ({columns})")
+    insert = "INSERT INTO multi_subnet (id, subnet_id, cidr, options) VALUES (%s, %s, '10.0.0.0/24', %s)"
+    for number, subnet in enumerate(SUBNETS):
+        if subnet != "none":
+            store.sql(insert, number, subnet, OPTIONS)
+        mac, address = f"FA:16:3E:00:00:{number:02X}", f"10.0.0.{number + 1}/24"
+        BASE.attach(store.connection, mac, subnet_id=subnet, address=address)
+    store.sql(insert, 77, "subnet-7", OPTIONS)
+    then = [
+        *(f"UPDATE multi_subnet SET {change} WHERE subnet_id = '{name}'" for name, change in SUBNETS.items()),
+        f"INSERT INTO multi_subnet VALUES (66, 'subnet-6', '', '10.0.0.0/24', '{OPTIONS}')",
+        "DELETE FROM multi_subnet WHERE id = 77",
+        "INSERT INTO multi_subnet VALUES (88, 'none', '', '10.0.0.0/24', NULL)",
+    ]
+    flags = dict(zip(SUBNETS, written(store, then=then).values(), strict=True))
+    assert [subnet for subnet, flag in flags.items() if flag] == ["subnet-0", "subnet-5"]
+    assert set(written(store).values()) == {1}, "the next pass writes what this one did not"
+
+
+def test_a_table_of_subnets_that_goes_meanwhile_is_said(store):
+    CONTROLLER.create(store.connection)
+    attach(store, CONTROLLER, 1)
+    with pytest.raises(SourceRejected, match="its tables are others by now"):
+        written(store, then=["ALTER TABLE multi_subnet RENAME TO gone"])
 
 
 def test_a_value_that_comes_where_none_was_counts_too(store):
