@@ -87,7 +87,7 @@ class Loop:
 
     def close(self) -> None:
         """Say good-bye to the database."""
-        self._passes.session.close()
+        self._passes.close()
 
     def _look_at(self, passed: Passed) -> None:
         """Decide when the next pass is due, and renew what HTTP answers from."""
@@ -159,7 +159,7 @@ class Loop:
             self._configured.log.error(words, hint=e.hint, reason="configuration")
         else:
             _warn_of_listeners(configured, self._configured.settings)
-            self._passes.session.close()
+            self._passes.close()
             self._passes = Passes(*configured, self.heart, count=self._after_pass is not None)
             self._pace.interval = configured.settings.poll_interval
             self._configured = configured

@@ -9,6 +9,7 @@ from dataclasses import replace
 from multinic.agent.heart import APPLYING, Heart
 from multinic.agent.session import KeptSession
 from multinic.flow.reconcile import reconcile
+from multinic.flow.tables import Kept
 from multinic.host.host import Host
 from multinic.host.log import Log
 from multinic.values.errors import Exit, MultinicError
@@ -29,11 +30,17 @@ class Passes:
         self._count = count
         self._host = replace(host, probe=lambda _: heart.beat(APPLYING))
         self.session = KeptSession(settings.database)
+        self._tables = Kept()
         hosts = 1 + settings.database.url.partition("?")[0].count(",")
         # Each host may be asked for rows twice, and may take the result, and news for the status tables.
         waits = 4 * hosts * (settings.database.connect_timeout + settings.database.read_timeout)
         self._looking = _HANDLING + waits
         self._last = ""
+
+    def close(self) -> None:
+        """Let go of the database and of the kernel."""
+        self.session.close()
+        self._tables.close()
 
     def run(self) -> Passed:
         """Run one pass. Raises nothing but what ends the process."""
@@ -46,6 +53,7 @@ class Passes:
                 self._host,
                 self._log,
                 open_session=self.session,
+                read_tables=self._tables,
                 count=self._count,
                 on_full=lambda: full.append(True),
             )

@@ -13,17 +13,16 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multinic import __version__
 from multinic.database.statement import Answer, Shape, shape_of
+from multinic.flow import tables
+from multinic.flow.tables import ReadTables
 from multinic.host.host import Host
-from multinic.kernel.reader import OneOf, Reader, Through
 from multinic.values.errors import Exit, TooLarge
-from multinic.values.fields import LARGER_OF_ALL
 from multinic.values.paths import CONVERGED, RECORD, TEMPLATES
-from multinic.values.rtnetlink import LINK_SCOPE, LOCAL_TABLE, MAIN_TABLE, RECEIVED
 from multinic.values.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,12 +66,18 @@ def load(host: Host) -> Fingerprint | None:
         return None
 
 
-def still(known: Fingerprint, settings: Settings, host: Host, answer: Answer) -> bool:
-    """Return whether every input of the last plan is the same now."""
+def still(
+    known: Fingerprint,
+    settings: Settings,
+    host: Host,
+    answer: Answer,
+    read_tables: ReadTables = tables.read,
+) -> bool:
+    """Return whether every input of the last plan is the same now. Raises HostError."""
     reported, rows = _parted(answer)
     if _flags(reported) != known.flags:
         return False
-    kernel = _kernel(known.macs, known.more)
+    kernel = _kernel(known.macs, known.more, read_tables)
     return known.digest == _digest(settings, host, rows, kernel, known.paths)
 
 
@@ -94,7 +99,7 @@ def remember(view: View, report: Report, *, written: bool, shape: Shape) -> None
     more = _more(view)
     lines = [
         _FORMAT,
-        _digest(view.settings, view.host, rows, _kernel(frozenset(macs), more), paths),
+        _digest(view.settings, view.host, rows, _kernel(frozenset(macs), more, tables.read), paths),
         str(int(report.exit)),
         shape.word(),
         flags,
@@ -152,72 +157,17 @@ def _more(view: View) -> str:
     fields = {str(mac): sorted(names) for mac, names in sorted(view.asked.fields.items())}
     wishes = [interface.desired for interface in view.plan.interfaces if interface.desired]
     wishes += [entry.applied for entry in view.record.entries.values() if entry.applied]
-    tables = {route.table for wish in wishes for route in wish.routes}
-    tables |= {rule.table for wish in wishes for rule in wish.rules}
+    used = {route.table for wish in wishes for route in wish.routes}
+    used |= {rule.table for wish in wishes for rule in wish.rules}
     if not (fields or view.asked.routing):
         return ""
-    return json.dumps([view.asked.routing, sorted(tables), fields], sort_keys=True)
+    return json.dumps([view.asked.routing, sorted(used), fields], sort_keys=True)
 
 
-def _kernel(macs: frozenset[str], more: str) -> list[Any]:
+def _kernel(macs: frozenset[str], more: str, read_tables: ReadTables) -> str:
     """Return what a plan looks at in the kernel, without what changes by itself."""
-    with Reader() as kernel:
-        links = kernel.links(OneOf(macs))
-        seen = _relevant(links, macs)
-        ours = {link["index"]: link for link in links if _matters(link, macs)}
-        seen.append([_key(route) for route in kernel.advertised_routes() if route["link"] in ours])
-        if not more:
-            return seen
-        import json
-
-        from multinic.kernel import properties
-
-        routing, tables, fields = json.loads(more)
-        if routing:
-            wanted = Through(ours, {*tables} - {MAIN_TABLE})
-            seen.append(_routes(kernel.routes(table=0, wanted=wanted), ours, tables))
-            seen.append([rule["raw"] for rule in kernel.rules() if rule["table"] in tables])
-    for link in ours.values():
-        names = {name for mac in (link["mac"], link["permanent_mac"]) for name in fields.get(mac, ())}
-        seen.append([link["name"], sorted(properties.read(link["name"], names).items())])
-    of_all = {name for names in fields.values() for name in names if name in LARGER_OF_ALL}
-    seen.append([properties.read_sysctl("all", name) for name in sorted(of_all)])
-    return seen
-
-
-def _routes(found: Iterable[Mapping[str, Any]], ours: Container[int], tables: Container[int]) -> list[Any]:
-    """Return the routes of our links, and of the tables that we use, but for what follows from addresses."""
-    return [
-        _key(route)
-        for route in found
-        if (route["link"] in ours or (route["table"] in tables and route["table"] != MAIN_TABLE))
-        and route["table"] != LOCAL_TABLE
-        and route["protocol"] not in RECEIVED
-    ]
-
-
-def _key(route: Mapping[str, Any]) -> list[Any]:
-    return [route[key] for key in ("to", "prefix", "via", "link", "table", "metric", "protocol")]
-
-
-def _matters(link: Mapping[str, Any], macs: frozenset[str]) -> bool:
-    return link["name"].startswith("multinic") or link["mac"] in macs or link["permanent_mac"] in macs
-
-
-def _relevant(links: Iterable[Mapping[str, Any]], macs: frozenset[str]) -> list[Any]:
-    """Return of all links those that a plan of these MACs looks at, without what changes by itself."""
-    return [
-        [
-            *(value for key, value in link.items() if key != "addresses"),
-            [
-                (found["address"], found["prefix"], found["dadfailed"], found["leased"])
-                for found in link["addresses"]
-                if found["scope"] < LINK_SCOPE
-            ],
-        ]
-        for link in links
-        if _matters(link, macs)
-    ]
+    found = read_tables(macs, more)
+    return f"{found.text} {tables.properties(found, more)!r}"
 
 
 def _paths(view: View) -> tuple[str, ...]:
@@ -246,11 +196,12 @@ def _overrides(host: Host) -> Iterable[str]:
         yield from (f"{TEMPLATES}/{name}/{inner}" for inner in host.names(f"{TEMPLATES}/{name}"))
 
 
-def _digest(settings: Settings, host: Host, rows: str, links: list[Any], paths: tuple[str, ...]) -> str:
+def _digest(settings: Settings, host: Host, rows: str, kernel: str, paths: tuple[str, ...]) -> str:
     own = (__version__, settings.node, settings.backend, settings.max_interfaces, os.uname().nodename)
     policy = (settings.database.ignore_deleted_at, settings.database.url, settings.routing_table_base)
-    inputs = (own, policy, rows, links, [_state(host, path) for path in paths])
-    return hashlib.sha256(repr(inputs).encode("utf-8", "backslashreplace")).hexdigest()
+    inputs = (own, policy, [_state(host, path) for path in paths])
+    text = f"{inputs!r}\n{rows}\n{kernel}"
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _state(host: Host, path: str) -> object:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from multinic.database import source
 from multinic.database.session import Session
 from multinic.database.statement import Shape
-from multinic.flow import converged
+from multinic.flow import converged, tables
+from multinic.flow.tables import ReadTables
 from multinic.host.config import node_name
 from multinic.host.host import Host
 from multinic.host.lock import only_one
@@ -59,6 +60,7 @@ def reconcile(
     log: Log,
     *,
     open_session: OpenSession | None = None,
+    read_tables: ReadTables = tables.read,
     confirm: Callable[[View], bool] | None = None,
     allowed: Allowed | None = None,
     count: bool = False,
@@ -67,6 +69,7 @@ def reconcile(
     """Do one full pass; `confirm` may look at the plan first and say no.
 
     `open_session` None: with a session for this pass alone. It is asked for once the lock is held.
+    `read_tables`: how an idle pass looks at the kernel's tables.
     `count`: keep the counts of metrics also without a textfile, for a process that serves them itself.
     `on_full` is called unless the pass is an idle one, before it looks at everything.
     Without a database the last known good state is repaired, unless `confirm` is given. Raises Locked,
@@ -85,7 +88,7 @@ def reconcile(
         try:
             with open_session() as database:
                 course.session = database
-                done = _with(database, settings, host, log, confirm, allowed, on_full)
+                done = _with(database, settings, host, log, read_tables, confirm, allowed, on_full)
                 if isinstance(done, Exit):
                     return done
                 course.report = done
@@ -155,6 +158,7 @@ def _with(
     settings: Settings,
     host: Host,
     log: Log,
+    read_tables: ReadTables,
     confirm: Callable[[View], bool] | None,
     allowed: Allowed | None,
     on_full: Callable[[], object],
@@ -166,7 +170,7 @@ def _with(
         lacking = known.exit is not Exit.OK
         database.shape = known.shape._replace(subnets=True, nodes=True) if lacking else known.shape
     answer = database.ask(node_name(settings))
-    if confirm is None and known is not None and converged.still(known, settings, host, answer):
+    if confirm is None and known is not None and converged.still(known, settings, host, answer, read_tables):
         return known.exit
     if known is not None and database.shape == known.shape:
         database.shape = Shape()  # something has changed: perhaps the tables, and rows need now what is new

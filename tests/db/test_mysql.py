@@ -120,7 +120,7 @@ def test_our_tables_the_brake_and_the_comparison_of_a_json_column_work_on_mysql(
     assert sum("created" in line for line in schema.migrate(mine)) == len(OURS)
     with source.connect(mine) as database:
         read = as_read(database.ask("node1"))
-        changed = {row: {**values, "mtu": 17} for row, values in read.items()}
+        changed = {row: found._replace(row={**found.row, "mtu": 17}) for row, found in read.items()}
         for rows, expected in ((changed, 0), (read, 1)):
             database.report_success(dict.fromkeys(rows, True), rows)
             _, found, _ = database.execute("SELECT netplan_success FROM multi_interface", ())

@@ -1,0 +1,102 @@
+"""The agent reads the kernel's tables again only after an announcement: it must miss none that counts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from subprocess import PIPE
+
+from tests.kernel.node import ROOT
+from tests.namespaces import Namespace
+
+MAC = "fa:16:3e:00:00:01"
+
+# For each line of input: whether what is kept is what a new look finds, whether it was read anew for that,
+# and whether it is something else than before.
+KEEPER = """\
+import json, sys
+from multinic.flow.tables import Kept, read
+of = frozenset([sys.argv[1]]), json.dumps([True, [254, 1001], {}])
+kept = Kept()
+before = kept(*of)
+for line in sys.stdin:
+    now, fresh = kept(*of), read(*of)
+    print(json.dumps([now.text == fresh.text, now is not before, fresh.text != before.text]), flush=True)
+    before = now
+"""
+
+OF_OTHERS = """\
+link add pod0 type veth peer name far0
+link set pod0 up
+link set far0 up
+addr add 10.9.0.2/24 dev pod0
+route add 10.8.0.0/24 dev pod0
+route replace 10.8.0.0/24 dev pod0 mtu 1300
+addr add fd00::1/64 dev pod0 nodad
+addr del fd00::1/64 dev pod0
+link set pod0 mtu 1400
+link set pod0 down
+link del pod0
+"""
+
+# Each changes what counts. Those that begin with ! are announced by nothing but what brings them about.
+THAT_COUNT = """\
+addr add 10.0.0.1/24 dev multinic0
+addr add fd00:1::1/64 dev multinic0 nodad
+addr del fd00:1::1/64 dev multinic0
+link set multinic0 mtu 1400
+link set multinic0 alias uplink
+link set multinic0 txqueuelen 77
+link property add dev multinic0 altname port0
+link set multinic0 name port1
+link set port1 name multinic0
+route add 10.20.0.0/24 via 10.0.0.9 dev multinic0
+route add 10.21.0.0/24 nexthop via 10.0.0.9 nexthop dev other
+! route replace 10.20.0.0/24 dev other
+route add 10.22.0.0/24 dev other table 1001
+rule add from 10.0.0.1 table 1001 priority 1001
+rule del from 10.0.0.1 table 1001 priority 1001
+! link set other down
+route add 10.23.0.0/24 via 10.0.0.9 dev multinic0 src 10.1.0.1
+! addr del 10.1.0.1/24 dev other
+nexthop add id 7 via 10.0.0.9 dev multinic0
+route add 10.24.0.0/24 nhid 7
+! nexthop del id 7
+link set multinic0 down
+link set multinic0 up
+link add link other name copy address fa:16:3e:00:00:01 type macvlan
+link set copy address 02:00:00:00:00:07
+link del multinic0
+"""
+
+
+def test_what_is_kept_is_what_a_new_look_would_find(namespace: Namespace) -> None:
+    namespace.plug("multinic0", MAC, up=True)
+    namespace.plug("other", "fa:16:3e:00:00:02", up=True)
+    namespace.run("ip", "addr", "add", "10.1.0.1/24", "dev", "other")
+    namespace.settle()
+    program = (sys.executable, "-c", KEEPER, MAC)
+    with namespace.popen(*program, stdin=PIPE, stdout=PIPE, bufsize=1, cwd=ROOT) as child:
+
+        def after(command: str) -> list[bool]:
+            assert child.stdin
+            assert child.stdout
+            namespace.run("ip", *command.lstrip("! ").split())
+            child.stdin.write("\n")
+            found: list[bool] = json.loads(child.stdout.readline())
+            return found
+
+        after("link show")
+        for command in OF_OTHERS.splitlines():
+            # With the link goes an IPv4 address, and with any of these may go a route of ours.
+            is_read = command.startswith(("link del", "route replace"))
+            assert after(command) == [True, is_read, False], command
+        for command in THAT_COUNT.splitlines():
+            assert after(command) == [True, True, "nexthop add" not in command], command
+            namespace.run("ip", "link", "set", "other", "up")
+            assert after("link show")[0]
+        namespace.run("ip", "link", "add", "pod1", "type", "veth", "peer", "name", "far1")
+        namespace.run("ip", "-batch", "-", input="link set pod1 up\nlink set pod1 down\n" * 1000)
+        assert after("link show") == [True, True, False], "more than the kernel keeps for us: look anew"
+        assert child.stdin
+        child.stdin.close()
