@@ -64,6 +64,10 @@ class Passes:
             passed = Passed(Exit.ERROR, UNEXPECTED, 0.0, idle=False, finished=False)
             if self._last != UNEXPECTED:
                 self._log.error(_words(e), hint=_BUG, reason=UNEXPECTED)
+        if full:
+            from multinic.kernel.observe import forget  # loaded by that pass
+
+            forget()
         self._last = passed.reason
         return passed._replace(seconds=time.monotonic() - begun)
 

@@ -97,8 +97,8 @@ def stale_routes(
     """
     wanted, known = wish.routes if wish else (), applied.routes if applied else ()
     stale: list[ObservedRoute] = []
-    for found in observed.routes:
-        if found.link != link.index or any(is_through(route, found, link) for route in wanted):
+    for found in observed.routes_of.get(link.index, ()):
+        if any(is_through(route, found, link) for route in wanted):
             continue
         ours = (
             found.protocol == ROUTE_PROTOCOL
@@ -145,8 +145,9 @@ def slot_of_rule(found: ObservedRule, table_base: int) -> int | None:
 
 def missing_routes(link: ObservedLink, wish: DesiredLink, observed: Observed) -> tuple[Route, ...]:
     """Return the routes that `wish` asks for and that `link` lacks."""
+    present = observed.routes_of.get(link.index, ())
     return tuple(
-        route for route in wish.routes if not any(is_through(route, found, link) for found in observed.routes)
+        route for route in wish.routes if not any(is_through(route, found, link) for found in present)
     )
 
 
@@ -154,7 +155,7 @@ def rival(route: Route, link: ObservedLink, observed: Observed) -> str:
     """Return the name of another link that has `route`, which the kernel allows only once; "" for none."""
     names = {other.index: other.name for other in observed.links if other.index != link.index}
     for found in observed.routes:
-        same = (found.to, found.table, found.metric) == (route.to, route.table, route.metric)
+        same = (found.table, found.metric, found.to) == (route.table, route.metric, route.to)
         if same and found.link in names:
             return names[found.link]
     return ""
@@ -207,7 +208,9 @@ def _other_user(table: int, link: ObservedLink | None, observed: Observed) -> st
     """Return the name of another link, not a managed one, that has routes in a table; "" for none."""
     names = {other.index: other.name for other in observed.links}
     for found in observed.routes:
+        if found.table != table:
+            continue
         managed = found.protocol == ROUTE_PROTOCOL or (link is not None and found.link == link.index)
-        if found.table == table and not managed and not names.get(found.link, "").startswith("multinic"):
+        if not managed and not names.get(found.link, "").startswith("multinic"):
             return f"link {names.get(found.link, found.link)}"
     return ""

@@ -105,7 +105,7 @@ def address_in_use(wish: DesiredLink, observed: Observed) -> Block | None:
 
     The host would answer for the gateway itself, and no packet would leave it any more.
     """
-    gateways = {route.via for route in observed.routes if not route.to.prefixlen and route.via is not None}
+    gateways = {route.via for route in observed.default_routes if route.via is not None}
     owners = {
         found.address.ip: link.name
         for link in observed.links
@@ -145,10 +145,9 @@ def vital(
     that the host does not use. On a link that is not managed yet, it is an objection all the same if a
     program or a person made it, not the network.
     """
-    for route in observed.routes:
+    for route in observed.default_routes:
         if (
             route.link == link.index
-            and route.to.prefixlen == 0
             and route.table == MAIN_TABLE
             and not is_ours(route, link, *wishes)
             and not (_is_spare(route, observed) and (managed or route.protocol in RECEIVED))
@@ -171,10 +170,10 @@ def _is_spare(route: ObservedRoute, observed: Observed) -> bool:
     """
     advertised = route.protocol == PROTOCOL_RA
     unmanaged = {link.index for link in observed.links if slot_of_link(link) is None}
-    for other in observed.routes:
+    for other in observed.default_routes:
         if other.link == route.link or other.table != MAIN_TABLE:
             continue
-        by_ipv4 = advertised and (other.to.version, other.to.prefixlen) == (4, 0)
+        by_ipv4 = advertised and other.to.version == 4
         if other.metric < route.metric and (other.to == route.to or by_ipv4):
             return True
         equal = (other.to, other.metric) == (route.to, route.metric)
@@ -191,11 +190,7 @@ def links_towards(address: IPAddress, observed: Observed) -> set[int]:
     """
     if observed.link_towards_database is not None:
         return {observed.link_towards_database}
-    routes = [
-        route
-        for route in observed.routes
-        if route.table == MAIN_TABLE and route.to.version == address.version and address in route.to
-    ]
+    routes = observed.routes_to(address)
     best = max(((route.to.prefixlen, -route.metric) for route in routes), default=None)
     return {route.link for route in routes if (route.to.prefixlen, -route.metric) == best}
 

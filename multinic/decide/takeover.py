@@ -56,8 +56,8 @@ def _needed(
             yield address, "the database"
     # Those of managed links are there because rows ask for them: the host does not live on them.
     managed = {other.index for other in observed.links if slot_of_link(other) is not None}
-    for route in observed.routes:
-        default = not route.to.prefixlen and route.table == MAIN_TABLE
+    for route in observed.default_routes:
+        default = route.table == MAIN_TABLE
         of_another = route.link not in managed and (link is None or route.link != link.index)
         # A link-local one is reached through the link of its route, whatever others there are.
         if default and of_another and route.via is not None and not route.via.is_link_local:
@@ -66,12 +66,9 @@ def _needed(
 
 def _best(address: IPAddress, observed: Observed) -> ObservedRoute | None:
     """Return the route of the main table that the kernel takes to an address; None if there is none."""
-    routes = [
-        route
-        for route in observed.routes
-        if route.table == MAIN_TABLE and route.to.version == address.version and address in route.to
-    ]
-    return max(routes, key=lambda route: (route.to.prefixlen, -route.metric), default=None)
+    return max(
+        observed.routes_to(address), key=lambda route: (route.to.prefixlen, -route.metric), default=None
+    )
 
 
 def _wished(interface: Interface, connected: Mapping[int, int]) -> Iterator[tuple[IPNetwork, int, str]]:

@@ -111,15 +111,25 @@ def _losses(
     }
     for index, link in watched.items():
         yield from _of_link(link, now[index])
-    routes = set(after.routes)
-    for route in before.routes:
+    for route in gone(before.routes, after.routes):
         counts = route.link in watched or not route.link  # 0: a route that leads nowhere, on no link
-        if counts and route not in routes and route.protocol not in _KEPT_BY_OTHERS:
+        if counts and route.protocol not in _KEPT_BY_OTHERS:
             yield Loss(watched.get(route.link), route_words(route), route=route)
     rules = set(after.rules)
     for rule in before.rules:
         if rule not in rules and rule.rule not in our_rules:
             yield Loss(None, f"the rule {rule.rule.priority} for table {rule.rule.table}", rule=rule)
+
+
+def gone(before: Collection[ObservedRoute], after: Collection[ObservedRoute]) -> list[ObservedRoute]:
+    """Return the routes that are there no more.
+
+    Thousands stay as they are, as the same values: those are found without comparing their fields.
+    """
+    staying = set(map(id, after))
+    maybe = [route for route in before if id(route) not in staying]
+    present = set(after) if maybe else ()
+    return [route for route in maybe if route not in present]
 
 
 def _of_link(link: ObservedLink, now: ObservedLink) -> Iterator[Loss]:

@@ -12,13 +12,13 @@ from multinic.decide.routing import ROUTE_PROTOCOL
 from multinic.host.host import Host
 from multinic.kernel import properties
 from multinic.kernel.namespace import check_namespace
-from multinic.kernel.observe import link, route, rule
+from multinic.kernel.observe import links_by, routes_by, rule
 from multinic.kernel.reader import Reader
 from multinic.kernel.set_properties import properties_of
 from multinic.values.addresses import Mac
 from multinic.values.fields import LARGER_OF_ALL
 from multinic.values.observed import Observed, ObservedLink
-from multinic.values.rtnetlink import LOCAL_TABLE, MAIN_TABLE
+from multinic.values.rtnetlink import MAIN_TABLE
 
 _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
 
@@ -27,15 +27,15 @@ def observe(host: Host, backend: Backend, asked: Asked) -> Observed:
     """Return links and routes of the kernel, and managed and foreign files. Raises HostError."""
     check_namespace(host)
     with Reader() as kernel:
-        found = kernel.links()
-        routes = kernel.routes(0 if asked.routing else MAIN_TABLE)
+        found = links_by(kernel)
+        routes = routes_by(kernel, 0 if asked.routing else MAIN_TABLE)
         rules = kernel.rules()
         if not asked.routing:  # ours may be left all the same, from a record that was lost
-            ours = kernel.routes(0, protocol=ROUTE_PROTOCOL)
-            routes += [item for item in ours if item["table"] != MAIN_TABLE]
+            ours = routes_by(kernel, protocol=ROUTE_PROTOCOL)
+            routes += tuple(route for route in ours if route.table != MAIN_TABLE)
             rules = [item for item in rules if item["protocol"] == ROUTE_PROTOCOL]
         towards = kernel.way_to(asked.database.packed) if asked.database else None
-    links = tuple(_with_leases(link(item), host, backend, asked) for item in found)
+    links = tuple(_with_leases(link, host, backend, asked) for link in found)
     files: dict[str, str] = {}
     modes: dict[str, int] = {}
     for path in backend.managed(host):
@@ -51,7 +51,7 @@ def observe(host: Host, backend: Backend, asked: Asked) -> Observed:
     }
     return Observed(
         links=links,
-        routes=tuple(route(item) for item in routes if item["table"] != LOCAL_TABLE),
+        routes=routes,
         rules=tuple(rule(item) for item in rules),
         link_towards_database=towards[0] if towards else None,
         files=files,

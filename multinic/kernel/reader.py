@@ -79,14 +79,23 @@ class Reader:
 
     def links(self, wanted: Wanted | None = None) -> list[Item]:
         """Return every link with its addresses, by index. `wanted`: others may be left out."""
-        addresses: dict[int, list[Item]] = {}
-        for payload in self._dump(_GET_ADDRESS, ADDRESS.pack(0, 0, 0, 0, 0)):
-            address = address_of(payload)
-            addresses.setdefault(address["link"], []).append(address)
-        request = LINK.pack(0, 0, 0, 0, 0) + attribute(29, U32.pack(_SKIP_STATS))
-        found = map(link_of, self._dump(_GET_LINK, request, wanted))
+        addresses = self.addresses()
+        found = map(link_of, self.link_messages(wanted))
         complete = [{**link, "addresses": addresses.get(link["index"], [])} for link in found]
         return sorted(complete, key=itemgetter("index"))
+
+    def addresses(self) -> dict[int, list[Item]]:
+        """Return the addresses by the index of their link."""
+        found: dict[int, list[Item]] = {}
+        for payload in self._dump(_GET_ADDRESS, ADDRESS.pack(0, 0, 0, 0, 0)):
+            address = address_of(payload)
+            found.setdefault(address["link"], []).append(address)
+        return found
+
+    def link_messages(self, wanted: Wanted | None = None) -> list[bytes]:
+        """Return the kernel's message of every link, for `link_of`. `wanted`: others may be left out."""
+        request = LINK.pack(0, 0, 0, 0, 0) + attribute(29, U32.pack(_SKIP_STATS))
+        return self._dump(_GET_LINK, request, wanted)
 
     def advertised_routes(self) -> list[Item]:
         """Return the routes of the main table that came with router advertisements, which only IPv6 has."""
@@ -105,19 +114,25 @@ class Reader:
         `protocol`: only those that this program made; the kernel leaves out the others, be they 100,000.
         `wanted`: others may be left out.
         """
-        found: list[Item] = []
-        for family in families:
-            short = table if table < 256 else 0
-            request = ROUTE.pack(family, 0, 0, 0, short, protocol, 0, 0, 0)
-            if table > 255:
-                request += attribute(15, U32.pack(table))
-            for payload in self._dump(_GET_ROUTE, request, wanted):
-                found.extend(
-                    route
-                    for route in route_of(payload, kinds)
-                    if table in (0, route["table"]) and protocol in (0, route["protocol"])
-                )
-        return found
+        return [
+            route
+            for payload in self.route_messages(table, protocol, families, wanted)
+            for route in route_of(payload, kinds)
+            if table in (0, route["table"]) and protocol in (0, route["protocol"])
+        ]
+
+    def route_messages(
+        self,
+        table: int = 0,
+        protocol: int = 0,
+        families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6),
+        wanted: Wanted | None = None,
+    ) -> list[bytes]:
+        """Return the kernel's messages of routes, for `route_of`: before Linux 4.20 those of all routes."""
+        short = table if table < 256 else 0
+        more = attribute(15, U32.pack(table)) if table > 255 else b""
+        requests = (ROUTE.pack(family, 0, 0, 0, short, protocol, 0, 0, 0) + more for family in families)
+        return [message for request in requests for message in self._dump(_GET_ROUTE, request, wanted)]
 
     def rules(self) -> list[Item]:
         """Return the policy-routing rules of both families that lead to a table."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from multinic.values.addresses import IPAddress, IPInterface, IPNetwork, Mac
 from multinic.values.desired import Rule, route_words
@@ -97,9 +98,13 @@ class ObservedRule:
         return str(self.rule)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observed:
-    """What this host has now: links, routes, rules, and files."""
+    """What this host has now: links, routes, rules, and files.
+
+    A host may have 100,000 routes, and a plan looks at them for every interface: so what it looks for is
+    found once.
+    """
 
     links: tuple[ObservedLink, ...] = ()
     routes: tuple[ObservedRoute, ...] = ()
@@ -116,6 +121,33 @@ class Observed:
     """The kernel variables of `all`, which count for every link: field → text."""
     link_towards_database: int | None = None
     """The index of the link by which the kernel sends packets to the database; None if it was not asked."""
+
+    @cached_property
+    def routes_of(self) -> Mapping[int, Sequence[ObservedRoute]]:
+        """The routes by the index of their link; no entry for a link without any."""
+        found: dict[int, list[ObservedRoute]] = {}
+        for route in self.routes:
+            found.setdefault(route.link, []).append(route)
+        return found
+
+    @cached_property
+    def default_routes(self) -> Sequence[ObservedRoute]:
+        """The default routes of all tables."""
+        return [route for route in self.routes if not route.to.prefixlen]
+
+    def routes_to(self, address: IPAddress) -> Sequence[ObservedRoute]:
+        """Return the routes of the main table whose network has an address."""
+        if address not in self._routes_to:
+            self._routes_to[address] = [
+                route
+                for route in self.routes
+                if route.table == MAIN_TABLE and route.to.version == address.version and address in route.to
+            ]
+        return self._routes_to[address]
+
+    @cached_property
+    def _routes_to(self) -> dict[IPAddress, Sequence[ObservedRoute]]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
