@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 
 from multinic.database.connection import Connection, Found, Interrupted
 from multinic.database.dial import Allowed, anywhere
-from multinic.values.errors import Asked, SourceBusy, SourceError, SourceOutdated, SourceRejected
+from multinic.values.asked import Asked, Requests, request
+from multinic.values.errors import SourceBusy, SourceError, SourceOutdated, SourceRejected
 
 T = TypeVar("T")
 Itself = TypeVar("Itself", bound="Hosts")
 Open = Callable[[Allowed], Connection]
 """Connects to one host, at an address that is allowed."""
-
-_NOTHING_ASKED = (0, 0, 0.0)
 
 
 class Hosts:
@@ -37,7 +36,7 @@ class Hosts:
         """Whether a new connection may be made to an address."""
         self._hosts = hosts
         self._names = names
-        self._asked = dict.fromkeys(self._names, _NOTHING_ASKED)
+        self._asked = dict.fromkeys(self._names, Requests())
         self._connection: Connection | None = None
         self._at = 0
         """The host of the connection, or of the last one, by its place in the URL."""
@@ -106,7 +105,7 @@ class Hosts:
 
     def take_asked(self) -> Asked:
         """Return what was asked of each host since the last call: logins, reads and transactions."""
-        taken, self._asked = self._asked, dict.fromkeys(self._names, _NOTHING_ASKED)
+        taken, self._asked = self._asked, dict.fromkeys(self._names, Requests())
         return taken
 
     def _anywhere(self, use: Callable[[], T], refused: dict[int, SourceError]) -> T:
@@ -134,9 +133,8 @@ class Hosts:
         raise error
 
     def _count(self, number: int, begun: float, *, failed: bool) -> None:
-        requests, errors, seconds = self._asked[self._names[number]]
-        took = time.monotonic() - begun
-        self._asked[self._names[number]] = (requests + 1, errors + failed, seconds + took)
+        one, name = request(time.monotonic() - begun, failed=failed), self._names[number]
+        self._asked[name] = self._asked[name].and_more(one)
 
     def _turn_to(self, number: int) -> None:
         if self._connection is None or number != self._at:

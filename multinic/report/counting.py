@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from multinic.report.report import Report
+from multinic.values.asked import REQUEST_BUCKETS, Asked
 from multinic.values.counts import (
     DRIFTING,
     FAILURES,
@@ -16,8 +17,9 @@ from multinic.values.counts import (
     Counts,
     Totals,
     bucket_of,
+    host_of,
 )
-from multinic.values.errors import Asked, Exit, Refused, SourceError
+from multinic.values.errors import Exit, Refused, SourceError
 from multinic.values.plan import Result, State
 
 _OUTCOMES = {Exit.OK: "ok", Exit.PARTIAL: "partial", Exit.REFUSED: "refused"}
@@ -96,9 +98,13 @@ def _among(words: tuple[str, ...], found: Iterator[str]) -> Counter[str]:
 
 def _of_hosts(asked: Asked) -> dict[str, Mapping[str, float]]:
     return {
-        "requests": {host: requests for host, (requests, _, _) in asked.items()},
-        "request_errors": {host: errors for host, (_, errors, _) in asked.items()},
-        "request_seconds": {host: seconds for host, (_, _, seconds) in asked.items()},
+        "request_errors": {host: found.errors for host, found in asked.items()},
+        "request_seconds": {host: found.seconds for host, found in asked.items()},
+        "request_durations": {
+            f"{bucket} {host}": found.durations.get(bucket, 0)
+            for host, found in asked.items()
+            for bucket in REQUEST_BUCKETS
+        },
     }
 
 
@@ -107,7 +113,7 @@ def _known_hosts(before: Totals, asked: Asked) -> Totals:
     if not asked:
         return before
     return {
-        name: {host: number for host, number in found.items() if host in asked}
+        name: {label: number for label, number in found.items() if host_of(name, label) in asked}
         if TOTALS[name] is None
         else found
         for name, found in before.items()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multinic import __version__
 from multinic.report.passes import Passes
+from multinic.values.asked import REQUEST_BUCKETS
 from multinic.values.counts import BUCKET_NAMES, OTHER, REASONS, STATES, THINGS, TOTALS, Counts
 from multinic.values.errors import ConfigError
 from multinic.values.settings import BACKENDS
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
         CounterMetricFamily,
         GaugeMetricFamily,
         HistogramMetricFamily,
-        SummaryMetricFamily,
     )
 
-    Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily | SummaryMetricFamily
+    Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 
 LIBRARY = "pip install 'multinic[metrics]'; the packages of multinic bring it"
@@ -77,7 +77,7 @@ _FUSE = Described(
 )
 _REQUESTS = Described(
     "multinic_database_request_duration_seconds",
-    "summary",
+    "histogram",
     ("host",),
     "How long logins, reads and transactions took, by host of database.url",
 )
@@ -185,7 +185,8 @@ class _Collector:
 
         family = HistogramMetricFamily(_DURATION.name, _DURATION.help, labels=_DURATION.labels)
         for kind, (_, durations) in kinds.items():
-            family.add_metric((kind,), list(_cumulative(durations)), durations["sum"])
+            found = {name: durations.get(name, 0.0) for name in BUCKET_NAMES}
+            family.add_metric((kind,), list(_cumulative(found)), durations["sum"])
         yield family
 
     def _interfaces(self) -> list[tuple[tuple[str, ...], float]]:
@@ -198,12 +199,13 @@ class _Collector:
         return [*((labels, float(number)) for labels, number in sorted(found.items())), *without]
 
     def _of_database(self) -> Iterator[Metric]:
-        from prometheus_client.core import SummaryMetricFamily
+        from prometheus_client.core import HistogramMetricFamily
 
-        requests, seconds = self._totals("requests"), self._totals("request_seconds")
-        family = SummaryMetricFamily(_REQUESTS.name, _REQUESTS.help, labels=_REQUESTS.labels)
-        for host, number in requests.items():
-            family.add_metric((host,), count_value=int(number), sum_value=seconds.get(host, 0.0))
+        durations = self._totals("request_durations")
+        family = HistogramMetricFamily(_REQUESTS.name, _REQUESTS.help, labels=_REQUESTS.labels)
+        for host, seconds in self._totals("request_seconds").items():
+            found = {bucket: durations.get(f"{bucket} {host}", 0.0) for bucket in REQUEST_BUCKETS}
+            family.add_metric((host,), list(_cumulative(found)), seconds)
         yield family
         yield _counter(
             _ERRORS, [((host,), number) for host, number in self._totals("request_errors").items()]
@@ -220,8 +222,8 @@ def _among(word: str, words: Iterable[str]) -> str:
 
 def _cumulative(durations: Mapping[str, float]) -> Iterator[tuple[str, float]]:
     total = 0.0
-    for name in BUCKET_NAMES:
-        total += durations.get(name, 0.0)
+    for name, number in durations.items():
+        total += number
         yield name, total
 
 

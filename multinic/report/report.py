@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from multinic.decide.verdict import verdict
-from multinic.values.errors import Asked, Exit, SourceError
+from multinic.values.asked import Asked, Requests
+from multinic.values.errors import Exit, SourceError
 from multinic.values.plan import Result, State
 
 GOOD = (State.CONVERGED, State.UNCHANGED)
@@ -80,7 +81,6 @@ def _delivered(report: Report, reporter: Reporter) -> Report:
 def with_asked(report: Report, asked: Asked) -> Report:
     """Return a report with more that was asked of hosts of the database."""
     added = dict(report.asked)
-    for host, (requests, errors, seconds) in asked.items():
-        before = added.get(host, (0, 0, 0.0))
-        added[host] = (before[0] + requests, before[1] + errors, before[2] + seconds)
+    for host, more in asked.items():
+        added[host] = added.get(host, Requests()).and_more(more)
     return replace(report, asked=added)

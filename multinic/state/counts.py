@@ -15,7 +15,7 @@ from multinic.values.errors import HostError
 from multinic.values.paths import COUNTS
 
 _VERSION = 1
-_HOSTS_MAX = 64  # far more than a URL has hosts
+_LABELS_MAX = 1024  # far more than a URL has hosts, each with a dozen buckets
 _MAX = 2.0**53  # beyond it, a float does not count on by one
 
 
@@ -33,7 +33,7 @@ def load_counts(host: Host) -> Counts:
 
 def _known(found: Any, words: tuple[str, ...] | None) -> dict[str, float]:
     """Return the numbers of a part of the file that can be true, of the labels that exist."""
-    if not isinstance(found, dict) or len(found) > _HOSTS_MAX:
+    if not isinstance(found, dict) or len(found) > _LABELS_MAX:
         return {}
     return {
         name: number

@@ -64,9 +64,9 @@ TOTALS: Mapping[str, tuple[str, ...] | None] = MappingProxyType(
         "drift": DRIFTING,
         "rollbacks": (*RESTORED, INTERRUPTED),
         "given_back": THINGS,
-        "requests": None,
         "request_errors": None,
         "request_seconds": None,
+        "request_durations": None,  # with the name of a bucket and a space before the host
     }
 )
 """What is counted → the values of its label; None: the hosts of database.url."""
@@ -86,6 +86,11 @@ class Counts:
     """TIMES → Unix time."""
     trouble: str = ""
     """Why the textfile could not be written; "" if it was."""
+
+
+def host_of(name: str, label: str) -> str:
+    """Return the host in the label of a total that has hosts."""
+    return label.partition(" ")[2] if name == "request_durations" else label
 
 
 def bucket_of(seconds: float) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import IntEnum
 
-Asked = Mapping[str, tuple[int, int, float]]
-"""Host of database.url → how many requests, how many of them failed, how many seconds all took."""
+from multinic.values.asked import Asked
 
 
 class Exit(IntEnum):

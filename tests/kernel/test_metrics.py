@@ -206,5 +206,5 @@ def test_promtool_has_no_complaint_about_names_and_types(measured):
 
 
 def test_the_alerts_are_raised_when_they_should_be():
-    assert "10 rules found" in prometheus.promtool("check", "rules", prometheus.RULES)
+    assert "12 rules found" in prometheus.promtool("check", "rules", prometheus.RULES)
     assert "SUCCESS" in prometheus.promtool("test", "rules", prometheus.RULES.with_name("alerts_test.yml"))

@@ -32,6 +32,7 @@ from multinic.report.passes import Passes
 from multinic.report.report import Report, deliver, with_asked
 from multinic.state.counts import load_counts, save_counts
 from multinic.values import counts
+from multinic.values.asked import Requests, request
 from multinic.values.counts import OUTCOMES, REASONS, STATES, TOTALS, Counts
 from multinic.values.errors import ConfigError, Exit, HostError, Refused, SourceError
 from multinic.values.passed import Passed
@@ -152,26 +153,28 @@ def test_an_interface_with_nothing_to_do_counts_for_nothing():
 
 
 def test_hosts_that_have_left_the_url_are_forgotten_and_an_outage_forgets_none():
-    first = after(report(asked={"db1:3306": (2, 0, 0.5), "db2:3306": (0, 0, 0.0)}))
+    first = after(report(asked={"db1:3306": Requests(0, 0.5, {"0.25": 2}), "db2:3306": Requests()}))
     error = SourceError("gone")
-    error.asked = {"db1:3306": (1, 1, 3.0), "db2:3306": (1, 1, 2.0)}
+    error.asked = {"db1:3306": request(3.0, failed=True), "db2:3306": request(2.0, failed=True)}
     second = after(error, before=first)
-    assert second.totals["requests"] == {"db1:3306": 3, "db2:3306": 1}
+    assert told("request_durations", second) == {"0.25 db1:3306": 2, "5 db1:3306": 1, "5 db2:3306": 1}
     assert second.totals["request_errors"] == {"db1:3306": 1, "db2:3306": 1}
     assert second.totals["request_seconds"] == {"db1:3306": 3.5, "db2:3306": 2.0}
-    assert after(HostError("no space"), before=second).totals["requests"] == second.totals["requests"]
-    third = after(report(asked={"db2:3306": (1, 0, 0.1)}), before=second)
-    assert third.totals["requests"] == {"db2:3306": 2}
+    later = after(HostError("no space"), before=second).totals
+    assert later["request_durations"] == second.totals["request_durations"]
+    third = after(report(asked={"db2:3306": request(0.1, failed=False)}), before=second)
+    assert told("request_durations", third) == {"0.1 db2:3306": 1, "5 db2:3306": 1}
 
 
 def test_what_was_asked_in_vain_when_the_result_was_written_counts_too():
     def refuse(_: Report) -> None:
         error = SourceError("read-only")
-        error.asked = {"db1:3306": (3, 1, 0.5)}
+        error.asked = {"db1:3306": Requests(1, 0.5, {"0.25": 3})}
         raise error
 
     found = deliver(report(), [refuse])
-    assert with_asked(found, {"db1:3306": (1, 0, 0.25)}).asked == {"db1:3306": (4, 1, 0.75)}
+    both = Requests(1, 0.75, {"0.25": 4})
+    assert with_asked(found, {"db1:3306": request(0.25, failed=False)}).asked == {"db1:3306": both}
 
 
 # The text.
@@ -239,6 +242,9 @@ HOSTILE = st.sampled_from(
 WORD = st.one_of(st.text(), HOSTILE, st.sampled_from(sorted(REASONS)), st.sampled_from(STATES))
 
 
+LIMITS = ("0.1", "0.25", "5", "+Inf")
+
+
 @settings(max_examples=30)
 @given(
     interfaces=st.lists(
@@ -251,7 +257,7 @@ WORD = st.one_of(st.text(), HOSTILE, st.sampled_from(sorted(REASONS)), st.sample
 def test_whatever_a_row_an_error_or_a_file_says_the_text_stays_readable_and_bounded(
     interfaces, backend, error, host
 ):
-    asked = {host: (3, 1, 0.5)}
+    asked = {host: Requests(1, 0.5, {"0.25": 3})}
     found = after(report(asked=asked), HostError(error))
     text = metrics.exposition(document(*interfaces, backend=backend, database_error=error), found)
     parsed = samples(text)
@@ -266,6 +272,9 @@ def test_whatever_a_row_an_error_or_a_file_says_the_text_stays_readable_and_boun
         for label, word in labels:
             assert word in allowed.get(label, {word})
     assert parsed[("multinic_database_errors_total", frozenset({("host", host)}))] == 1
+    durations = "multinic_database_request_duration_seconds"
+    buckets = [parsed[(f"{durations}_bucket", frozenset({("host", host), ("le", le)}))] for le in LIMITS]
+    assert buckets == [0, 3, 3, parsed[(f"{durations}_count", frozenset({("host", host)}))]]
     assert sum(n for (name, _), n in parsed.items() if name == "multinic_interfaces") == len(interfaces)
 
 
@@ -285,7 +294,9 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_what_was_counted_is_read_as_it_was_written(host):
-    written = replace(after(report(result(State.CONVERGED), asked={"db1:3306": (1, 0, 0.1)})), trouble="full")
+    written = replace(
+        after(report(result(State.CONVERGED), asked={"db1:3306": request(0.1, failed=False)})), trouble="full"
+    )
     save_counts(host, written)
     read = load_counts(host)
     assert {name: found for name, found in read.totals.items() if found} == {
