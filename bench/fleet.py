@@ -1,0 +1,233 @@
+"""How many hosts one database serves: passes a second, how long they take, CPU of the server for each.
+
+    python bench/fleet.py [HOSTS] [INTERVAL] [SECONDS] [ROWS]
+
+A private MariaDB on loopback has ROWS rows (200,000 by default), ten of them of each of HOSTS (1,000). The
+hosts ask for theirs as idle passes do, through the product's own sessions: each every INTERVAL seconds (2) or
+up to 15 % sooner, and now and then gives the sign of life that it owes every five minutes. An agent keeps its
+session; a host with the timer logs in for every pass. Each way is measured for SECONDS (10), without TLS and
+with it. Then the agents begin all at once; then the index is dropped. "late" is how much later
+than it was due a pass began: where it grows, the simulation or the server is at its limit.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import multiprocessing
+import os
+import random
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier, Event
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from bench.status_tables import cpu_of, news  # noqa: E402
+from multinic.database import schema, source, status  # noqa: E402
+from multinic.database.session import Session  # noqa: E402
+from multinic.database.statement import Shape  # noqa: E402
+from multinic.values.settings import DatabaseSettings, Secret  # noqa: E402
+from tests.mariadb import PrivateMariaDB  # noqa: E402
+
+PROCESSES, THREADS = 3, 6  # that simulate the hosts
+SIGN_OF_LIFE = 300.0  # seconds
+ROWS_OF_HOST = 10
+AT_ONCE = 1000  # rows of one INSERT
+
+
+Timed = list[tuple[float, float]]
+"""How long each pass took, and how late it began, in seconds."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the hosts of one measurement ask."""
+
+    name: str
+    url: str
+    shape: Shape
+    interval: float
+    kept: bool = True
+    """Each keeps its session."""
+    together: bool = False
+    """All begin at the same moment."""
+
+
+class Host:
+    """One host, as the database sees it."""
+
+    def __init__(self, number: int, way: Way) -> None:
+        self._node, self._way = f"node{number}", way
+        self._settings = DatabaseSettings(way.url, Secret(""), 5, 60, False)
+        self._session: Session | None = None
+
+    def log_in(self) -> None:
+        """Open the session that is kept."""
+        self._session = self._opened()
+
+    def pass_(self) -> None:
+        """Ask as an idle pass does, and give a sign of life when it is due."""
+        with self._open() as session:
+            assert len(session.ask(self._node).rows) == ROWS_OF_HOST
+            if random.random() < self._way.interval / SIGN_OF_LIFE:
+                assert status.beat(session, self._node)
+
+    @contextmanager
+    def _open(self) -> Iterator[Session]:
+        if self._way.kept:
+            assert self._session is not None
+            yield self._session
+        else:
+            with self._opened() as session:
+                yield session
+
+    def _opened(self) -> Session:
+        session = source.connect(self._settings)
+        session.shape = self._way.shape
+        return session
+
+
+def main() -> None:
+    """Fill the database, then measure one way after the other."""
+    given = sys.argv[1:]
+    hosts, interval, seconds, rows = (
+        convert(given[at]) if len(given) > at else default
+        for at, (convert, default) in enumerate(((int, 1000), (float, 2.0), (float, 10.0), (int, 200_000)))
+    )
+    with PrivateMariaDB() as server:
+        server.start(tls=True, options=[f"--max-connections={hosts + 100}", "--innodb-buffer-pool-size=256M"])
+        plain = server.url(database=server.fresh_database())
+        shape = filled(plain, int(hosts), int(rows))
+        print(f"{hosts} hosts, every {interval:g} s; {rows} rows; {os.cpu_count()} cores for all of it")
+        print(f"{'':24}{'passes/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'late p99 ms':>13}{'server CPU ms':>15}")
+        tls = f"{plain}{'&' if '?' in plain else '?'}ssl_ca={server.ca}"
+        for name, url in (("", plain), (", TLS", tls)):
+            for kind, kept in (("agents", True), ("timers", False)):
+                measure(server, Way(f"{kind}{name}", url, shape, interval, kept), int(hosts), seconds)
+        together = Way("agents, all at once", plain, shape, interval, together=True)
+        measure(server, together, int(hosts), seconds)
+        name = plain.partition("?")[0].rpartition("/")[2]
+        server.execute("DROP INDEX multi_interface_node ON multi_interface", database=name)
+        measure(server, Way("agents, no index", plain, shape, interval), int(hosts), seconds)
+
+
+def filled(url: str, hosts: int, rows: int) -> Shape:
+    """Make the tables and fill them; return what a converged host remembers of them."""
+    settings = DatabaseSettings(url, Secret(""), 5, 60, False)
+    list(schema.init(settings))
+    with source.connect(settings) as database:
+        numbers = iter(range(max(rows, hosts * ROWS_OF_HOST)))
+        while some := list(itertools.islice(numbers, AT_ONCE)):
+            insert(database, some)
+        for host in range(hosts):
+            status.write(database, f"node{host}", news(host, 0))
+        database.ask("node0")
+        return database.shape
+
+
+def insert(database: Session, numbers: list[int]) -> None:
+    """Insert rows, as a controller that attaches them."""
+    names = "port_id, subnet_id, macaddress, attached_node_name, netplan_success, address, mtu"
+    marks = ", ".join(["(%s, 'subnet-1', %s, %s, 1, %s, 1450)"] * len(numbers))
+    values = [value for number in numbers for value in row(number)]
+    database.execute(f"INSERT INTO multi_interface ({names}) VALUES {marks}", values)
+
+
+def row(number: int) -> tuple[str, str, str, str]:
+    mac = ":".join(f"{byte:02x}" for byte in (0xFA, 0x16, *number.to_bytes(4, "big")))
+    return (
+        f"port-{number}",
+        mac,
+        f"node{number // ROWS_OF_HOST}",
+        f"10.{number >> 16}.{number >> 8 & 255}.1/24",
+    )
+
+
+def measure(server: PrivateMariaDB, way: Way, hosts: int, seconds: float) -> None:
+    """Print what the passes of all hosts took within some seconds."""
+    results: Queue[Timed] = multiprocessing.Queue()
+    ready, begin = multiprocessing.Barrier(PROCESSES + 1), multiprocessing.Event()
+    shares = [range(at, hosts, PROCESSES) for at in range(PROCESSES)]
+    processes = [
+        multiprocessing.Process(target=simulate, args=(way, share, seconds, ready, begin, results))
+        for share in shares
+    ]
+    for process in processes:
+        process.start()
+    ready.wait()
+    before = cpu_of(server.pid)
+    begin.set()
+    time.sleep(seconds)
+    used = cpu_of(server.pid) - before
+    passes = [one for _ in processes for one in results.get()]
+    for process in processes:
+        process.join()
+    took, late = (sorted(1000 * one[at] for one in passes) for at in (0, 1))
+    figures = (len(took) / seconds, statistics.median(took), percentile(took), percentile(late))
+    print(f"{way.name:24}{figures[0]:10.0f}{figures[1]:9.1f}{figures[2]:9.1f}{figures[3]:13.0f}", end="")
+    print(f"{1000 * used / len(took):15.2f}", flush=True)
+
+
+def percentile(values: list[float]) -> float:
+    """Return what 99 of 100 sorted values do not exceed."""
+    return values[min(len(values) - 1, len(values) * 99 // 100)]
+
+
+def simulate(
+    way: Way,
+    share: Sequence[int],
+    seconds: float,
+    ready: Barrier,
+    begin: Event,
+    results: Queue[list[tuple[float, float]]],
+) -> None:
+    """Be some of the hosts: a process of its own, as one interpreter would be the limit."""
+    hosts = [Host(number, way) for number in share]
+    if way.kept:
+        for host in hosts:
+            host.log_in()
+    ready.wait()
+    begin.wait()
+    start = time.monotonic()
+    due = [(start + (0 if way.together else random.random() * way.interval), at) for at in range(len(hosts))]
+    heapq.heapify(due)
+    lock, passes = threading.Lock(), list[tuple[float, float]]()
+
+    def work() -> None:
+        while True:
+            with lock:
+                when, at = heapq.heappop(due) if due else (start + seconds, -1)
+            if at < 0 and time.monotonic() < start + seconds:
+                time.sleep(0.001)
+                continue
+            if at < 0 or when >= start + seconds or time.monotonic() >= start + seconds:
+                return
+            time.sleep(max(0.0, when - time.monotonic()))
+            begun = time.monotonic()
+            hosts[at].pass_()
+            ended = time.monotonic()
+            if ended <= start + seconds:
+                passes.append((ended - begun, begun - when))
+            again = way.interval * (1 if way.together else 0.85 + 0.15 * random.random())
+            with lock:
+                heapq.heappush(due, (max(when + again, ended), at))
+
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    results.put(passes)
+
+
+if __name__ == "__main__":
+    main()
