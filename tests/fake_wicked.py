@@ -3,30 +3,54 @@
     python fake_wicked.py DIRECTORY wicked ifup --timeout 30 multinic0
     python fake_wicked.py DIRECTORY udevadm control --reload
     python fake_wicked.py DIRECTORY plugged eth1
+    python fake_wicked.py DIRECTORY renamed multinic0 byhand0
+    python fake_wicked.py DIRECTORY stopped
 
 It configures the kernel of the namespace by the files below DIRECTORY/root, and keeps what it was told in
-DIRECTORY/wicked.json. It does what was seen of wicked 0.6.80, above all where that surprises: exit 0 says
-nothing; a file is unknown until a link of that name was brought up, also in vain; a policy outlives its file;
-`ifreload` repairs no drift; `ifup` leaves old routes; a link that is held under an earlier name stays as it
-is. Whatever a program must never ask of wicked ends it with status 99.
+DIRECTORY/wicked.json. It does what was measured of wicked 0.6.80, above all where that surprises; each line
+is tested in tests/kernel/test_fake_wicked.py or tests/unit/test_fake_wicked_files.py:
+
+- Exit 0 says nothing; `ifup` of a link without a file is 3.
+- A file is unknown until a link of that name was brought up, also in vain; a policy outlives its file, and is
+  in a file of its own, which the nanny reads when it starts. `delpolicy` of a policy that `ifdown` took away
+  is an error.
+- `ifreload` repairs no drift; `ifup` leaves old routes, and deletes and adds static IPv6 addresses of a link
+  that is up.
+- A link that is held under an earlier name stays as it is. If it was renamed and has its name again, the
+  nanny has an unchanged policy: `ifup` waits in vain, until the policy is deleted.
+- `ifup` of a link without a carrier ends with 168 and gives it nothing, unless LINK_REQUIRED is 'no'.
+- An IPv4 address that another machine has is left out with exit 0; with one of IPv6 `ifup` fails.
+- Without an <update> element a client takes everything from an answer. An ifsysctl file sets only some
+  variables. Link-local IPv4 beside DHCP is a fallback.
+- While wickedd is stopped, `delpolicy` hangs for 60 s, and then the nanny configures no new link until it is
+  started again. /run/wicked stays.
+- A link whose far end has the index of a link of this host gets at most the MTU of that one.
+- `show-config` says nothing of an open quote, a bad MTU, a bad prefix and unknown variables.
+
+It waits for nothing: what takes wicked 30 s ends at once. It asks the network about addresses only if there
+is a file DIRECTORY/asks-the-network, because that takes seconds. Whatever a program must never ask of wicked
+ends it with status 99.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from ipaddress import ip_address, ip_interface, ip_network
+import time
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-OK, NO_DAEMON, SEVERAL_FAILED, FORBIDDEN = 0, 1, 2, 99
-NO_DEVICE, FAILED, NO_CONFIG, NO_CARRIER = 157, 158, 159, 168
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-Config = dict[str, Any]
+from tests.fake_wicked_files import Config, lines, policy_rules, read, routes, shown, taken
+
+__all__ = ["lines", "policy_rules", "routes"]
+
+OK, NO_DAEMON, SEVERAL_FAILED, NO_FILE, FORBIDDEN = 0, 1, 2, 3, 99
+NOT_SET_UP, NO_DEVICE, FAILED, IN_PROGRESS, NO_CARRIER = 156, 157, 158, 162, 168
 
 
 def main() -> int:
@@ -51,43 +75,62 @@ class Wicked:
         known = json.loads(self._memory.read_text()) if self._memory.exists() else {}
         self.policies: dict[str, Config] = known.get("policies", {})
         self.held: dict[str, Any] = known.get("held", {})
-        """Links that it has brought up, by index: name and configuration."""
+        """Links that it has brought up, by index: name, configuration, whether renamed since, lease."""
         self.names: dict[str, str] = known.get("names", {})
         """The names that udevd gives, by MAC address."""
+        self.deaf: bool = known.get("deaf", False)
+        """Whether the nanny hears of no new link any more."""
 
     def save(self) -> None:
         self._memory.write_text(json.dumps(vars(self), default=str))
 
     def run(self, command: str, arguments: list[str]) -> int:
-        if command == "udevadm":
-            return self.udevadm(arguments)
-        if command == "plugged":
-            return self.plugged(*arguments)
-        verb, *arguments = arguments
+        if command == "wicked":
+            return self.wicked(*arguments)
+        found: int = getattr(self, command)(*arguments)
+        return found
+
+    def wicked(self, verb: str, *arguments: str) -> int:
         if verb == "nanny" and arguments[0] == "delpolicy" and len(arguments) == 2:
-            if self.policies.pop(arguments[1].removeprefix("policy__"), None) is None:
-                print(f"Unable to delete policy named {arguments[1]}", file=sys.stderr)
-            return OK
+            return self.delpolicy(arguments[1].removeprefix("policy__"))
         if verb == "show-config":
-            return self.show_config(arguments)
+            return self.show_config(arguments[1])
+        if self.is_stopped:
+            print("wickedd is not running", file=sys.stderr)
+            return NO_DAEMON
         if verb == "ifstatus" and arguments[0] == "--quiet" and len(arguments) == 2:
             return self.status(arguments[1])
         names = arguments[2:]
-        if (self.directory / "wickedd-is-stopped").exists():
-            print("wickedd is not running", file=sys.stderr)
-            return NO_DAEMON
         if verb not in ("ifup", "ifdown", "ifreload") or arguments[0] != "--timeout" or "all" in names:
             return FORBIDDEN
         statuses = [getattr(self, verb)(name) for name in names]
         if len(statuses) == 1:
-            return statuses[0]
-        return SEVERAL_FAILED if {NO_DEVICE, FAILED} & set(statuses) else OK
+            return int(statuses[0])
+        return SEVERAL_FAILED if {NO_DEVICE, FAILED, NO_FILE} & set(statuses) else OK
 
-    # udevd
+    # What happens to the host
 
-    def udevadm(self, arguments: list[str]) -> int:
+    @property
+    def is_stopped(self) -> bool:
+        return (self.directory / "wickedd-is-stopped").exists()
+
+    def stopped(self) -> int:
+        """Be stopped as a service: what is in /run/wicked stays, and the links stay."""
+        (self.directory / "wickedd-is-stopped").touch()
+        return OK
+
+    def started(self) -> int:
+        """Start again: the nanny knows what is in the files of its policies."""
+        (self.directory / "wickedd-is-stopped").unlink(missing_ok=True)
+        self.nanny.mkdir(parents=True, exist_ok=True)
+        files = sorted(self.nanny.glob("policy__*.xml"))
+        self.policies = {path.stem.removeprefix("policy__"): json.loads(path.read_text()) for path in files}
+        self.deaf = False
+        return OK
+
+    def udevadm(self, *arguments: str) -> int:
         """Read .link files: what is written later does not count before the next time."""
-        if arguments != ["control", "--reload"]:
+        if arguments != ("control", "--reload"):
             return FORBIDDEN
         self.names = {}
         for path in sorted((self.directory / "root/etc/systemd/network").glob("*.link")):
@@ -101,27 +144,74 @@ class Wicked:
         if wanted and wanted not in links():
             ip("link", "set", name, "name", wanted)
             name = wanted
-        if name in self.policies:
+        if name in self.policies and not self.deaf and not self.is_stopped:
             self.configure(name, self.policies[name])
         return OK
 
-    # wicked
+    def renamed(self, old: str, new: str) -> int:
+        """Rename a link by hand, and hear of it."""
+        ip("link", "set", old, "down")
+        ip("link", "set", old, "name", new)
+        self.look()
+        return OK
+
+    def look(self) -> None:
+        """See which links that it holds have another name now, or are gone."""
+        present = {str(link["ifindex"]): name for name, link in links().items()}
+        self.held = {index: held for index, held in self.held.items() if index in present}
+        for index, held in self.held.items():
+            held["renamed"] = held["renamed"] or present[index] != held["name"]
+
+    # The nanny
+
+    @property
+    def nanny(self) -> Path:
+        return self.directory / "root/run/wicked/nanny"
+
+    def know(self, name: str, config: Config) -> bool:
+        """Take a policy over; return whether it is another one than before."""
+        changed = self.policies.get(name) != config
+        self.policies[name] = config
+        (self.nanny / f"policy__{name}.xml").write_text(json.dumps(config))
+        return changed
+
+    def forget(self, name: str) -> bool:
+        (self.nanny / f"policy__{name}.xml").unlink(missing_ok=True)
+        return self.policies.pop(name, None) is not None
+
+    def delpolicy(self, name: str) -> int:
+        if self.is_stopped:
+            self.deaf = True
+            print("delpolicy: no answer for 60 s", file=sys.stderr)
+            return NO_DAEMON
+        if not self.forget(name):
+            print(f"Unable to delete policy named policy__{name}", file=sys.stderr)
+            return NO_DAEMON
+        for held in self.held.values():
+            held["renamed"] = held["renamed"] and held["name"] != name
+        return OK
+
+    # The client
 
     def ifup(self, name: str) -> int:
-        config = self.read(name)
+        config = read(name, self.etc, [])
         if config is None:
-            return NO_CONFIG
-        self.policies[name] = config
+            return NO_FILE
+        changed = self.know(name, config)
         link = links().get(name)
         if link is None:
             return NO_DEVICE
         held = self.held.get(str(link["ifindex"]))
         if held and held["name"] != name:
             return OK  # "up", with the addresses of its earlier name
+        if self.deaf and not held:
+            return IN_PROGRESS
+        if held and held["renamed"] and not changed:
+            return IN_PROGRESS
         return self.configure(name, config)
 
     def ifreload(self, name: str) -> int:
-        config, link = self.read(name), links().get(name)
+        config, link = read(name, self.etc, []), links().get(name)
         held = self.held.get(str(link["ifindex"])) if link else None
         if held and config == held["config"]:
             return OK  # nothing to reload, whatever the kernel has
@@ -132,10 +222,11 @@ class Wicked:
     def ifdown(self, name: str) -> int:
         """Take down a link that it has brought up; MTU, MAC address and name stay."""
         link = links().get(name)
-        if link is None or self.held.pop(str(link["ifindex"]), None) is None:
+        held = self.held.pop(str(link["ifindex"]), None) if link else None
+        if held is None:
             return OK  # "no matching interfaces"
-        held = self.policies.pop(name, None) or {}
-        for rule in held.get("rules", []):
+        self.forget(held["name"])
+        for rule in held["config"]["rules"]:
             ip(f"-{rule['family']}", "rule", "del", *rule["words"])
         ip("address", "flush", "dev", name)
         for version in ("-4", "-6"):
@@ -148,124 +239,119 @@ class Wicked:
         if link is None:
             return NO_DEVICE
         held = self.held.get(str(link["ifindex"]))
-        return held["status"] if held else 156
+        return int(held["status"]) if held else NOT_SET_UP
+
+    def show_config(self, where: str) -> int:
+        """Print how the files of a directory are understood, and what is wrong; the exit status is 0."""
+        directory = self.directory / "root" / where.removeprefix("compat:").lstrip("/")
+        for name in ("config", "dhcp"):
+            if not (directory / name).exists():
+                print(f"unable to find global config '{directory / name}'", file=sys.stderr)
+        for path in sorted(directory.glob("ifcfg-*")):
+            name, said = path.name.removeprefix("ifcfg-"), list[str]()
+            print(shown(name, read(name, directory, said) or {}))
+            for line in said:
+                print(f"ifcfg-{name}: {line}", file=sys.stderr)
+        return OK
+
+    # The kernel
 
     def configure(self, name: str, config: Config) -> int:
         """Make a link as its files say, without taking it down; nothing that is no longer asked for goes,
         but addresses that it gave itself."""
         link = links()[name]
-        before = self.held.get(str(link["ifindex"]), {}).get("config", {})
+        before = self.held.get(str(link["ifindex"]))
+        held = {"name": name, "config": config, "renamed": False, "status": NO_CARRIER, "lease": None}
+        self.held[str(link["ifindex"])] = held
         for field, value in config["sysctls"].items():
             Path("/proc/sys", field.replace(".", "/")).write_text(value)
         if config["lladdr"] and config["lladdr"] != link["address"]:
             ip("link", "set", name, "address", config["lladdr"])
-        if config["mtu"].isdigit() and int(config["mtu"]) != link["mtu"]:
-            ip("link", "set", name, "mtu", config["mtu"])
+        self.set_mtu(link, int(config["mtu"] or 0))
         if "UP" not in link["flags"]:
             ip("link", "set", name, "up")
-        if "LOWER_UP" not in links()[name]["flags"]:
-            self.held[str(link["ifindex"])] = {"name": name, "config": config, "status": NO_CARRIER}
+        if "LOWER_UP" not in links()[name]["flags"] and config["link_required"]:
             return NO_CARRIER
+        held["status"] = self.add_all(name, link, config, before["config"]["addresses"] if before else [])
+        return self.ask_server(name) if "ipv4:dhcp" in config["sources"] else int(held["status"])
+
+    def set_mtu(self, link: dict[str, Any], wanted: int) -> None:
+        """Set an MTU; a link of this host that has the index of the far end is taken for the one below."""
+        below = {other["ifindex"]: other["mtu"] for other in links().values()}
+        mtu = min(wanted or link["mtu"], below.get(link.get("link_index"), 1 << 31))
+        if mtu != link["mtu"]:
+            ip("link", "set", link["ifname"], "mtu", str(mtu))
+
+    def add_all(self, name: str, link: dict[str, Any], config: Config, before: list[str]) -> int:
+        """Add addresses, routes and rules; `before`: the addresses that it gave the link last."""
         present = [f"{info['local']}/{info['prefixlen']}" for info in link["addr_info"]]
-        for address in before.get("addresses", []):
-            if address in present and address not in config["addresses"]:
+        for address in before:
+            if address in present and (address not in config["addresses"] or ":" in address):
                 ip("address", "del", address, "dev", name)
-        for address in config["addresses"]:
-            if address not in present:
-                ip("address", "add", address, "dev", name, "nodad")
+                present.remove(address)
+        refused = [each for each in config["addresses"] if each not in present and not self.add(name, each)]
+        sources = config["sources"]
+        if (
+            "ipv4:auto" in sources
+            and "ipv4:dhcp" not in sources
+            and not any("169.254." in p for p in present)
+        ):
+            ip("address", "add", f"169.254.7.{link['ifindex'] % 250 + 1}/16", "dev", name, "scope", "link")
         failed = [route for route in config["routes"] if not add_route(name, route)]
         for rule in config["rules"]:
             if rule not in rules(rule["family"]):
                 ip(f"-{rule['family']}", "rule", "add", *rule["words"], "protocol", "0")
-        status = FAILED if failed else OK
-        self.held[str(link["ifindex"])] = {"name": name, "config": config, "status": status}
-        return status
+        return FAILED if failed or [each for each in refused if ":" in each] else OK
 
-    # Files
+    def add(self, name: str, address: str) -> bool:
+        """Add an address; return whether the link has it, and no other machine."""
+        if not (self.directory / "asks-the-network").exists():
+            ip("address", "add", address, "dev", name, "nodad")
+            return True
+        if ":" not in address:
+            from multinic.kernel import arp
+            from multinic.values.addresses import Mac
 
-    def read(self, name: str, directory: Path | None = None, said: list[str] | None = None) -> Config | None:
-        """Return what the files of a link say; what cannot be read is left out, and told to `said` alone."""
-        directory, said = directory or self.etc, [] if said is None else said
-        if not (directory / f"ifcfg-{name}").is_file():
-            return None
-        values = variables((directory / f"ifcfg-{name}").read_text(), said)
-        return {
-            "bootproto": values.get("BOOTPROTO", "static"),
-            "mtu": values.get("MTU", ""),
-            "lladdr": values.get("LLADDR", ""),
-            "addresses": list(addresses(values, said)),
-            "routes": list(routes(lines(directory / f"ifroute-{name}"), name, said)),
-            "rules": list(policy_rules(lines(directory / f"ifrule-{name}"), said)),
-            "sysctls": dict(re.findall(r"(\S+) = (\S+)", "\n".join(lines(directory / f"ifsysctl-{name}")))),
-            "rest": {key: value for key, value in values.items() if key.startswith(("DHC", "AUTO", "START"))},
-        }
+            mine = links()[name]["address"]
+            probe = arp.Probe(name, Mac(mine), IPv4Address(address.partition("/")[0]))
+            if arp.claimed([probe], [mine]):
+                return False
+        ip("address", "add", address, "dev", name)
+        while found := [i for i in links()[name]["addr_info"] if address.startswith(i["local"] + "/")]:
+            if not found[0].get("tentative") or found[0].get("dadfailed"):
+                return not found[0].get("dadfailed")
+            time.sleep(0.05)
+        return False
 
-    def show_config(self, arguments: list[str]) -> int:
-        """Say what is wrong with the files of a directory; the exit status is 0 all the same."""
-        directory = self.directory / "root" / arguments[1].removeprefix("compat:").lstrip("/")
-        said = [
-            f"unable to find global config '{directory / name}'"
-            for name in ("config", "dhcp")
-            if not (directory / name).exists()
-        ]
-        for path in sorted(directory.glob("ifcfg-*")):
-            name = path.name.removeprefix("ifcfg-")
-            of_this: list[str] = []
-            self.read(name, directory, of_this)
-            said += [f"{path}: {line}" for line in of_this]
-        for line in said:
-            print(line, file=sys.stderr)
+    def ask_server(self, name: str) -> int:
+        """Ask for a lease, and take from the answer what the flags allow."""
+        link = links()[name]
+        held = self.held[str(link["ifindex"])]
+        config, update = held["config"], taken(held["config"], "ipv4:dhcp")
+        lease = None
+        if "LOWER_UP" in link["flags"]:
+            from tests.fake_wicked_lease import ask
+
+            lease = ask(name, link["address"])
+        if lease is None:
+            held["status"] = IN_PROGRESS
+            return IN_PROGRESS
+        held["lease"] = vars(lease)
+        lifetime = ("valid_lft", str(lease.seconds), "preferred_lft", str(lease.seconds))
+        ip("address", "replace", lease.address, "dev", name, *lifetime)
+        if lease.router and "default-route" in update:
+            words = ("via", lease.router, "dev", name, "proto", "dhcp", "metric", config["metric"])
+            ip("route", "replace", "default", *words)
+        if lease.mtu and "mtu" in update:
+            ip("link", "set", name, "mtu", str(lease.mtu))
+        if "dns" in update:
+            text = "".join(f"nameserver {server}\n" for server in lease.dns)
+            (self.directory / "root/etc/resolv.conf").write_text(text)
+        kept = self.directory / "root/var/lib/wicked" / f"lease-{name}-dhcp-ipv4.xml"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(vars(lease)))
+        held["status"] = OK
         return OK
-
-
-def variables(text: str, said: list[str]) -> dict[str, str]:
-    """Return the variables of a shell-like file; one with an open quote is lost."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            key, _, value = "".join(shlex.split(line)).partition("=")
-            found[key] = value
-        except ValueError:
-            said.append(f"open quote in {line}")
-    return found
-
-
-def addresses(values: dict[str, str], said: list[str]) -> Iterator[str]:
-    for key, value in sorted(values.items()):
-        if key.startswith("IPADDR"):
-            try:
-                yield str(ip_interface(value))
-            except ValueError:
-                said.append(f"cannot parse address {value}")
-
-
-def routes(found: list[str], name: str, said: list[str]) -> Iterator[list[str]]:
-    """Yield routes in the words of ip(8): destination, gateway, netmask, interface, then options."""
-    for line in found:
-        words = line.split()
-        try:
-            to, via, netmask, interface, *options = words
-            gateway = [] if via == "-" else ["via", str(ip_address(via))]
-            if to != "default":
-                ip_network(to)
-            known = options[::2] in ([], ["table"], ["metric"], ["table", "metric"])
-            if (netmask, interface) != ("-", name) or not known or not all(map(str.isdigit, options[1::2])):
-                raise ValueError(line)
-            family = "-6" if ":" in to + via else "-4"
-            yield [family, to, *gateway, *options]
-        except ValueError:
-            said.append(f"cannot parse route {line!r}")
-
-
-def policy_rules(found: list[str], said: list[str]) -> Iterator[dict[str, Any]]:
-    for line in found:
-        match = re.fullmatch(r"ipv([46])((?: (?:from|to) \S+)+ table \d+ priority \d+)", line)
-        if match:
-            yield {"family": match[1], "words": match[2].split()}
-        else:
-            said.append(f"cannot parse rule {line!r}")
 
 
 def add_route(name: str, route: list[str]) -> bool:
@@ -292,12 +378,6 @@ def rules(family: str) -> list[dict[str, Any]]:
         }
         for rule in found
     ]
-
-
-def lines(path: Path) -> list[str]:
-    """Return the lines of a file that say something."""
-    text = path.read_text() if path.is_file() else ""
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def links() -> dict[str, dict[str, Any]]:

@@ -27,6 +27,8 @@ from tests.scratch import END_WITH_TESTS
 # A user's PATH often lacks the last two.
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
+FAR_INDICES = 10_000  # the links in `cloud` have higher indices than this
+
 # The holder mounts its own /sys, so that /sys/class/net shows its links and not the machine's; where a
 # container forbids that, only a program that reads /sys would notice. It ends when its standard input does.
 HOLD = "mount -t sysfs multinic-tests /sys 2>/dev/null; echo ready; exec cat"
@@ -175,9 +177,10 @@ class Namespace:
         far = f"port{self._plugged}"
         size = ["mtu", str(mtu)] if mtu else []
         address = ["address", mac] if mac else []
-        # Made from the cloud's side, so that the link does not appear under another name or MAC first.
+        # Made from the cloud's side, so that the link does not appear under another name or MAC first. Its
+        # index is none of a link here: wicked would take that one for the link below, and clip the MTU.
         self.cloud.run(
-            *("ip", "link", "add", far, *size, "type", "veth"),
+            *("ip", "link", "add", far, "index", str(FAR_INDICES + self._plugged), *size, "type", "veth"),
             *("peer", "name", name, *address, *size, "netns", str(self.pid)),
         )
         self.cloud.run("ip", "link", "set", far, "up")

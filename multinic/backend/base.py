@@ -50,6 +50,9 @@ class Backend:
     needs_carrier: bool = False
     """Whether it gives a link its addresses, routes and rules only once the link has a carrier."""
 
+    leaves_duplicates_out: bool = False
+    """Whether it leaves out an IPv4 address that it finds on another machine, and reports success."""
+
     def unusable(self, host: Host) -> str:
         """Return why this backend cannot be used on the host; "" if it can be used."""
         return ""
@@ -69,6 +72,10 @@ class Backend:
     def files(self, name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
         """Return the files of one interface: path on the host → text."""
         return {}
+
+    def traces(self, host: Host, name: str) -> Sequence[str]:
+        """Return the files that exist here and that the service made of those of one interface."""
+        return ()
 
     def slot_of_file(self, path: str) -> int | None:
         """Return the slot of a managed file; None for a file that is not ours."""

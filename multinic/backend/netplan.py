@@ -64,6 +64,10 @@ class Netplan(Backend):
             found[_drop_in(name)] = render("netplan-drop-in.conf.j2", context)
         return found
 
+    def traces(self, host: Host, name: str) -> Sequence[str]:
+        """Return what the generator made, for networkd and for udev."""
+        return [path for path in generator.runtime_paths(name) if host.present(path)]
+
     def managed(self, host: Host) -> Sequence[str]:
         drop_ins = [path for path in paths_in(host, [_DROP_INS]) if _DROP_IN_DIRECTORY.fullmatch(path)]
         return self._our_files(paths_in(host, [_ETC, *drop_ins]))

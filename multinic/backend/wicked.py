@@ -20,6 +20,7 @@ from multinic.decide.routing import METRIC, default_metric
 from multinic.host.host import Host
 from multinic.kernel.links import Faults, Links, collected
 from multinic.kernel.reader import Reader
+from multinic.kernel.set_properties import set_changed
 from multinic.values.desired import DesiredLink, Route
 from multinic.values.errors import HostError
 from multinic.values.plan import Interface, State
@@ -28,11 +29,12 @@ _ETC, _LINKS = wickedd.CONFIGURATION, "/etc/systemd/network"
 _XML = "/etc/wicked/ifconfig"
 _PARTS = ("ifcfg", "ifsysctl", "ifroute", "ifrule")
 _PROGRAMS = tuple(f"{path}/wicked" for path in ("/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin"))
-_STATE = "/run/wicked"
 _READ = re.compile(rf"{_ETC}/(?:if(?:cfg|route|rule)-|routes$)")
 _IGNORED = ("~", ".old", ".bak", ".orig", ".scpmbackup", ".rpmnew", ".rpmsave", ".rpmorig")
 _BY_WICKED = frozenset({"name", "state", "mtu", "address", "route", "rule"})
 """Fields of a change that wicked sets; multinic sets the others."""
+_BY_ROUTERS = frozenset({"accept_ra", "accept_ra_defrtr", "ra_defrtr_metric", "autoconf", "addr_gen_mode"})
+"""Fields that decide what a link takes from router advertisements (autoconf.py)."""
 
 
 class Wicked(Backend):
@@ -43,11 +45,12 @@ class Wicked(Backend):
     file = re.compile(rf"{_ETC}/if(?:cfg|route|rule|sysctl)-(multinic\d+)|{_LINKS}/[79]0-(multinic\d+)\.link")
     sources = (_ETC, _LINKS, _XML)
     needs_carrier = True
+    leaves_duplicates_out = True
 
     def unusable(self, host: Host) -> str:
         if not any(host.present(path) for path in _PROGRAMS):
             return "wicked is not installed"
-        if not running(host, WICKED) and not host.present(_STATE):
+        if not running(host, WICKED):  # /run/wicked stays when it stops
             return "wickedd is not running"
         return ""
 
@@ -78,19 +81,25 @@ class Wicked(Backend):
         found = {f"{_ETC}/{part}-{name}": render(f"wicked/{part}.j2", context) for part in parts}
         return found | {f"{_LINKS}/70-{name}.link": render("wicked/link.j2", context)}
 
+    def traces(self, host: Host, name: str) -> Sequence[str]:
+        """Return the nanny's policy and the leases of an interface."""
+        return [path for path in (wickedd.policy_file(name),) if host.present(path)] + wickedd.leases(
+            host, name
+        )
+
     def foreign(self, host: Host) -> Sequence[str]:
         etc = [path for path in paths_in(host, [_ETC]) if _READ.match(path)]
         xml = [path for path in paths_in(host, [_XML]) if path.endswith(".xml")]
         return self._other_files([*(path for path in etc if not path.endswith(_IGNORED)), *xml])
 
     def stage(self, host: Host, interfaces: Sequence[Interface]) -> Staged:
-        """Have wicked read the files as they shall be: each line that it writes to stderr is an objection."""
+        """Have wicked read the files as they shall be: it objects, or shows how it understands them."""
+        refused = {i.key: words for i in interfaces if (words := _unsupported(i))}
         written = {i.key: _as_written(host, i) for i in interfaces if i.state is not State.DELETE}
-        written = {key: contents for key, contents in written.items() if contents}
+        written = {key: contents for key, contents in written.items() if contents and key not in refused}
         if not written or not wickedd.objections(host, *written.values()):
-            return Staged()
+            return Staged({}, refused)
         ordinary = set(wickedd.objections(host))  # lines that it writes on this host without a file of ours
-        refused: dict[str, str] = {}
         for key, contents in written.items():
             if lines := [line for line in wickedd.objections(host, contents) if line not in ordinary]:
                 refused[key] = " ".join(lines)[:300]
@@ -114,6 +123,9 @@ class Wicked(Backend):
                 elif interface.link and interface.link.name in held:
                     links.down(interface.link.index, interface.link.name)
         rename_pending(links, interfaces, faults)
+        for interface in interfaces:
+            with faults.of(interface):
+                _prepare(host, links, interface)
         there = {
             i.name: i for i in interfaces if i.link and i.state is not State.DELETE and i.key not in faults
         }
@@ -128,7 +140,7 @@ class Wicked(Backend):
     def reload(self, host: Host, names: Sequence[str]) -> None:
         """Have wicked read the files of these links again, and forget links without files.
 
-        Before wicked runs, at boot, there is nothing to do: it reads all files when it starts. An error does
+        Before wicked runs, at boot, it only has to forget: it reads all files when it starts. An error does
         not stop the other steps. Raises the first HostError.
         """
         with Reader() as kernel:
@@ -137,12 +149,14 @@ class Wicked(Backend):
         faults: list[HostError] = []
         with collected(faults):
             reload_udev(host)
-        if not self.unusable(host):
+        is_running = not self.unusable(host)
+        if is_running:
             with collected(faults):
                 wickedd.exit_status(host, "ifdown", sorted(set(names) & present - configured))
-            for name in sorted(set(names) - configured):
-                with collected(faults):
-                    wickedd.forget(host, name)
+        for name in sorted(set(names) - configured):
+            with collected(faults):
+                wickedd.forget(host, name)
+        if is_running:
             with collected(faults):
                 wickedd.exit_status(host, "ifreload", sorted(configured & present))
             with collected(faults):
@@ -173,6 +187,30 @@ def _as_written(host: Host, interface: Interface) -> dict[str, bytes]:
         if text := changed.get(f"{_ETC}/{name}", content):
             found[name] = text.encode("utf-8", "surrogateescape")
     return found
+
+
+def _unsupported(interface: Interface) -> str:
+    """Return why wicked cannot do what a row asks for; "" if it can."""
+    wish = interface.desired
+    if wish is None or not wish.options.dhcp4 or 4 not in wish.link_local:
+        return ""
+    words = "beside dhcp4 it gives a link-local IPv4 address only while no server answers"
+    return f"options.link_local of row {wish.row_id}: {words}"
+
+
+def _prepare(host: Host, links: Links, interface: Interface) -> None:
+    """Do what must be done before a link that has its name is brought up.
+
+    The nanny has an unchanged policy for a link that was renamed and has its name again: `ifup` would wait
+    for 30 s. wicked sets not all variables of an ifsysctl file: a router must not be heard before they are.
+    """
+    link = interface.link
+    if link is None or interface.state is State.DELETE:
+        return
+    if link.name != interface.name:
+        wickedd.drop_policy(host, interface.name)
+    early = [change for change in interface.changes if change.field in _BY_ROUTERS]
+    set_changed(host, links, link, interface.name, early)
 
 
 def _leaves_its_name(interface: Interface) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from multinic.backend.detect import WICKED, running
 from multinic.decide.naming import slot_of
 from multinic.host.host import Host
 from multinic.host.scratch import scratch
@@ -13,6 +15,8 @@ from multinic.values.errors import CommandFailed, HostError
 from multinic.values.plan import Interface
 
 CONFIGURATION = "/etc/sysconfig/network"
+_POLICIES = "/run/wicked/nanny"
+_LEASES = ("/run/wicked", "/var/lib/wicked")
 _DEFAULTS = ("config", "dhcp")  # files that wicked reads together with every ifcfg file
 _WAIT = 30  # seconds for links that are plugged in; twice that is still within `command_timeout`
 _NO_DAEMON = 1
@@ -25,10 +29,14 @@ _WORDS = {
     159: "wicked has no configuration of it",
     168: "it has no carrier",
 }
+_SHOWN = re.compile(r"<interface\b.*?<name>(?P<name>[^<]*)</name>(?P<rest>.*?)</interface>", re.DOTALL)
+_CLIENT = re.compile(r"<(?P<client>ipv[46]:dhcp)>(?P<rest>.*?)</(?P=client)>", re.DOTALL)
 
 
 def objections(host: Host, *candidates: Mapping[str, bytes]) -> list[str]:
-    """Return the lines that wicked writes to stderr about these files, put into a scratch directory."""
+    """Return what is wrong with these files, put into a scratch directory: the lines that wicked writes to
+    stderr, and the DHCP clients that would take everything from an answer.
+    """
     with scratch(host) as inside:
         directory = Path(host.path(inside))
         for name in _DEFAULTS:
@@ -36,8 +44,21 @@ def objections(host: Host, *candidates: Mapping[str, bytes]) -> list[str]:
             (directory / name).write_bytes(file.content if file else b"")
         for name, content in (item for contents in candidates for item in contents.items()):
             (directory / name).write_bytes(content)
-        said = host.stderr_of("wicked", "show-config", "--ifconfig", f"compat:{inside}", "all")
-    return [line.replace(f"{inside}/", "").strip() for line in said.splitlines() if line.strip()]
+        shown, said = host.outputs_of("wicked", "show-config", "--ifconfig", f"compat:{inside}", "all")
+    found = [line.replace(f"{inside}/", "").strip() for line in said.splitlines() if line.strip()]
+    return [*found, *_unlimited_clients(shown)]
+
+
+def _unlimited_clients(shown: str) -> Iterator[str]:
+    """Yield an objection to each DHCP client without an <update> element: its flags are all off.
+
+    wicked 0.6.80 writes no element for that, and takes a missing one for all flags: default route, MTU, DNS.
+    """
+    for interface in _SHOWN.finditer(shown):
+        for client in _CLIENT.finditer(interface["rest"]):
+            if "<update>" not in client["rest"]:
+                words = "would take all that a server says, because no update flag is on"
+                yield f"{interface['name']}: {client['client']} {words}"
 
 
 def run(host: Host, verb: str, interfaces: Mapping[str, Interface], faults: Faults) -> None:
@@ -51,7 +72,7 @@ def run(host: Host, verb: str, interfaces: Mapping[str, Interface], faults: Faul
         if state not in _FINE:
             with faults.of(interface):
                 words = f"wicked {verb} {name}: {_WORDS.get(state, f'status {state}')}"
-                raise HostError(words, "look at `journalctl -u wickedd -u wickedd-nanny`")
+                raise HostError(words, "look at `journalctl -t wicked -t wickedd -t wickedd-nanny`")
 
 
 def exit_status(host: Host, verb: str, names: Sequence[str], seconds: int = _WAIT) -> int:
@@ -79,6 +100,41 @@ def load(host: Host, names: Sequence[str]) -> None:
 
 
 def forget(host: Host, name: str) -> None:
-    """Have wicked forget a name of ours that has no file: else it configures the next link of that name."""
+    """Have wicked forget a name of ours that has no file: else it configures the next link of that name.
+
+    Its leases go too, which wicked keeps for a link that comes back.
+    """
     if slot_of(name) is not None and not host.present(f"{CONFIGURATION}/ifcfg-{name}"):
+        drop_policy(host, name)
+        for path in leases(host, name):
+            host.remove(path)
+
+
+def drop_policy(host: Host, name: str) -> None:
+    """Have wicked's nanny forget a name, until the next `ifup`; nothing is done if it does not know it.
+
+    While wickedd is stopped no command is run: D-Bus would start the nanny alone, which hangs for 60 s and
+    then configures no new link until it is started again. It reads the file of a policy when it starts.
+    """
+    path = policy_file(name)
+    if host.present(_POLICIES) and not host.present(path):
+        return
+    if running(host, WICKED):
         host.run("wicked", "nanny", "delpolicy", f"policy__{name}")
+    else:
+        host.remove(path)
+
+
+def policy_file(name: str) -> str:
+    """Return the file in which wicked's nanny keeps what it knows of a name."""
+    return f"{_POLICIES}/policy__{name}.xml"
+
+
+def leases(host: Host, name: str) -> list[str]:
+    """Return the files in which wicked keeps the leases of a name."""
+    return [
+        f"{directory}/{file}"
+        for directory in _LEASES
+        for file in host.names(directory)
+        if file.startswith(f"lease-{name}-")
+    ]

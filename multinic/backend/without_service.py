@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from multinic.backend.base import Backend, Staged
 from multinic.backend.detect import NETWORKD, UDEV, running
-from multinic.backend.generator import runtime_paths
 from multinic.backend.netlink import Netlink
 from multinic.backend.steps import reload_udev
 from multinic.host.host import Host
@@ -34,10 +33,8 @@ class WithoutService(Netlink):
         return self._known.managed(host)
 
     def stage(self, host: Host, interfaces: Sequence[Interface]) -> Staged:
-        """Return the files that netplan's generator made from ours, to remove them too."""
-        if self.name != "netplan":
-            return Staged()
-        made = [path for i in interfaces for path in runtime_paths(i.name) if host.present(path)]
+        """Return the files that the service made from ours, to remove them too."""
+        made = [path for i in interfaces for path in self._known.traces(host, i.name)]
         return Staged(dict.fromkeys(made))
 
     def may_own(self, host: Host, port: int) -> bool:

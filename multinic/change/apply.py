@@ -94,6 +94,7 @@ def _carry_out_watched(
         lost = kept.hopeless()
         failed = with_slot_mates({i.key for i in doable if i.key in lost or _unfinished(i, after)}, doable)
         results = [_result(i, after.get(i.key), faults, context.timeout) for i in doable]
+        results = _with_duplicates(context, results, after)
         results = [_with_loss(r, lost.get(r.interface.key, "")) for r in results]
         if failed:
             left = _restored(context, before, failed)
@@ -107,10 +108,16 @@ def _carry_out_watched(
 
 
 def _restored(context: ApplyContext, before: Before, keys: Collection[str] | None = None) -> dict[str, str]:
-    """Restore interfaces (`keys` None: all); return in what they still differ from before: key → words."""
-    restore_saved(context, before, keys)
+    """Restore interfaces (`keys` None: all); return what of that failed: key → words.
+
+    That is in what they still differ from before; and where they do not, what went wrong all the same: a
+    network service that was not told may still do what was taken back.
+    """
+    problem = restore_saved(context, before, keys)
     saved = [i for i in before.interfaces if keys is None or i.key in keys]
-    return remaining(context.host, saved, observe.surroundings())
+    failed = dict.fromkeys((i.key for i in saved), f"restored, but not without an error: {problem}")
+    left = remaining(context.host, saved, observe.surroundings())
+    return failed | left if problem else left
 
 
 def _make_changes(
@@ -240,12 +247,12 @@ def _desired_addresses_on(link: ObservedLink | None, interface: Interface) -> li
 
 def _result(interface: Interface, left: Interface | None, faults: Faults, timeout: float) -> Result:
     if left is not None and left.pending:
+        if address := _duplicate_address(left):  # a service may have failed for that reason
+            words = f"{address} is in use by another machine on that network"
+            return _failed(interface, "duplicate-address", words)
         if error := faults.get(interface.key):
             words = f"{error} ({error.hint})" if error.hint else str(error)
             return _failed(interface, "activation-failed", words)
-        if address := _duplicate_address(left):
-            words = f"{address} is in use by another machine on that network"
-            return _failed(interface, "duplicate-address", words)
         rest = "; ".join([*map(str, left.changes), *(f"{c.action} {c.path}" for c in left.files)])
         return _failed(interface, "not-converged", f"not there after {timeout:g} s: {rest}")
     if interface.state is State.DELETE:
@@ -265,6 +272,16 @@ def _undone(result: Result, left: Mapping[str, str]) -> Result:
         return replace(result, message=f"{result.message}; {outcome}", restored=True)
     words = f"{outcome}, because an interface failed that shares a slot or a name with it"
     return replace(result, state=State.FAILED, reason="slot-shared", message=words, restored=True)
+
+
+def _with_duplicates(context: ApplyContext, results: list[Result], after: Plan) -> list[Result]:
+    """Return the results; those whose service left an address of another machine out say so."""
+    unfinished = [after.get(r.interface.key) for r in results if r.reason == "not-converged"]
+    found = duplicates.refused(context, [left for left in unfinished if left is not None])
+    return [
+        _failed(r.interface, "duplicate-address", found[r.interface.key]) if r.interface.key in found else r
+        for r in results
+    ]
 
 
 def _with_loss(result: Result, words: str) -> Result:

@@ -27,18 +27,30 @@ def claimed(context: ApplyContext, interfaces: Sequence[Interface]) -> dict[str,
     around = observe.surroundings()
     sleeping = [i for i in asking if i.link is not None and not i.link.up]
     if not sleeping:
-        return _asked(context, asking, around)
+        return _asked_or_warned(context, asking, around)
     saving = all_or_nothing(context, sleeping, around, Staged(), finish=checkpoint.discard)
     with saving, Links(context.host) as links:
         faults = Faults()  # a link that vanishes stops no other, and fails by what is done to it next
         for interface in sleeping:
             with faults.of(interface):
                 _set(links, interface, up=True)
-        found = _asked(context, asking, around)
+        found = _asked_or_warned(context, asking, around)
         for interface in sleeping:
             with faults.of(interface):
                 _set(links, interface, up=False)
     return found
+
+
+def refused(context: ApplyContext, left: Sequence[Interface]) -> dict[str, str]:
+    """Return which interfaces lack an IPv4 address because their service has found it on another machine.
+
+    Such a service leaves the address out, and says so in its own log alone: so the network is asked again.
+    """
+    asking = [i for i in left if _probes(i)] if context.backend.leaves_duplicates_out else []
+    try:
+        return _asked(asking, observe.surroundings()) if asking else {}
+    except OSError:
+        return {}  # without the right to ask
 
 
 def _set(links: Links, interface: Interface, *, up: bool) -> None:
@@ -59,16 +71,22 @@ def _probes(interface: Interface) -> list[arp.Probe]:
     ]
 
 
-def _asked(context: ApplyContext, asking: Sequence[Interface], around: Surroundings) -> dict[str, str]:
-    own = {str(mac) for link in around.links for mac in (link.mac, link.permanent_mac) if mac}
-    probes = {probe: i.key for i in asking for probe in _probes(i)}
+def _asked_or_warned(
+    context: ApplyContext, asking: Sequence[Interface], around: Surroundings
+) -> dict[str, str]:
     try:
-        found = arp.claimed(probes, own)
+        return _asked(asking, around)
     except OSError as e:
         words = f"cannot ask by ARP whether another machine has an address: {e.strerror}"
         context.log.warning(words, hint="run with CAP_NET_RAW, or set safety.probe_addresses = false")
         return {}
+
+
+def _asked(asking: Sequence[Interface], around: Surroundings) -> dict[str, str]:
+    """Return the interfaces of which another machine has an address: key → words. Raises OSError."""
+    own = {str(mac) for link in around.links for mac in (link.mac, link.permanent_mac) if mac}
+    probes = {probe: i.key for i in asking for probe in _probes(i)}
     return {
         probes[probe]: f"{probe.address} is in use by another machine on that network ({owner})"
-        for probe, owner in found.items()
+        for probe, owner in arp.claimed(probes, own).items()
     }

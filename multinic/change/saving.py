@@ -97,18 +97,18 @@ def all_or_nothing(
 
 def _undo(context: ApplyContext, before: Before) -> None:
     """Restore everything and end the checkpoint; if that fails, keep it for `multinic rollback`."""
-    finish = checkpoint.discard if restore_saved(context, before) else checkpoint.commit
+    finish = checkpoint.commit if restore_saved(context, before) else checkpoint.discard
     try:
         finish(context.host)
     except HostError as e:
         context.log.error(f"could not end the checkpoint: {e}", hint=e.hint)
 
 
-def restore_saved(context: ApplyContext, before: Before, keys: Collection[str] | None = None) -> bool:
-    """Restore interfaces (`keys` None: all) and return whether that succeeded; an error is only logged."""
+def restore_saved(context: ApplyContext, before: Before, keys: Collection[str] | None = None) -> str:
+    """Restore interfaces (`keys` None: all); return what went wrong, "" for nothing. An error is logged."""
     saved = [i for i in before.interfaces if keys is None or i.key in keys]
     if not saved:
-        return True
+        return ""
     try:
         with Links(context.host) as links:  # a new socket: a signal may have cut a request on the other one
             restore(
@@ -121,5 +121,5 @@ def restore_saved(context: ApplyContext, before: Before, keys: Collection[str] |
             )
     except HostError as e:
         context.log.error(f"could not restore everything: {e}", hint=e.hint)
-        return False
-    return True
+        return str(e)
+    return ""

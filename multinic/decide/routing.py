@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from multinic.values.addresses import IPAddress, IPNetwork
 from multinic.values.desired import DesiredLink, Options, Route, Rule
 from multinic.values.observed import Observed, ObservedLink, ObservedRoute, ObservedRule
-from multinic.values.rtnetlink import MAIN_TABLE, PROTOCOL_RA, PROTOCOL_STATIC, RECEIVED
+from multinic.values.rtnetlink import MAIN_TABLE, PROTOCOL_DHCP, PROTOCOL_RA, PROTOCOL_STATIC, RECEIVED
 
 ROUTE_PROTOCOL = 114
 """The protocol number of our routes and rules, free in linux/rtnetlink.h and in iproute2's rt_protos."""
@@ -93,7 +93,8 @@ def stale_routes(
     """Return the routes through `link` that are ours and that `wish` does not ask for.
 
     A route is ours if we configured it last, if it has our protocol number, or if it is in the table of the
-    slot. A route from a router advertisement is removed if the row does not accept these any more.
+    slot. A route from a router advertisement is removed if the row does not accept these any more, and a
+    default route from a DHCP server if the row does not ask for one and the host has a better one.
     """
     wanted, known = wish.routes if wish else (), applied.routes if applied else ()
     stale: list[ObservedRoute] = []
@@ -105,7 +106,8 @@ def stale_routes(
             or found.table == table
             or any(is_through(route, found, link) for route in known)
         )
-        if _unwanted_advertised(found, wish) or (ours and found.protocol not in RECEIVED):
+        unasked = _unwanted_advertised(found, wish) or _unwanted_leased(found, wish, observed)
+        if unasked or (ours and found.protocol not in RECEIVED):
             stale.append(found)
     return tuple(stale)
 
@@ -116,6 +118,23 @@ def _unwanted_advertised(found: ObservedRoute, wish: DesiredLink | None) -> bool
         return False
     options = wish.options if wish else Options()
     return not options.accept_ra or (not found.to.prefixlen and not options.default_route)
+
+
+def _unwanted_leased(found: ObservedRoute, wish: DesiredLink | None, observed: Observed) -> bool:
+    """Return whether a default route came from a DHCP server, and neither `wish` nor the host needs it.
+
+    The host does not if it prefers the default route of another link.
+    """
+    if found.protocol != PROTOCOL_DHCP or found.to.prefixlen or found.table != MAIN_TABLE:
+        return False
+    if wish is None or wish.options.default_route:
+        return False
+    return any(
+        other.link != found.link
+        and (other.to, other.table) == (found.to, found.table)
+        and other.metric < found.metric
+        for other in observed.routes
+    )
 
 
 def stale_rules(

@@ -21,10 +21,8 @@ _WRITE_LIMIT = 64 * 1024 * 1024  # bytes of output, and of any file: the output 
 _DETAIL_LIMIT = 1000  # characters of output in a message
 
 
-def run(
-    prefix: Sequence[str], argv: Sequence[str], timeout: float, *, stdin: str = "", stderr_only: bool = False
-) -> str:
-    """Run `argv` after `prefix` and return its stdout, or with `stderr_only` its stderr.
+def run(prefix: Sequence[str], argv: Sequence[str], timeout: float, *, stdin: str = "") -> tuple[str, str]:
+    """Run `argv` after `prefix` and return its stdout and its stderr.
 
     `stdin` is the text that the command reads. After `timeout` seconds its whole process group is killed.
     Raises CommandFailed.
@@ -56,7 +54,7 @@ def run(
         stdout, stderr = _head(out), _tail(err)
     if status:
         raise _failed(shown, status, stdout, stderr)
-    return stderr if stderr_only else stdout
+    return stdout, stderr
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float, shown: str) -> int:

@@ -255,15 +255,15 @@ class Host:
 
         limit = self.command_timeout if timeout is None else timeout
         if not changes:
-            return command.run(self.prefix, argv, limit, stdin=stdin)
+            return command.run(self.prefix, argv, limit, stdin=stdin)[0]
         with self.effect(f"run {' '.join(argv)}"):
-            return command.run(self.prefix, argv, limit, stdin=stdin)
+            return command.run(self.prefix, argv, limit, stdin=stdin)[0]
 
-    def stderr_of(self, *argv: str) -> str:
-        """Run a command that changes nothing on the host and return its stderr. Raises CommandFailed."""
+    def outputs_of(self, *argv: str) -> tuple[str, str]:
+        """Run a command that changes nothing; return its stdout and stderr. Raises CommandFailed."""
         from multinic.host import command
 
-        return command.run(self.prefix, argv, self.command_timeout, stderr_only=True)
+        return command.run(self.prefix, argv, self.command_timeout)
 
 
 def cannot(verb: str, path: str, error: OSError) -> HostError:

@@ -60,6 +60,7 @@ Wants=network.target
 [Service]
 ExecStart=/usr/bin/python3 -B /srv/checkout/tests/host/wickedd.py serve
 RuntimeDirectory=wicked
+RuntimeDirectoryPreserve=yes
 
 [Install]
 WantedBy=multi-user.target

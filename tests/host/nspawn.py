@@ -34,7 +34,7 @@ from uuid import uuid4
 from tests.host.image import IMAGES, build_image
 from tests.host.kinds import ADDRESS, GATEWAY, MANAGEMENT_MAC, NETPLAN, Kind
 from tests.hosts import CHECKOUT, ENVIRONMENT, Host, eventually, run
-from tests.namespaces import Event, monitor
+from tests.namespaces import FAR_INDICES, Event, monitor
 from tests.prepared import enter
 from tests.scratch import CGROUPS, END_WITH_TESTS, mark, remove_cgroup, scratch
 
@@ -52,6 +52,8 @@ LEFT_BEHIND = (
     "/etc/systemd/network/*multinic*.link*",
     "/etc/systemd/network/*multinic*.network",
     "/etc/sysconfig/network/*multinic*",
+    "/run/wicked/nanny/*multinic*",
+    "/var/lib/wicked/*multinic*",
     "/etc/multinic",
     "/run/multinic",
     "/var/lib/multinic",
@@ -182,6 +184,7 @@ class Box(Host):
         self._machine = f"multinic-{ident}"
         self._cgroup = f"{mark()}box-{ident}"
         self._numbers = itertools.count()
+        self._indices = itertools.count(FAR_INDICES)
         self._exits = ExitStack()
         self._exits_of_host = ExitStack()
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -513,7 +516,9 @@ class Box(Host):
         # A host that was switched off leaves its far ends behind for as long as the kernel tidies up.
         self.in_cloud("ip", "link", "delete", nic.port, check=False)
         near = ["peer", "name", nic.name, "address", nic.mac, "netns", self.host]
-        self.in_cloud("ip", "link", "add", nic.port, "type", "veth", *near)
+        # Its index is none of a link of the host: wicked would take that one for the link below.
+        far = ["ip", "link", "add", nic.port, "index", str(next(self._indices))]
+        self.in_cloud(*far, "type", "veth", *near)
         self.in_cloud("ip", "link", "set", nic.port, "master", f"br-{nic.network}", "up")
 
     def bridge(self, network: str) -> None:

@@ -5,69 +5,109 @@
 
 Links are configured by the service; the client only asks it, through a local socket. So what confines the
 client, as it does every child of multinic.service, is felt as with the real one. And as with that, it is the
-client that reads the files which `show-config` is about. There is no nanny: links that are plugged in later
-stay as they are.
+client that reads the files which `show-config` is about. The nanny hears of links from the kernel: it
+configures those that are plugged in, when it has a policy for them, and asks for leases until it gets one.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import select
 import socket
 import sys
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.fake_wicked import Wicked
+from tests.fake_wicked import IN_PROGRESS, NO_CARRIER, Wicked, links
 
 DIRECTORY = Path("/run/wicked")
 SOCKET = DIRECTORY / "socket"
+_LINKS = 1  # RTMGRP_LINK
+_AGAIN = 1.0  # seconds until the next try to get a lease
 
 
 def serve() -> None:
-    """Bring up what has a file, then do what clients ask for, one after the other."""
+    """Bring up what has a file, then do what clients ask for and what the kernel says, one by one."""
     DIRECTORY.mkdir(exist_ok=True)
     (DIRECTORY / "wicked.json").unlink(missing_ok=True)
     (DIRECTORY / "root").unlink(missing_ok=True)
     (DIRECTORY / "root").symlink_to("/")
     SOCKET.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as server:
+    with (
+        socket.socket(socket.AF_UNIX) as server,
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel,
+    ):
+        kernel.bind((0, _LINKS))
+        kernel.setblocking(False)
         server.bind(str(SOCKET))
         server.listen()
-        for path in sorted((DIRECTORY / "root/etc/sysconfig/network").glob("ifcfg-*")):
-            run(["ifup", "--timeout", "30", path.name.removeprefix("ifcfg-")])
+        start()
         while True:
-            connection, _ = server.accept()
-            with connection, connection.makefile("rw") as stream:
-                json.dump(run(json.loads(stream.readline())), stream)
+            ready, _, _ = select.select([server, kernel], [], [], _AGAIN)
+            if server in ready:
+                connection, _ = server.accept()
+                with connection, connection.makefile("rw") as stream:
+                    json.dump(run(json.loads(stream.readline())), stream)
+            if kernel in ready:
+                with suppress(BlockingIOError, OSError):  # ENOBUFS: more happened than it keeps
+                    while kernel.recv(1 << 16):
+                        pass
+            look()
 
 
-def run(arguments: list[str]) -> tuple[int, str]:
-    """Do what `wicked` is asked for; return its exit status and what it says."""
+def start() -> None:
     wicked = Wicked(DIRECTORY)
-    with redirect_stderr(io.StringIO()) as said:
-        status = wicked.run("wicked", arguments)
+    wicked.started()
+    for path in sorted(wicked.etc.glob("ifcfg-*")):
+        wicked.ifup(path.name.removeprefix("ifcfg-"))
+    wicked.save()
+
+
+def look() -> None:
+    """Configure links that are new and have a policy, or that have a carrier now, and ask for leases."""
+    wicked = Wicked(DIRECTORY)
+    wicked.look()
+    for name, link in links().items():
+        held = wicked.held.get(str(link["ifindex"]))
+        has_carrier = "LOWER_UP" in link["flags"]
+        if held is None:
+            if name in wicked.policies and not wicked.deaf:
+                wicked.configure(name, wicked.policies[name])
+        elif held["status"] == NO_CARRIER and has_carrier:
+            wicked.configure(name, held["config"])
+        elif held["status"] == IN_PROGRESS and has_carrier and "ipv4:dhcp" in held["config"]["sources"]:
+            wicked.ask_server(name)
+    wicked.save()
+
+
+def run(arguments: list[str]) -> tuple[int, str, str]:
+    """Do what `wicked` is asked for; return its exit status and what it prints."""
+    wicked = Wicked(DIRECTORY)
+    with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()) as printed:
+        status = wicked.wicked(*arguments)
     if arguments[0] != "show-config":
         wicked.save()
-    return status, said.getvalue()
+    return status, printed.getvalue(), said.getvalue()
 
 
-def ask(arguments: list[str]) -> tuple[int, str]:
+def ask(arguments: list[str]) -> tuple[int, str, str]:
     """Have the service do it."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(SOCKET))
         with client.makefile("rw") as stream:
             print(json.dumps(arguments), file=stream, flush=True)
-            status, said = json.load(stream)
-    return status, said
+            status, printed, said = json.load(stream)
+    return status, printed, said
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
     here = sys.argv[2] == "show-config"
-    status, said = run(sys.argv[2:]) if here else ask(sys.argv[2:])
+    status, printed, said = run(sys.argv[2:]) if here else ask(sys.argv[2:])
+    print(printed, end="")
     print(said, file=sys.stderr, end="")
     sys.exit(status)

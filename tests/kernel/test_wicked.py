@@ -15,6 +15,8 @@ from tests.kernel.node import Node, mac_of
 from tests.namespaces import Namespace
 
 ETC, LINKS = "etc/sysconfig/network", "etc/systemd/network"
+UNIT = "run/systemd/units/invocation:wickedd.service"
+NANNY = "run/wicked/nanny"
 SEED = "STARTMODE=auto\nBOOTPROTO=none\nLLADDR={mac}\nMTU=1500\n"
 
 
@@ -28,7 +30,6 @@ class Suse(Node):
         for path, text in (("usr/sbin/wicked", ""), (f"{ETC}/config", ""), (f"{ETC}/dhcp", "")):
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / path).write_text(text)
-        (self.root / "run/wicked").mkdir(parents=True)
         (self.root / LINKS).mkdir(parents=True)
         programs = directory / "programs"
         programs.mkdir()
@@ -38,6 +39,22 @@ class Suse(Node):
             script.write_text(f'#!/bin/sh\nexec {shlex.join((*self.fake, name))} "$@"\n')
             script.chmod(0o755)
         namespace.run("mount", "--bind", programs, "/usr/local/sbin")  # seen inside the namespace alone
+        self.start_wicked()
+
+    def start_wicked(self) -> None:
+        """Start wickedd and its nanny, as systemd does."""
+        self.namespace.run(*self.fake, "started")
+        (self.root / UNIT).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / UNIT).touch()
+
+    def stop_wicked(self) -> None:
+        """Stop wickedd; /run/wicked stays."""
+        self.namespace.run(*self.fake, "stopped")
+        (self.root / UNIT).unlink()
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename a link by hand; the nanny hears of it."""
+        self.namespace.run(*self.fake, "renamed", name, new)
 
     def plug(self, number: int) -> None:
         """Plug the n-th port's link in; udevd and the nanny hear of it."""
@@ -68,6 +85,20 @@ class Suse(Node):
         found = log.read_text().splitlines() if log.exists() else []
         log.write_text("")
         return [line for line in found if "show-config" not in line]
+
+    def killed(self, at: int) -> list[str]:
+        """Run a pass that is killed at a moment, 0 for none; return its moments, the first one is 1."""
+        command = [
+            sys.executable,
+            "-m",
+            "tests.killing",
+            "--at",
+            str(at),
+            "--",
+            *self.command("reconcile")[3:],
+        ]
+        said = self.namespace.run(*command, check=False, env=self.environment()).stdout
+        return [line.strip().split(" ", 1)[1] for line in said.splitlines()]
 
     def known_to_wicked(self) -> set[str]:
         """Return the files of which the nanny has a policy."""
@@ -174,12 +205,19 @@ def test_removal_leaves_no_trace(two: Suse) -> None:
     assert two.link(1) == ("eth1", False, 1500, ())
     assert two.link(2) == ("eth2", False, 1500, ())
     assert two.ours() == []
-    assert two.commands() == [
-        "udevadm control --reload",
-        "wicked ifdown --timeout 30 multinic0 multinic1",
-        "wicked nanny delpolicy policy__multinic0",
-        "wicked nanny delpolicy policy__multinic1",
-    ]
+    # `ifdown` has taken the policies away: to ask for that again would be an error in the journal.
+    assert two.commands() == ["udevadm control --reload", "wicked ifdown --timeout 30 multinic0 multinic1"]
+
+
+def test_the_leases_of_a_removed_link_go_with_it_and_no_others(two: Suse) -> None:
+    kept = two.root / "var/lib/wicked"
+    kept.mkdir(parents=True)
+    names = [f"lease-{name}-dhcp-ipv4.xml" for name in ("multinic0", "multinic1", "multinic10", "eth0")]
+    for name in names:
+        (kept / name).touch()
+    two.detach(1)
+    two.reconcile()
+    assert sorted(path.name for path in kept.iterdir()) == sorted(names[1:])
 
 
 def test_what_was_removed_while_unplugged_does_not_come_back_when_plugged_in(two: Suse) -> None:
@@ -222,18 +260,23 @@ def test_a_link_that_is_plugged_in_again_is_configured_without_a_pass(two: Suse)
 def test_files_that_wicked_objects_to_are_the_fault_of_their_interface(suse: Suse) -> None:
     (suse.root / "etc/multinic/templates/wicked").mkdir(parents=True)
     (suse.root / "etc/multinic/templates/wicked/ifcfg.j2").write_text(
-        "# {{ banner }}\nSTARTMODE='auto'\n"
-        'IPADDR_0=\'{{ link.addresses[0] }}{{ "/" if name == "multinic1" }}\'\n'
+        "# {{ banner }}\nSTARTMODE='auto'\nIPADDR_0='10.0.0.11/24'\nDHCLIENT_UPDATE='none'\n"
+        "DHCLIENT_SET_DEFAULT_ROUTE='no'\n"
+        "{{ 'BOOTPROTO=nonsense' if name == 'multinic1' else 'BOOTPROTO=dhcp4' if name == 'multinic2' }}\n"
     )
     suse.attach(1, "10.0.0.11")
     suse.attach(2, "10.0.0.12")
-    suse.plug(1)
-    suse.plug(2)
+    suse.attach(3, options='{"dhcp4": true}')
+    suse.attach(4, options='{"dhcp4": true, "link_local": ["ipv4"]}')
+    for number in range(1, 5):
+        suse.plug(number)
     log = suse.reconcile(expect=4)
-    assert "multinic1" in log
-    assert "cannot parse address 10.0.0.12/24/" in log
+    refused = "failed: wicked refuses its file: "
+    assert f'multinic1: {refused}ifcfg-multinic1: Unknown value in BOOTPROTO="nonsense"' in log
+    assert f"multinic2: {refused}multinic2: ipv4:dhcp would take all that a server says" in log
+    assert f"multinic3: {refused}options.link_local of row 4: beside dhcp4" in log
     assert suse.link(1) == ("multinic0", True, 1500, ("10.0.0.11/24",))
-    assert suse.link(2) == ("eth2", False, 1500, ())
+    assert [suse.link(number) for number in (2, 3, 4)] == [(f"eth{n}", False, 1500, ()) for n in (2, 3, 4)]
     assert suse.ours() == ["70-multinic0.link", "ifcfg-multinic0", "ifsysctl-multinic0"]
     assert suse.document("status")["interfaces"][1]["reason"] == "refused-by-backend"
 
@@ -321,27 +364,91 @@ def test_a_change_is_rolled_back_with_its_files_and_what_wicked_knows(two: Suse)
     assert two.links() == before
 
 
-@pytest.mark.parametrize("count", [1, 2])  # of two links, `ifup` says 0 if one has no carrier
-def test_a_link_without_a_carrier_keeps_its_files_and_comes_up_with_it(suse: Suse, count: int) -> None:
-    suse.provide(count)
-    suse.namespace.cloud.run("ip", "link", "set", f"port{count}", "down")
-    name = f"multinic{count - 1}"
-    assert f"{name}: waiting: {name} has no carrier" in suse.reconcile()
-    assert suse.link(count) == (name, True, 1400 + count, ())
-    assert [path for path in suse.ours() if name in path]
-    if count == 2:
-        assert suse.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
-    suse.namespace.cloud.run("ip", "link", "set", f"port{count}", "up")
+def test_a_link_without_a_carrier_is_configured_at_once_and_waits_for_it(suse: Suse) -> None:
+    suse.provide(2)
+    suse.attach(3, options='{"dhcp4": true}')
+    suse.plug(3)
+    for number in (2, 3):
+        suse.namespace.cloud.run("ip", "link", "set", f"port{number}", "down")
+    log = suse.reconcile()
+    assert "multinic1: waiting: multinic1 has no carrier" in log
+    assert "multinic2: waiting: multinic2 has no carrier" in log
+    assert suse.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+    assert suse.link(2) == ("multinic1", True, 1402, ("10.0.0.12/24",))
+    suse.namespace.cloud.run("ip", "link", "set", "port2", "up")
     suse.reconcile()
-    assert suse.link(count) == (name, True, 1400 + count, (f"10.0.0.{10 + count}/24",))
+    assert suse.flags() == {mac_of(1): 1, mac_of(2): 1, mac_of(3): 0}
 
 
-def test_a_wicked_that_does_not_answer_leaves_all_as_it_was(two: Suse) -> None:
+def test_an_address_that_wicked_finds_on_another_machine_is_named(suse: Suse) -> None:
+    (suse.directory / "asks-the-network").touch()
+    for number, address in ((1, "10.0.0.11/24"), (2, "fd00::12/64")):
+        suse.attach(number, address)
+        suse.plug(number)
+        suse.namespace.cloud.run("ip", "address", "add", address, "dev", f"port{number}", "nodad")
+    log = suse.reconcile(expect=4)
+    assert "multinic0: failed: 10.0.0.11 is in use by another machine on that network" in log
+    assert "multinic1: failed: fd00::12/64 is in use by another machine on that network" in log
+    reasons = [item["reason"] for item in suse.document("status")["interfaces"]]
+    assert reasons == ["duplicate-address"] * 2
+    assert (suse.link(1), suse.link(2)) == (("eth1", False, 1500, ()), ("eth2", False, 1500, ()))
+
+
+def test_a_link_renamed_by_hand_gets_its_name_and_its_configuration_again(two: Suse) -> None:
+    two.rename("multinic0", "byhand0")
+    two.reconcile()
+    assert two.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+    assert two.commands() == [
+        "wicked nanny delpolicy policy__multinic0",
+        "wicked ifup --timeout 30 multinic0",
+    ]
+
+
+def test_a_wicked_that_does_not_answer_leaves_all_as_it_was_and_is_not_said_to_know(two: Suse) -> None:
     before = two.links()
     two.set(1, address="10.0.0.99")
-    (two.directory / "wickedd-is-stopped").touch()
-    assert "wickedd is not running" in two.reconcile(expect=4)
+    (two.directory / "wickedd-is-stopped").touch()  # and systemd has not noticed yet
+    log = two.reconcile(expect=4)
+    assert "multinic0: failed: wicked ifreload --timeout 30 multinic0 ended with status 1" in log
+    assert "; restored, but not without an error: wicked ifreload" in log
     assert two.links() == before
+
+
+def test_while_wickedd_is_stopped_a_change_is_taken_back_without_a_command_to_the_nanny(suse: Suse) -> None:
+    suse.attach(1, "10.0.0.11")
+    suse.attach(2, "10.0.0.12")
+    suse.plug(1)
+    moments = suse.killed(0)
+    suse.multinic("rollback")
+    suse.killed(moments.index("before run wicked ifup --timeout 1 multinic1") + 2)
+    assert suse.known_to_wicked() == {"ifcfg-multinic0", "ifcfg-multinic1"}
+    suse.commands()
+    suse.stop_wicked()
+    suse.multinic("rollback", "--interrupted")
+    assert (suse.link(1), suse.ours()) == (("eth1", False, 1500, ()), [])
+    assert suse.commands() == ["udevadm control --reload"]
+    suse.start_wicked()
+    suse.plug_named("multinic1", 9)
+    assert suse.link(9) == ("multinic1", False, 1500, ())
+
+
+def test_a_purge_frees_the_links_also_while_wickedd_is_stopped(two: Suse) -> None:
+    two.stop_wicked()
+    two.multinic("purge", "--yes")
+    assert (two.link(1), two.link(2)) == (("eth1", False, 1500, ()), ("eth2", False, 1500, ()))
+    assert (two.ours(), list((two.root / NANNY).iterdir())) == ([], [])
+    two.start_wicked()
+    two.plug_named("multinic0", 9)
+    assert two.link(9) == ("multinic0", False, 1500, ())
+    assert two.commands() == []
+
+
+def test_what_wicked_does_not_set_is_set_before_a_router_is_heard(suse: Suse) -> None:
+    suse.attach(1, options='{"accept_ra": true}')
+    suse.plug(1)
+    moments = suse.killed(0)
+    set_variable = "after set /proc/sys/net/ipv6/conf/multinic0/accept_ra_defrtr to 0"
+    assert moments.index(set_variable) < moments.index("before run wicked ifup --timeout 30 multinic0")
 
 
 ROUTED = {
@@ -473,18 +580,6 @@ def test_a_run_that_is_killed_between_two_commands_leaves_nothing_half_done(suse
             if wanted:
                 suse.attach(number, f"10.0.0.{number + 10}")
 
-    def killed(at: int) -> list[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.killing",
-            "--at",
-            str(at),
-            "--",
-            *suse.command("reconcile")[3:],
-        ]
-        return suse.namespace.run(*command, check=False, env=suse.environment()).stdout.splitlines()
-
     for number in (1, 2, 3):
         suse.plug(number)
     suse.attach(1, "10.0.0.11")
@@ -492,17 +587,17 @@ def test_a_run_that_is_killed_between_two_commands_leaves_nothing_half_done(suse
     suse.reconcile()
     old = suse.links()
     settle(changed=True)
-    moments = killed(0)
+    moments = suse.killed(0)
     new = suse.links()
     assert new != old
-    after = [int(line.split()[0]) for line in moments if " after run " in line or " after rename " in line]
+    after = [n for n, what in enumerate(moments, 1) if what.startswith(("after run ", "after rename "))]
     assert len(after) > 6, moments
     for at in after:
         settle(changed=False)
         suse.reconcile()
         assert suse.links() == old
         settle(changed=True)
-        killed(at)
+        suse.killed(at)
         suse.multinic("rollback", "--interrupted")
         assert suse.links() in (old, new), moments[at - 1]
         assert suse.known_to_wicked() == {name for name in suse.ours() if name.startswith("ifcfg-")}

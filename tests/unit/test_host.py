@@ -362,6 +362,6 @@ def test_a_kernel_variable_is_set_where_it_differs_and_an_absent_one_is_no_error
 
 
 def test_what_a_command_says_on_stderr_can_be_had_whatever_its_status_is_worth(host: Host) -> None:
-    assert host.stderr_of("sh", "-c", "echo out; echo wrong >&2") == "wrong\n"
+    assert host.outputs_of("sh", "-c", "echo out; echo wrong >&2") == ("out\n", "wrong\n")
     with pytest.raises(CommandFailed):
-        host.stderr_of("sh", "-c", "exit 3")
+        host.outputs_of("sh", "-c", "exit 3")

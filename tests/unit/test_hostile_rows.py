@@ -152,7 +152,7 @@ def read_wicked(text: str) -> Any:
 
 def meant_wicked(name: str, link: DesiredLink) -> Any:
     etc = "/etc/sysconfig/network"
-    variables = {"STARTMODE": "auto", "BOOTPROTO": "static"}
+    variables = {"STARTMODE": "auto", "LINK_REQUIRED": "no", "BOOTPROTO": "static"}
     variables |= {f"IPADDR_{number}": str(address) for number, address in enumerate(link.addresses)}
     if link.mtu is not None:
         variables["MTU"] = str(link.mtu)

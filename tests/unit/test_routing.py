@@ -129,6 +129,17 @@ def test_a_rule_is_ours_by_number_table_and_priority_or_because_we_made_it() -> 
     assert by_hand in routing.stale_rules(3, None, made, 1003, host)
 
 
+def test_an_unasked_default_route_of_a_server_goes_where_the_host_has_a_better_one() -> None:
+    leased = found("0.0.0.0/0", via="10.0.0.1", protocol=16, metric=100)
+    better, worse = (found("0.0.0.0/0", OTHER, via="10.9.0.1", metric=metric) for metric in (50, 200))
+    for others, stale in (((better,), (leased,)), ((worse,), ()), ((), ())):
+        host = Observed((MINE, OTHER), (leased, *others))
+        assert routing.stale_routes(MINE, asking(dhcp4=True), None, 1003, host) == stale
+    host = Observed((MINE, OTHER), (leased, better))
+    for wish in (asking(dhcp4=True, default_route=True), None):  # asked for; of a link that is freed
+        assert routing.stale_routes(MINE, wish, None, 1003, host) == ()
+
+
 def test_what_a_router_announced_goes_when_it_is_not_listened_to() -> None:
     default, near = found("::/0", via="fe80::1", protocol=9), found("fd07::/64", protocol=9)
     host = Observed((MINE, OTHER), (default, near, found("::/0", OTHER, via="fe80::1", protocol=9)))
