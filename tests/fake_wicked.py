@@ -75,7 +75,7 @@ class Wicked:
         known = json.loads(self._memory.read_text()) if self._memory.exists() else {}
         self.policies: dict[str, Config] = known.get("policies", {})
         self.held: dict[str, Any] = known.get("held", {})
-        """Links that it has brought up, by index: name, configuration, whether renamed since, lease."""
+        """Links that it has brought up, by index: name, configuration, renamed since or not, leases."""
         self.names: dict[str, str] = known.get("names", {})
         """The names that udevd gives, by MAC address."""
         self.deaf: bool = known.get("deaf", False)
@@ -261,7 +261,7 @@ class Wicked:
         but addresses that it gave itself."""
         link = links()[name]
         before = self.held.get(str(link["ifindex"]))
-        held = {"name": name, "config": config, "renamed": False, "status": NO_CARRIER, "lease": None}
+        held = {"name": name, "config": config, "renamed": False, "status": NO_CARRIER, "leased": []}
         self.held[str(link["ifindex"])] = held
         for field, value in config["sysctls"].items():
             Path("/proc/sys", field.replace(".", "/")).write_text(value)
@@ -273,7 +273,7 @@ class Wicked:
         if "LOWER_UP" not in links()[name]["flags"] and config["link_required"]:
             return NO_CARRIER
         held["status"] = self.add_all(name, link, config, before["config"]["addresses"] if before else [])
-        return self.ask_server(name) if "ipv4:dhcp" in config["sources"] else int(held["status"])
+        return self.ask_servers(name)
 
     def set_mtu(self, link: dict[str, Any], wanted: int) -> None:
         """Set an MTU; a link of this host that has the index of the far end is taken for the one below."""
@@ -323,20 +323,28 @@ class Wicked:
             time.sleep(0.05)
         return False
 
-    def ask_server(self, name: str) -> int:
-        """Ask for a lease, and take from the answer what the flags allow."""
+    def ask_servers(self, name: str) -> int:
+        """Ask those DHCP servers from which a link has no lease yet; return its status."""
+        from tests import fake_wicked_lease
+
         link = links()[name]
         held = self.held[str(link["ifindex"])]
-        config, update = held["config"], taken(held["config"], "ipv4:dhcp")
-        lease = None
-        if "LOWER_UP" in link["flags"]:
-            from tests.fake_wicked_lease import ask
-
-            lease = ask(name, link["address"])
-        if lease is None:
+        clients = {"ipv4:dhcp": fake_wicked_lease.ask, "ipv6:dhcp": fake_wicked_lease.ask6}
+        lacking = [source for source in clients if source in held["config"]["sources"]]
+        for source in [source for source in lacking if source not in held["leased"]]:
+            lease = clients[source](name, link["address"]) if "LOWER_UP" in link["flags"] else None
+            if lease is not None:
+                self.take(name, held["config"], source, lease)
+                held["leased"].append(source)
+        if set(lacking) - set(held["leased"]):
             held["status"] = IN_PROGRESS
-            return IN_PROGRESS
-        held["lease"] = vars(lease)
+        elif held["status"] == IN_PROGRESS:
+            held["status"] = OK
+        return int(held["status"])
+
+    def take(self, name: str, config: Config, source: str, lease: Any) -> None:
+        """Take from a lease what the flags of its client allow."""
+        update = taken(config, source)
         lifetime = ("valid_lft", str(lease.seconds), "preferred_lft", str(lease.seconds))
         ip("address", "replace", lease.address, "dev", name, *lifetime)
         if lease.router and "default-route" in update:
@@ -344,14 +352,13 @@ class Wicked:
             ip("route", "replace", "default", *words)
         if lease.mtu and "mtu" in update:
             ip("link", "set", name, "mtu", str(lease.mtu))
-        if "dns" in update:
+        if lease.dns and "dns" in update:
             text = "".join(f"nameserver {server}\n" for server in lease.dns)
             (self.directory / "root/etc/resolv.conf").write_text(text)
-        kept = self.directory / "root/var/lib/wicked" / f"lease-{name}-dhcp-ipv4.xml"
+        family = source.partition(":")[0]
+        kept = self.directory / "root/var/lib/wicked" / f"lease-{name}-dhcp-{family}.xml"
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(vars(lease)))
-        held["status"] = OK
-        return OK
 
 
 def add_route(name: str, route: list[str]) -> bool:

@@ -34,6 +34,10 @@ class Column:
     """Path and text of a file by which somebody else configures the link with this {mac}."""
     refuses: tuple[str, ...] = ()
     """Cases of test_options.py whose combination of options the backend refuses."""
+    hop_routes: bool = False
+    """Whether a gateway outside the networks of its link has a route of its own in the main table."""
+    tells_owners: bool = True
+    """Whether it is known by the socket that took something away that it was not the service."""
     whole: bool = True
     """Whether all behaviours run here; else those that differ between versions."""
 
@@ -88,6 +92,17 @@ COLUMNS = (
             "[connection]\nid=lan\ntype=ethernet\n[ethernet]\nmac-address={mac}\n",
         ),
         refuses=("link-local off",),
+    ),
+    Column(
+        "wicked",
+        "wicked",
+        files=("/etc/sysconfig/network/if*-{name}", "/etc/systemd/network/70-{name}.link"),
+        written="/etc/sysconfig/network/ifcfg-{name}",
+        template="wicked/ifcfg.j2",
+        bad="STARTMODE='auto'\nBOOTPROTO='nonsense'\n",
+        foreign=("/etc/sysconfig/network/ifcfg-ens3", "STARTMODE='auto'\nBOOTPROTO='dhcp'\n"),
+        hop_routes=True,
+        tells_owners=False,
     ),
     Column("netlink", "networkd"),
 )

@@ -50,12 +50,18 @@ class Shown:
         return list(json.loads(done.stdout or "[]")) if not done.returncode else []
 
     def routes(self, table: str = "main", family: str = "-4") -> set[tuple[str, str, int]]:
-        """Return destination, gateway and metric of the routes through the link, but for the kernel's own."""
+        """Return destination, gateway and metric of the routes through the link, but for the kernel's own.
+
+        Those that lead to a gateway alone are left out where the backend needs them.
+        """
         found = self.ip(family, "route", "show", "table", table, "dev", self.name)
+        hops = (
+            {route["gateway"] for route in found if "gateway" in route} if self.host.column.hop_routes else ()
+        )
         return {
             (route["dst"], route.get("gateway", ""), route.get("metric", 0))
             for route in found
-            if route.get("protocol") != "kernel"
+            if route.get("protocol") != "kernel" and route["dst"] not in hops
         }
 
     def defaults(self, family: str = "-4") -> list[tuple[str, int]]:
@@ -73,6 +79,9 @@ class Shown:
             fields = "IP4.DNS,IP6.DNS", "IP4.SEARCHES,IP6.SEARCHES"
             texts = [box.run("nmcli", "-g", field, "device", "show", self.name).stdout for field in fields]
             servers, domains = (text.replace("\\:", ":").replace(" | ", " ") for text in texts)
+        elif box.kind.service == "wickedd":  # the servers of the whole host
+            lines = box.run("cat", "/etc/resolv.conf", check=False).stdout.splitlines()
+            servers, domains = " ".join(line.removeprefix("nameserver ") for line in lines), ""
         else:
             state = box.read(f"/run/systemd/netif/links/{self.link['ifindex']}").splitlines()
             found = dict(line.split("=", 1) for line in state if "=" in line)

@@ -82,7 +82,7 @@ def test_a_rollback_leaves_what_others_have_now(host: Host):
 WITHDRAW = 'until ip link show multinic0 | grep -q "mtu 1400"; do :; done; ip route delete 10.30.0.0/16'
 
 
-@columns(only=lambda column: column.whole)
+@columns(only=lambda column: column.whole and column.tells_owners)
 def test_what_its_owner_takes_away_while_a_service_works_stays_away(host: Host):
     """What the service takes away in the same moment is given back."""
     before = seen(host)

@@ -45,8 +45,9 @@ def serve() -> None:
         server.bind(str(SOCKET))
         server.listen()
         start()
+        is_asking = True
         while True:
-            ready, _, _ = select.select([server, kernel], [], [], _AGAIN)
+            ready, _, _ = select.select([server, kernel], [], [], _AGAIN if is_asking else None)
             if server in ready:
                 connection, _ = server.accept()
                 with connection, connection.makefile("rw") as stream:
@@ -55,7 +56,7 @@ def serve() -> None:
                 with suppress(BlockingIOError, OSError):  # ENOBUFS: more happened than it keeps
                     while kernel.recv(1 << 16):
                         pass
-            look()
+            is_asking = look()
 
 
 def start() -> None:
@@ -66,8 +67,11 @@ def start() -> None:
     wicked.save()
 
 
-def look() -> None:
-    """Configure links that are new and have a policy, or that have a carrier now, and ask for leases."""
+def look() -> bool:
+    """Configure links that are new and have a policy, or that have a carrier now, and ask for leases.
+
+    Return whether it must ask again.
+    """
     wicked = Wicked(DIRECTORY)
     wicked.look()
     for name, link in links().items():
@@ -78,9 +82,10 @@ def look() -> None:
                 wicked.configure(name, wicked.policies[name])
         elif held["status"] == NO_CARRIER and has_carrier:
             wicked.configure(name, held["config"])
-        elif held["status"] == IN_PROGRESS and has_carrier and "ipv4:dhcp" in held["config"]["sources"]:
-            wicked.ask_server(name)
+        elif held["status"] == IN_PROGRESS and has_carrier:
+            wicked.ask_servers(name)
     wicked.save()
+    return any(held["status"] == IN_PROGRESS for held in wicked.held.values())
 
 
 def run(arguments: list[str]) -> tuple[int, str, str]:
