@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 
 from multinic.backend import keyfile
@@ -14,6 +15,11 @@ from multinic.values.errors import CommandFailed, HostError
 from multinic.values.plan import Interface, State
 
 _TAKE_OVER = 10  # seconds to wait for a link to change its connection; it takes less than one
+_NEW_LINK = 3.0  # seconds: NetworkManager leaves a link alone until udev is done with it
+UNMANAGED_HINT = (
+    "look for unmanaged-devices and managed= in /etc/NetworkManager, and NM_UNMANAGED in rules of udev; "
+    "`nmcli device` shows the state"
+)
 
 
 def take_effect(host: Host, links: Links, interfaces: Sequence[Interface], faults: Faults) -> None:
@@ -28,8 +34,11 @@ def take_effect(host: Host, links: Links, interfaces: Sequence[Interface], fault
     _load(host, keyfiles - gone)
     plugged = [i for i in interfaces if i.state is not State.DELETE and i.link and i.key not in faults]
     active = _active(host) if plugged else {}
+    left_alone = _left_alone(host, {interface.name for interface in plugged})
     for interface in plugged:
         with faults.of(interface):
+            if interface.name in left_alone:
+                raise HostError(f"NetworkManager leaves {interface.name} alone (unmanaged)", UNMANAGED_HINT)
             if keyfile.path_of(interface.name) not in keyfiles and _is_used(host, interface.name, active):
                 converge(links, interface)
                 continue
@@ -90,7 +99,25 @@ def _load(host: Host, keyfiles: Collection[str]) -> None:
         host.run("nmcli", "connection", "load", *sorted(keyfiles))
 
 
+def unmanaged(host: Host) -> set[str]:
+    """Return the links that NetworkManager leaves alone. Raises CommandFailed."""
+    return {name for name, state in _devices(host, "STATE").items() if state == "unmanaged"}
+
+
+def _left_alone(host: Host, names: set[str]) -> set[str]:
+    """Return those links that NetworkManager still leaves alone when udev is done with new ones."""
+    end = time.monotonic() + _NEW_LINK
+    while names and (found := unmanaged(host) & names) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found if names else set()
+
+
 def _active(host: Host) -> dict[str, str]:
     """Return the links that NetworkManager knows, with the uuid of the connection that each uses."""
-    found = host.run("nmcli", "--terse", "--fields", "DEVICE,CON-UUID", "device", "status", changes=False)
+    return _devices(host, "CON-UUID")
+
+
+def _devices(host: Host, field: str) -> dict[str, str]:
+    """Return one field of each link that NetworkManager knows. Raises CommandFailed."""
+    found = host.run("nmcli", "--terse", "--fields", f"DEVICE,{field}", "device", "status", changes=False)
     return dict(line.rsplit(":", 1) for line in found.splitlines() if ":" in line)

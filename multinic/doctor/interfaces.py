@@ -82,13 +82,17 @@ def _held_up(interfaces: Iterable[Interface]) -> Iterator[Finding]:
     for interface in interfaces:
         if interface.state in (State.BLOCKED, State.INVALID):
             words = f"{interface.name or interface.mac_text} is {interface.state}: {interface.message}"
-            hint = _HINTS.get(
-                interface.reason, "correct that row" if interface.state is State.INVALID else ""
-            )
-            yield Finding("interfaces", Level.PROBLEM, words, hint)
+            yield Finding("interfaces", Level.PROBLEM, words, _hint(interface))
         elif interface.state is State.WAITING:
             words = f"{interface.name} waits: {interface.message}"
             yield Finding("interfaces", Level.NOTE, words, _HINTS.get(interface.reason, ""))
+
+
+def _hint(interface: Interface) -> str:
+    """Return what can be done about an interface that is blocked or invalid."""
+    if interface.reason == "in-use" and interface.row_id is None:
+        return "take away what needs the link; then it is removed"  # its row is gone already
+    return _HINTS.get(interface.reason, "correct that row" if interface.state is State.INVALID else "")
 
 
 def _unplanned_and_good(view: View) -> Iterator[Finding]:

@@ -6,12 +6,14 @@ import fnmatch
 import re
 from collections.abc import Iterator, Mapping
 
+from multinic.backend import nmcli
 from multinic.backend.detect import NETPLAN_SOURCES, NETWORK_MANAGER, NETWORKD, running
 from multinic.decide.routing import ROUTE_PROTOCOL
 from multinic.doctor.finding import Examination, Finding, Level
 from multinic.doctor.interfaces import our_links
 from multinic.host.host import Host
 from multinic.kernel.observe import surroundings
+from multinic.values.errors import CommandFailed
 from multinic.values.rtnetlink import PROTOCOL_STATIC, RECEIVED
 
 _RULES = "/etc/udev/rules.d"
@@ -57,6 +59,10 @@ def owners(seen: Examination) -> Iterator[Finding]:
             words = f"NetworkManager also configures {name}"
             hint = "add unmanaged-devices=interface-name:multinic* below [keyfile] in its configuration"
             yield Finding("owners", Level.PROBLEM, words, hint)
+    for name in sorted(_left_alone(seen, service)):
+        found = True
+        words = f"NetworkManager leaves {name} alone (unmanaged): its connection cannot come up"
+        yield Finding("owners", Level.PROBLEM, words, nmcli.UNMANAGED_HINT)
     for path, text in sorted(seen.view.observed.foreign.items()):
         for name in sorted(set(re.findall(r"(?m)^\s+['\"]?(multinic[0-9]+)['\"]?:", text))):
             if path.startswith(NETPLAN_SOURCES):
@@ -69,6 +75,16 @@ def owners(seen: Examination) -> Iterator[Finding]:
         yield Finding("owners", Level.PROBLEM, words, "remove that line")
     if not found and our_links(seen):
         yield Finding("owners", Level.OK, "no other program configures our links")
+
+
+def _left_alone(seen: Examination, service: str) -> set[str]:
+    """Return the links of ours that NetworkManager does not manage, where it should."""
+    if service != "networkmanager":
+        return set()
+    try:
+        return nmcli.unmanaged(seen.host) & set(our_links(seen).values())
+    except CommandFailed:
+        return set()  # the check of the backend says it
 
 
 def _named_by_rules(seen: Examination) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from multinic.host.ending import uninterrupted
 from multinic.host.host import Host
 from multinic.kernel import ports
 from multinic.kernel.messages import route_to_add
+from multinic.kernel.refusals import answer, why_not_added
 from multinic.values.addresses import IPInterface
 from multinic.values.desired import Route, Rule
 from multinic.values.errors import HostError
@@ -45,7 +46,7 @@ def collected(faults: list[HostError]) -> Iterator[None]:
 
 
 _HEADER = struct.Struct("=IHHII")  # of linux/netlink.h
-_ACKNOWLEDGED = struct.Struct("=i")
+_NETLINK, _SHORT_ANSWERS, _SENTENCES = 270, 10, 11  # SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK
 _NEW_ADDRESS, _NEW_ROUTE, _NEW_RULE = 20, 24, 32
 _DELETE_ROUTE, _DELETE_RULE = 25, 33
 _ADD = 0x605  # NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL | NLM_F_CREATE
@@ -185,11 +186,16 @@ class Links:
         arguments: dict[str, Any] = {"address": str(address.ip), "prefixlen": address.network.prefixlen}
         if address.version == 4 and address.network.prefixlen < 31:
             arguments["broadcast"] = str(address.network.broadcast_address)
-        self._do(
-            f"add {address} to {name}",
-            lambda: self._ip.addr("add", index=index, **arguments),
-            fine=(errno.EEXIST,),
-        )
+        try:
+            self._do(
+                f"add {address} to {name}", lambda: self._ip.addr("add", index=index, **arguments), fine=()
+            )
+        except HostError as e:
+            code = getattr(e.__cause__, "code", 0)
+            if error := why_not_added(index, name, address, code):
+                raise error from e
+            if code != errno.EEXIST:
+                raise
 
     def make_permanent(self, index: int, name: str, address: IPInterface) -> None:
         """Take the lifetime off an address that a router or a server gave; connections from it go on."""
@@ -247,12 +253,14 @@ class Links:
         """Send the kernel a request with a payload from one of its dumps. Raises NetlinkError."""
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
             kernel.settimeout(5)
+            for option in (_SHORT_ANSWERS, _SENTENCES):
+                kernel.setsockopt(_NETLINK, option, 1)
             kernel.bind((0, 0))
             ports.used(kernel.getsockname()[0])
             kernel.send(_HEADER.pack(_HEADER.size + len(payload), kind, flags, 1, 0) + payload)
-            code = -_ACKNOWLEDGED.unpack_from(kernel.recv(1 << 16), _HEADER.size)[0]
+            code, words = answer(kernel.recv(1 << 16))
         if code:
-            raise self._error(code, os.strerror(code))
+            raise self._error(code, words)
 
     def _set(self, what: str, index: int, **arguments: Any) -> None:
         self._do(what, lambda: self._ip.link("set", index=index, **arguments))

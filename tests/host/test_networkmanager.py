@@ -70,6 +70,21 @@ def test_all_connections_are_loaded_once_and_only_they_are_activated(node: Node)
         assert profiles(node)[name] == name
 
 
+def test_a_link_that_it_leaves_alone_is_named_before_a_connection_is_tried(node: Node):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.box.run("nmcli", "device", "set", "ens3", "managed", "no")
+    doctor = json.loads(node.run("--output", "json", "doctor", expect=4).stdout)["findings"]
+    told = [item["message"] for item in doctor if item["check"] == "owners"]
+    assert told == ["NetworkManager leaves ens3 alone (unmanaged): its connection cannot come up"]
+    with node.commands() as commands:
+        done = node.run("reconcile", expect=4)
+    assert "multinic0: failed: NetworkManager leaves multinic0 alone (unmanaged) (look for" in done.stderr
+    ups = [line for line in commands if "connection up" in line or "reapply" in line]
+    assert len(ups) == 1
+    assert node.flags() == {"port-0": 0, "port-1": 1}
+
+
 def test_a_change_is_applied_without_taking_the_link_down(node: Node):
     for slot in range(2):
         node.attach(slot, link=f"ens{slot + 3}")

@@ -42,6 +42,16 @@ def test_a_link_that_somebody_else_uses_is_a_problem_with_its_reason(node):
     assert "link eth1 has the address 10.9.9.9/24, which is not ours" in words
 
 
+def test_of_a_link_whose_row_is_gone_no_row_is_said_to_be_removed(converged):
+    node = converged(2)
+    node.namespace.macvlan("upper0", "multinic0")
+    node.detach(1)
+    (finding,) = [
+        item for item in node.document("doctor", expect=4)["findings"] if "upper0" in item["message"]
+    ]
+    assert finding["hint"] == "take away what needs the link; then it is removed"
+
+
 def test_a_port_that_is_not_plugged_in_is_a_note(node):
     node.attach(1, "10.0.0.11")
     assert [level for level, _ in found(node, "interfaces", expect=0)] == ["note"]

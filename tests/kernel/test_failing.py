@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_an_error_of_one_link_stops_no_other(node):
     node.sql("UPDATE multi_interface SET address = 'fd00::2/64', mtu = 1500 WHERE id = 2")
     before = node.link(2)
     said = node.reconcile(expect=4)
-    assert "cannot add fd00::2/64 to multinic1: Permission denied" in said
+    assert "cannot add fd00::2/64 to multinic1: IPv6 is disabled on multinic1" in said
     assert node.link(2) == before
     assert [node.link(n)[0] for n in (1, 3, 4)] == ["multinic0", "multinic2", "multinic3"]
     assert node.flags() == {mac_of(1): 1, mac_of(2): 0, mac_of(3): 1, mac_of(4): 1}
@@ -322,3 +323,38 @@ def test_what_could_not_be_restored_is_not_said_to_be(converged):
     (message,) = [line for line in said.splitlines() if "multinic0: failed" in line]
     assert message.endswith("multinic0 is not as before: addresses")
     assert "restored as it was" not in said
+
+
+def test_what_the_kernel_says_no_to_is_said_with_its_cause(converged):
+    node = converged(2)
+    for number, address in ((1, "fd00::1/64"), (2, "fd00::2/64")):
+        node.sql("UPDATE multi_interface SET address = %s, mtu = 1500 WHERE id = %s", address, number)
+    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.multinic0.disable_ipv6=1")
+    node.ip("address", "add", "fd00::2/80", "dev", "multinic1", "nodad")
+    said = node.reconcile(expect=4)
+    disabled = "IPv6 is disabled on multinic0 by net.ipv6.conf.multinic0.disable_ipv6"
+    assert f"multinic0: failed: cannot add fd00::1/64 to multinic0: {disabled} (set " in said
+    there = "cannot add fd00::2/64 to multinic1: it has fd00::2/80 already (remove fd00::2/80 from it"
+    assert f"multinic1: failed: {there}, or correct the row); restored as it was" in said
+    assert node.namespace.addresses("multinic1") == ["10.0.0.12/24", "fd00::2/80"]
+
+
+RESTORE_IN_VAIN = """
+from multinic.host.host import Host
+from multinic.kernel import observe
+from multinic.kernel.links import Links
+import subprocess
+(route,) = [found for found in observe.surroundings().routes if found.via]
+subprocess.run(["ip", "address", "flush", "dev", "eth1"], check=True)
+with Links(Host()) as links:
+    links.restore_route("eth1", route)
+"""
+
+
+def test_the_kernels_own_sentence_is_in_the_message(node):
+    node.namespace.plug("eth1", up=True)
+    node.ip("address", "add", "10.0.0.11/24", "dev", "eth1")
+    node.ip("route", "add", "10.9.0.0/16", "via", "10.0.0.2")
+    done = node.namespace.run(sys.executable, "-c", RESTORE_IN_VAIN, check=False, env=node.environment())
+    words = "cannot add the route 10.9.0.0/16 on eth1: Network is unreachable (Nexthop has invalid gateway)"
+    assert words in done.stderr
