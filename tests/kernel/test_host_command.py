@@ -32,10 +32,12 @@ def test_links_that_are_not_those_of_the_host_are_left_alone(node, command):
     node.provide(1)
     node.reconcile()
     (node.root / "run/multinic/converged").unlink()  # a pass that finds nothing new looks no further
+    node.namespace.settle()
     before = node.namespace.links()
     done = node.multinic("--host-command", "unshare --net --", command, expect=2)
     assert "this process has links of its own, not those of the host" in done.stderr
     assert "hostNetwork" in done.stderr
+    node.namespace.settle()
     assert node.namespace.links() == before
 
 
