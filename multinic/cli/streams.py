@@ -65,6 +65,13 @@ def _safe(stream: TextIO | None) -> TextIO:
     return stream
 
 
+def flush() -> None:
+    """Write what is still in buffers; what cannot be written is lost."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a closed one
+            stream.flush()
+
+
 def loss() -> OSError | None:
     """Return why some of what was printed on standard output is lost, once; None if nothing is."""
     return sys.stdout.loss() if isinstance(sys.stdout, _Output) else None

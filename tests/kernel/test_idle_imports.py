@@ -24,7 +24,7 @@ HEAVY = (
 
 # Python imports this by itself before the program begins, and it writes its report when the program ends.
 WATCHER = """\
-import atexit, json, os, sys
+import json, os, sys
 
 processes, written = [], []
 
@@ -35,12 +35,13 @@ def hook(event, arguments):
         if not isinstance(arguments[0], int):  # standard output, for one, is open already
             written.append(str(arguments[0]))
 
-def report():
+def report(status):
     found = {"modules": sorted(sys.modules), "processes": processes, "written": list(written)}
     with open(os.environ["WATCHED"], "w") as file:
         json.dump(found, file)
+    leave(status)
 
-atexit.register(report)
+leave, os._exit = os._exit, report
 sys.addaudithook(hook)
 """
 
