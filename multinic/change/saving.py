@@ -97,7 +97,11 @@ def all_or_nothing(
 
 def _undo(context: ApplyContext, before: Before) -> None:
     """Restore everything and end the checkpoint; if that fails, keep it for `multinic rollback`."""
-    finish = checkpoint.commit if restore_saved(context, before) else checkpoint.discard
+    finish = checkpoint.discard
+    if restore_saved(context, before):
+        finish = checkpoint.commit
+    elif names := ", ".join(interface.name or interface.key for interface in before.interfaces):
+        context.log.warning(f"the change was broken off; restored as before: {names}", reason="recovered")
     try:
         finish(context.host)
     except HostError as e:

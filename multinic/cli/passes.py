@@ -118,7 +118,7 @@ def apply(
     accept_identity: bool,
     allow_braked: bool,
 ) -> None:
-    """Show a plan, and carry it out; on a terminal, ask first.
+    """Show a plan, ask, and carry it out; without a terminal to ask on it needs --yes.
 
     PLAN is a file from `multinic plan --out`. It is refused if the database or the host has changed since.
 
@@ -128,13 +128,16 @@ def apply(
     """
     from multinic.decide.restraint import Allowed
     from multinic.flow import reconcile
+    from multinic.values.errors import ConfigError
 
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("there is no terminal to ask on; nothing was changed", "add --yes")
     settings = context.settings()
     host = context.host(settings)
     allowed = Allowed(allow_mass_delete, accept_identity, allow_braked)
     looked_at = None if saved is None else _load(saved)
     shown = yes and saved is not None  # a saved plan was shown before
-    if not yes and sys.stdin.isatty():
+    if not yes:
         looked_at, shown = _agreed(context, reconcile.plan(settings, host, allowed=allowed), looked_at), True
     ending.in_order()
     confirm = _confirmation(context, looked_at, "saved plan" if saved else "plan that was shown", shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,15 +64,32 @@ def test_on_a_terminal_it_does_not_ask_when_nothing_is_to_be_done_or_yes_was_giv
     assert (status, "nothing to do" in said) == (0, True)
 
 
-def test_without_a_terminal_it_carries_the_plan_out(node):
+def test_without_a_terminal_it_needs_a_yes_and_carries_the_plan_out(node):
     node.provide(2)
-    assert "2 to change" in node.multinic("apply").stdout
+    assert (
+        "there is no terminal to ask on; nothing was changed\n  add --yes"
+        in node.multinic("apply", expect=2).stderr
+    )
+    assert node.flags() == {mac_of(1): 0, mac_of(2): 0}
+    assert "2 to change" in node.multinic("apply", "--yes").stdout
     assert node.flags() == {mac_of(1): 1, mac_of(2): 1}
+
+
+def test_one_that_is_interrupted_says_what_it_restored(node):
+    node.provide(2)
+    node.sql("UPDATE multi_interface SET address = 'fd00::5/64', mtu = 1500 WHERE id = 1")
+    node.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth1.dad_transmits=60")
+    process = node.start("apply", "--yes")
+    until(lambda: node.namespace.run("ip", "address", "show", "to", "fd00::5").stdout)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert "warning: the change was broken off; restored as before: multinic0, multinic1\n" in said
+    assert [node.link(number)[0] for number in (1, 2)] == ["eth1", "eth2"]
 
 
 def test_apply_prints_one_document_where_json_is_asked_for(node):
     node.provide(1)
-    assert node.document("apply")["interfaces"][0]["state"] == "converged"
+    assert node.document("apply", "--yes")["interfaces"][0]["state"] == "converged"
 
 
 def test_a_saved_plan_is_carried_out(node, tmp_path):
@@ -219,8 +237,16 @@ def test_as_another_user_it_says_so_and_nothing_is_changed(namespace):
         nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
         if namespace.run(*nobody, sys.executable, "-c", "import click", check=False).returncode:
             pytest.skip("nobody may not read this Python")
-        for command, status in (("reconcile", 1), ("apply", 1), ("rollback", 1), ("plan", 0), ("status", 0)):
-            done = namespace.run(*nobody, *node.command(command), check=False, env=node.environment())
+        for command, status in (
+            ("reconcile", 1),
+            ("apply --yes", 1),
+            ("rollback", 1),
+            ("plan", 0),
+            ("status", 0),
+        ):
+            done = namespace.run(
+                *nobody, *node.command(*command.split()), check=False, env=node.environment()
+            )
             assert done.returncode == status, done.stderr
             assert "Traceback" not in done.stderr
             assert ("run as root" in done.stderr) is (status == 1)

@@ -172,8 +172,8 @@ def test_a_directory_that_is_not_ours_alone_stops_a_pass_before_it_changes_anyth
                 pytest.skip("only root can make a directory of another user")
             os.chown(where, 12345, 12345)
     before, link = snapshot(elsewhere), node.link(1)
-    for command in ("reconcile", "apply", "rollback"):
-        done = node.multinic(command, expect=1)
+    for command in (["reconcile"], ["apply", "--yes"], ["rollback"]):
+        done = node.multinic(*command, expect=1)
         assert f"{directory} " in done.stderr
         assert "only root may write" in done.stderr
     assert (snapshot(elsewhere), node.link(1)) == (before, link)

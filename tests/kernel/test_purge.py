@@ -131,8 +131,8 @@ def test_files_of_another_backend_stop_every_pass_until_they_are_purged(converge
     file = node.root / "etc/netplan/90-multinic0.yaml"
     file.parent.mkdir(mode=0o755, parents=True)
     file.write_text(f"network: {{ethernets: {{multinic0: {{match: {{macaddress: '{mac_of(1)}'}}}}}}}}\n")
-    for command in ("plan", "reconcile", "apply"):
-        said = node.multinic(command, expect=5).stderr
+    for command in (["plan"], ["reconcile"], ["apply", "--yes"]):
+        said = node.multinic(*command, expect=5).stderr
         assert "/etc/netplan/90-multinic0.yaml is a file of backend netplan" in said
     made = node.root / "run/systemd/network/10-netplan-multinic0.network"
     made.parent.mkdir(mode=0o755, parents=True)

@@ -231,7 +231,14 @@ def test_hostile_text_reaches_no_terminal_and_no_file(node):
         values = {"port_id": f"p{number}", "subnet_id": f"subnet-{number}", "address": "10.0.0.99"}
         node.namespace.plug(f"eth{number}", mac_of(number))
         node.attach(number, **(values | {column: HOSTILE}))
-    for command in (["plan"], ["reconcile"], ["status"], ["render"], ["--output", "json", "plan"], ["apply"]):
+    for command in (
+        ["plan"],
+        ["reconcile"],
+        ["status"],
+        ["render"],
+        ["--output", "json", "plan"],
+        ["apply", "--yes"],
+    ):
         done = node.multinic(*command, expect=None)
         assert done.returncode in (0, 4)
         assert [c for c in "\x1b\x07\r\u202e\u0085" if c in done.stdout + done.stderr] == []

@@ -213,10 +213,10 @@ def test_a_saved_plan_is_carried_out_while_it_holds_and_refused_when_not(
     program.init(ABSENT)
     saved = str(tmp_path / "plan.json")
     program("plan", "--out", saved)
-    program("apply", saved)
+    program("apply", "--yes", saved)
     with sqlite3.connect(program.file) as connection:
         connection.execute("UPDATE multi_interface SET id = 7")
-    done = program("apply", saved, status=5)
+    done = program("apply", "--yes", saved, status=5)
     assert "the saved plan is stale" in done.stderr
     assert "it was not carried out" in done.stderr
 
