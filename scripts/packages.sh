@@ -1,6 +1,6 @@
 #!/bin/sh
 # Look for the programs that the tiers of the tests need, and install what is missing (as root; else name it).
-#   scripts/packages.sh unit db kernel host fleet vm
+#   scripts/packages.sh unit db kernel host fleet vm k8s
 # Never fails: a tier that cannot run is reported by the tests themselves.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ need() {
 
 for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
-        db | host | fleet | vm | all)
+        db | host | fleet | vm | k8s | all)
             # The -core packages are the programs without a service: nothing is started, nothing is enabled.
             release=
             ! grep -qs '^VERSION_CODENAME=jammy' /etc/os-release || release=-10.6
@@ -28,7 +28,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
         db | all) [ -e /usr/lib/galera/libgalera_smm.so ] || missing="$missing galera-4" ;;
     esac
     case $tier in
-        kernel | host | fleet | vm | all)
+        kernel | host | fleet | vm | k8s | all)
             need ip iproute2
             need ethtool ethtool
             need ping iputils-ping
@@ -40,7 +40,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
         kernel | all) scripts/prometheus.sh || echo "going on without prometheus" >&2 ;;
     esac
     case $tier in
-        host | fleet | vm | all)
+        host | fleet | vm | k8s | all)
             need mmdebstrap mmdebstrap
             need dh debhelper
             # Ubuntu does not have the keys of the Debian that is booted.
@@ -52,9 +52,17 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need mke2fs e2fsprogs ;;
     esac
     case $tier in
-        host | fleet | all)
+        host | fleet | k8s | all)
             need dnsmasq dnsmasq-base
             need systemd-nspawn systemd-container ;;
+    esac
+    case $tier in
+        k8s | all)
+            need buildah buildah
+            need gcc gcc
+            [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
+            need npm npm
+            need unzip unzip ;;
     esac
     case $tier in
         host | all)

@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 bin=${VENV:-.venv}/bin
 results=build/tests
-everything="unit db kernel host fleet vm"
+everything="unit db kernel host fleet vm k8s"
 
 again=
 if [ "$*" = --again ]; then
@@ -51,7 +51,7 @@ run() {
 }
 
 stopped='' failed='' ran=''
-for stage in "unit db kernel" host fleet vm; do
+for stage in "unit db kernel" host fleet vm k8s; do
     chosen=
     for tier in $stage; do
         case " $tiers " in *" $tier "*) chosen="$chosen $tier" ;; esac
@@ -61,6 +61,8 @@ for stage in "unit db kernel" host fleet vm; do
         echo "==$chosen: not begun =="
         continue
     fi
+    # It may be building since the run began (.ci/run): then this waits for it.
+    [ "$stage" != k8s ] || scripts/kubernetes.sh || echo "going on without Kubernetes" >&2
     jobs=${JOBS:-3}
     # These wait more than they work; a host that boots does not.
     [ "$jobs" = 1 ] || [ "$stage" != "unit db kernel" ] || jobs=$((2 * jobs))

@@ -23,6 +23,12 @@ MEMORY = Path("/dev/shm")
 NETWORKS = Path("/run/netns")
 # Where systemd keeps its own: in a hierarchy of version 1, of version 2 beside it, or of version 2 alone.
 CGROUPS = tuple(map(Path, ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")))
+HIERARCHIES = tuple(
+    CGROUPS[-1:]
+    if (CGROUPS[-1] / "cgroup.procs").exists()
+    else sorted(path.parent for path in CGROUPS[-1].glob("*/cgroup.procs"))
+)
+"""All of them: those that controllers have in version 1, too."""
 _MARK = re.compile(r"multinic-test-(\d+)\.(\d+)\.(\d+)-")
 END_WITH_TESTS = ("setpriv", "--pdeathsig=KILL")
 """The command to put before one that the kernel is to kill when the tests end, however they end."""
@@ -78,7 +84,7 @@ def sweep(*places: Path) -> list[str]:
             _kill(int(pid))
         _ip("netns", "delete", namespace.name)
         removed.append(str(namespace))
-    for hierarchy in CGROUPS:
+    for hierarchy in {*CGROUPS, *HIERARCHIES}:
         for group in _abandoned(hierarchy):
             remove_cgroup(group)
             removed.append(str(group))

@@ -42,6 +42,11 @@ def fleet_missing() -> str | None:
     return host_missing() or mariadb.missing() or missing()
 
 
+def k8s_missing() -> str | None:
+    """Say why no cluster can be run here."""
+    return str(reason) if (reason := importlib.import_module("tests.k8s.programs").missing()) else None
+
+
 def vm_missing() -> str | None:
     """Say why no virtual machine can be run here."""
     return str(reason) if (reason := importlib.import_module("tests.vm.machine").missing()) else None
@@ -116,6 +121,7 @@ class Tiers:
             Tier("host", ("host",), host_missing),
             Tier("fleet", ("fleet",), fleet_missing),
             Tier("vm", ("vm",), vm_missing),
+            Tier("k8s", ("k8s",), k8s_missing),
         )
         names = self._names(chosen, "--tiers")
         for tier in self.all:
@@ -234,6 +240,8 @@ def scope_of(nodeid: str) -> str:
         return path  # one cluster
     if path.startswith("tests/fleet/"):
         return path  # one fleet
+    if path.startswith("tests/k8s/"):
+        return "k8s"  # one cluster
     if not path.startswith("tests/host/"):
         return nodeid
     words = {Path(path).stem.removeprefix("test_"), *re.split(r"[\[\]-]", name)}
@@ -246,7 +254,7 @@ def scope_of(nodeid: str) -> str:
 
 def place_of(nodeid: str) -> tuple[int, int]:
     """Return when a test is to begin where workers share them: what is long early, what is short last."""
-    directories = ("vm", "fleet", "host", "kernel", "db")
+    directories = ("vm", "fleet", "k8s", "host", "kernel", "db")
     directory = nodeid.split("/")[1]
     early = directories.index(directory) if directory in directories else len(directories)
     return early, HOSTS.index(scope_of(nodeid).removeprefix("host ")) if directory == "host" else 0

@@ -20,10 +20,11 @@ from multinic.agent.plugged import Plugged
 from multinic.host.host import Host
 from multinic.host.log import Log
 from multinic.host.notify import Supervisor
+from multinic.state import agentfile
 from multinic.state.record import load_record
 from multinic.state.statefile import load_state
 from multinic.values.errors import HostError, MultinicError
-from multinic.values.passed import LOCKED, AfterPass, Passed
+from multinic.values.passed import LOCKED, NEEDS_A_PERSON, AfterPass, Passed
 from multinic.values.paths import STATE
 from multinic.values.settings import Settings
 
@@ -65,6 +66,7 @@ class Loop:
         self._woken.setblocking(False)
         self._wake.setblocking(False)
         self._shall_reload = False
+        self._trouble: str | None = None
         self._state_file: tuple[int, int] | None = None
 
     def reload_soon(self) -> None:
@@ -109,11 +111,21 @@ class Loop:
             database=self._passes.session.works,
             state=state,
         )
+        self._tell(passed)
         if before.last is None or before.last.reason != passed.reason:
             self._supervisor.status(f"last pass: {passed.reason}")
             if broken_off:
                 words = f"the pass was broken off ({passed.reason}); the next one begins in {wait:.0f} s"
                 self._configured.log.warning(words, reason=passed.reason)
+
+    def _tell(self, passed: Passed) -> None:
+        """Say on the host whether a person must act, when that is news."""
+        trouble = passed.reason if passed.reason in NEEDS_A_PERSON else ""
+        if passed.reason == LOCKED or trouble == self._trouble:
+            return
+        with suppress(HostError):  # a host on which nothing can be written: the log says so
+            agentfile.tell(self._configured.host, trouble)
+            self._trouble = trouble
 
     def _state(self, before: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the state document, read again if it has changed: other runs write it, too."""
@@ -138,6 +150,7 @@ class Loop:
             now = time.monotonic()
             due = min(self.seen.next_at, self._plugged.due(now))
             if now >= due:
+                self._look_for_settings()
                 return
             sources: list[Any] = [self._woken, *self._plugged.sources]
             ready, _, _ = select.select(sources, [], [], min(due - now, _TICK))
@@ -147,6 +160,16 @@ class Loop:
                 ready.remove(self._woken)
             if ready:
                 self._plugged.listen()
+
+    def _look_for_settings(self) -> None:
+        """Use other settings as soon as there are any, if those at hand do not do.
+
+        Kubernetes replaces the files of a Secret or ConfigMap, and sends no signal.
+        """
+        if self._trouble in ("database-refused", "configuration"):
+            with suppress(MultinicError):
+                if self._configure().settings != self._configured.settings:
+                    self._reload()
 
     def _reload(self) -> None:
         """Use the settings as they are now; where they cannot be used, go on with those from before."""

@@ -197,9 +197,19 @@ def print_line(line: str, *, err: bool = False) -> None:
 @click.option("--node", metavar="NAME", help="This node's name in the database  [default: host name]")
 @click.option("--backend", type=click.Choice(BACKENDS), help="What configures the links  [default: auto]")
 @click.option(
-    "--root", type=click.Path(), default="/", metavar="DIR", help="Read and write the host's files below DIR."
+    "--root",
+    type=click.Path(),
+    default="/",
+    envvar="MULTINIC_ROOT",
+    metavar="DIR",
+    help="Read and write the host's files below DIR.",
 )
-@click.option("--host-command", metavar="WORDS", help="Put WORDS before each command that runs on the host.")
+@click.option(
+    "--host-command",
+    envvar="MULTINIC_HOST_COMMAND",
+    metavar="WORDS",
+    help="Put WORDS before each command that runs on the host.",
+)
 @click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on stdout."
 )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from multinic.host.lock import inherited
 from multinic.values.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def run(prefix: Sequence[str], argv: Sequence[str], timeout: float, *, stdin: st
                 env=_environment(),
                 umask=0o022,  # networkd must be able to read the files that netplan's generator writes for it
                 start_new_session=True,
+                pass_fds=tuple(inherited),
             )
         except OSError as e:
             raise CommandFailed(f"cannot run {shown}: {e.strerror}", status=None) from e

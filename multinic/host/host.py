@@ -218,16 +218,26 @@ class Host:
 
     def sysctl(self, path: str, value: str) -> None:
         """Set a kernel variable of this network namespace if it differs. Raises HostError."""
+        variable = self._variable(path)
         try:
-            with open(path, encoding="ascii") as variable:
-                if variable.read().strip() == value:
+            with open(variable, encoding="ascii") as stream:
+                if stream.read().strip() == value:
                     return
-            with self.effect(f"set {path} to {value}"), open(path, "w", encoding="ascii") as variable:
-                variable.write(value)
+            with self.effect(f"set {path} to {value}"), open(variable, "w", encoding="ascii") as stream:
+                stream.write(value)
         except FileNotFoundError:
             return  # a kernel without IPv6, or without this variable, does nothing that it could prevent
         except OSError as e:
             raise cannot("set", path, e) from e
+
+    def _variable(self, path: str) -> str:
+        """Return the path by which this process may write a kernel variable.
+
+        The /proc/sys of a container is read-only. That of the host is not, and shows the same network
+        namespace, because the kernel goes by the process that opens it.
+        """
+        below = self.path(path)
+        return below if os.path.exists(below) else path
 
     def restore(self, path: str, before: File | None) -> None:
         """Restore a file as it was, with mode and owner; None removes it. Raises HostError."""

@@ -1,4 +1,4 @@
-"""One run at a time: a lock that ends with the process that holds it."""
+"""One run at a time: a lock that ends with the process that holds it and the commands that it started."""
 
 from __future__ import annotations
 
@@ -14,19 +14,29 @@ from multinic.values.errors import HostError, Locked
 from multinic.values.paths import LOCK
 from multinic.values.text import printable
 
+inherited: set[int] = set()
+"""Locks that commands get from us: a run that follows a killed one waits for what that has started."""
 _UNSEEN = "a process that cannot be seen from here"
 
 
 @contextmanager
 def only_one(host: Host) -> Iterator[None]:
     """Hold the lock of this host during the block. Raises Locked, which names the process that holds it."""
-    with held(host, LOCK, "another run is busy on this host", "wait for it, or try again later"):
-        yield
+    words, hint = "another run is busy on this host", "wait for it, or try again later"
+    with held(host, LOCK, words, hint) as descriptor:
+        inherited.add(descriptor)
+        try:
+            yield
+        finally:
+            inherited.remove(descriptor)
 
 
 @contextmanager
-def held(host: Host, lock: str, words: str, hint: str) -> Iterator[None]:
-    """Hold a lock during the block. Raises Locked, with these words and the process that holds it."""
+def held(host: Host, lock: str, words: str, hint: str) -> Iterator[int]:
+    """Hold a lock, an open descriptor, during the block.
+
+    Raises Locked, with these words and the process that holds it.
+    """
     path = os.path.join(host.directory(os.path.dirname(lock)), os.path.basename(lock))
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -41,7 +51,7 @@ def held(host: Host, lock: str, words: str, hint: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Locked(f"{words}: {_holder(os.fstat(descriptor).st_ino) or _UNSEEN}", hint) from None
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

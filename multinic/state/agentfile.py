@@ -14,6 +14,7 @@ from multinic.values.errors import HostError
 from multinic.values.paths import AGENT, AGENT_LOCK
 
 _VERSION = 1
+_FIRST = "the first pass has not decided yet"
 
 
 class Running(NamedTuple):
@@ -30,9 +31,19 @@ class Running(NamedTuple):
 
 
 def write(host: Host, listen: str) -> None:
-    """Write what this process, the agent, says of itself. Raises HostError."""
+    """Write what this process, the agent, says of itself as it begins. Raises HostError."""
     document: dict[str, Any] = {"version": _VERSION, "pid": os.getpid(), "since": int(time.time())}
-    document |= {"multinic": __version__, "listen": listen}
+    document |= {"multinic": __version__, "listen": listen, "ready": False, "trouble": _FIRST}
+    _write(host, document)
+
+
+def tell(host: Host, trouble: str) -> None:
+    """Say also whether a person must act, and why: the reason code of a pass; "" if not. Raises HostError."""
+    _write(host, _read(host) | {"ready": not trouble, "trouble": trouble})
+
+
+def _write(host: Host, document: dict[str, Any]) -> None:
+    # One field a line: the probe of a container reads them without a parser (packaging/container/ready).
     host.write(AGENT, json.dumps(document, indent=1) + "\n", 0o644)
 
 
@@ -41,16 +52,21 @@ def remove(host: Host) -> None:
     host.remove(AGENT)
 
 
+def _read(host: Host) -> dict[str, Any]:
+    """Return what the file says; nothing if it cannot be read."""
+    try:
+        found: Any = json.loads(host.read(AGENT) or "{}")
+    except (HostError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def running(host: Host) -> Running | None:
     """Return the agent that runs on this host; None if none is seen."""
     process = holder(host, AGENT_LOCK)
     if process is None:
         return None
-    try:
-        found: Any = json.loads(host.read(AGENT) or "{}")
-    except (HostError, ValueError, RecursionError):
-        found = {}
-    found = found if isinstance(found, dict) else {}
+    found = _read(host)
     since, listen = found.get("since"), found.get("listen")
     return Running(
         process,

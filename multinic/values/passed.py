@@ -25,6 +25,8 @@ ENDED = {
     Exit.USAGE: "result-not-written",
 }
 """The reason code of a pass that came to its end, by its exit status."""
+NEEDS_A_PERSON = ("database-refused", "configuration", "host-error")
+"""Reason codes of what no later pass gets over by itself: a password, a setting, a host that refuses."""
 UNEXPECTED = "unexpected-error"
 LOCKED = "locked"
 """Another run was at work; the pass did not begin."""

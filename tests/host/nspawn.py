@@ -160,6 +160,7 @@ class Box(Host):
 
     gateway = GATEWAY
     address = ADDRESS
+    management_mac = MANAGEMENT_MAC
 
     def __init__(
         self,
@@ -229,7 +230,7 @@ class Box(Host):
         self._furnish()
         self._namespace(self.cloud, self._exits)
         self._exits.enter_context(self._exits_of_host)
-        self.nics.append(Nic("eth0", MANAGEMENT_MAC, "mgmt", "management"))
+        self.nics.append(Nic("eth0", self.management_mac, "mgmt", "management"))
         self.bridge("mgmt")
         self.in_cloud("ip", "address", "add", f"{self.gateway}/24", "dev", "br-mgmt")
         self._start()
@@ -297,7 +298,7 @@ class Box(Host):
         # and not those of this machine. systemd-nspawn takes CAP_NET_ADMIN away then, hence the option.
         # With --keep-unit a reboot is an exit, and we start the next host with its NICs plugged in.
         enter = ["nsenter", f"--target={self._keeper}", "--mount", "--pid", f"--net=/run/netns/{self.host}"]
-        options = ["--quiet", "--register=no", "--keep-unit", "--capability=CAP_NET_ADMIN"]
+        options = ["--quiet", "--register=no", "--keep-unit", *self._options()]
         options += ["--resolv-conf=off", "--timezone=off", "--link-journal=no"]
         options += [f"--machine={self._machine}", f"--hostname={self.hostname}"]
         options += [f"--directory={self.directory}/root", f"--bind-ro={CHECKOUT}:/srv/checkout"]
@@ -325,6 +326,10 @@ class Box(Host):
             what="the address of eth0",
         )
         self._management_at_boot = self._management()
+
+    def _options(self) -> list[str]:
+        """Return what systemd-nspawn is to be told of this kind of box."""
+        return ["--capability=CAP_NET_ADMIN"]
 
     def _own_cgroups(self) -> list[str]:
         """Return the files by which a process enters a cgroup of this box's own.

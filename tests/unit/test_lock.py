@@ -15,6 +15,7 @@ import pytest
 from multinic.host.host import Host
 from multinic.host.lock import only_one
 from multinic.values.errors import Exit, HostError, Locked
+from tests.hosts import eventually
 
 HOLD = """\
 import subprocess, sys
@@ -61,6 +62,24 @@ def test_the_lock_dies_with_its_holder_however_that_ends(host: Host) -> None:
         holder.wait()
         with only_one(host):  # although the killed run's child still lives
             pass
+
+
+def test_a_command_that_outlives_its_run_keeps_the_lock(host: Host, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    script = "from multinic.host.host import Host\nfrom multinic.host.lock import only_one\n"
+    script += f"with only_one(Host({host.root!r})):\n"
+    script += f"    Host().run('sh', '-c', 'until [ -e {done} ]; do sleep 0.01; done')\n"
+    with subprocess.Popen([sys.executable, "-c", script]) as run:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        child = Path("/proc", eventually(lambda: children.read_text().split())[0])
+        eventually(lambda: b"until" in (child / "cmdline").read_bytes())
+        run.kill()
+    with pytest.raises(Locked), only_one(host):
+        raise AssertionError("beside what the killed run has started")
+    done.touch()
+    eventually(lambda: not child.exists())
+    with only_one(host):
+        pass
 
 
 def test_the_lock_is_free_after_the_block_also_after_an_error(host: Host) -> None:

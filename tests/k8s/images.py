@@ -1,0 +1,23 @@
+"""The file systems that this tier starts from: that of its nodes, and that of its containers."""
+
+from __future__ import annotations
+
+from tests.host import image
+from tests.images import Image
+
+# A node is a host like those of the tier `host`, with what those have of the libraries: a test runs
+# the program on the node, too.
+NODE = Image(
+    "kubernetes-node",
+    "trixie",
+    f"{image.PACKAGES['bookworm']},containerd,runc,procps",
+    image.SETUP,
+    image.CUSTOMIZE + "systemctl --root=. --quiet disable containerd\n",
+)
+
+_WITHOUT_LISTS = 'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/log/*'
+# Stands in for the base that the Dockerfile names, so that the tests need no registry of images: both are a
+# Debian with Python and pip.
+BASE = Image("container-base", "trixie", "python3,python3-pip", "true", _WITHOUT_LISTS)
+
+image.IMAGES[NODE.name] = NODE
