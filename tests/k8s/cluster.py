@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tests.hosts import CHECKOUT, run
+from tests.hosts import CHECKOUT, eventually, run
 from tests.k8s import programs
 from tests.k8s.containers import Builder
 from tests.k8s.control import ControlPlane
@@ -26,8 +26,9 @@ ADDRESS = f"{NETWORK}.1"
 """Where the control plane and the database are."""
 CHART = CHECKOUT / "deployments/helm/multinic"
 RELEASE = "multinic-agent"
+CAPABILITIES = "{NET_ADMIN,NET_RAW,SYS_ADMIN,SYS_PTRACE,SYS_CHROOT,CHOWN,DAC_OVERRIDE,FOWNER}"
 PASSWORD = "hush-hush"
-VERSIONS = ("1", "2")
+VERSIONS = ("first", "second")
 """Tags of two images of the program; the second says that it is another version."""
 OTHER_VERSION = "0.0.9"
 
@@ -40,6 +41,8 @@ class Cluster:
         self.server: PrivateMariaDB
         self.connection: Any = None
         self.database = ""
+        self.password = PASSWORD
+        """What the chart is given."""
 
     def attach(self, node: str, slot: int, *, link: str = "", **values: Any) -> str:
         """Insert the row of a port, plug its NIC in under the name `link`, and return its MAC."""
@@ -58,7 +61,20 @@ class Cluster:
 
     def detach(self, slot: int) -> None:
         """Delete the row of a port."""
-        execute(self.connection, "DELETE FROM multi_interface WHERE port_id = %s", f"port-{slot}")
+        self.sql("DELETE FROM multi_interface WHERE port_id = %s", f"port-{slot}")
+
+    def sql(self, statement: str, *values: Any) -> None:
+        """Run one statement as the controller."""
+        execute(self.connection, statement, *values)
+
+    def start_database(self) -> None:
+        """Start the database, also again with what it had."""
+        self.server.start(self.control.prefix, address=ADDRESS)
+        self.connection = self.server.connect(database=self.database, autocommit=True)
+
+    def disconnect(self) -> None:
+        """Break the connections of the nodes with the database."""
+        self.server.execute("KILL USER multinic")
 
     def flags(self) -> dict[str, int]:
         """Return `netplan_success` of every row, by port."""
@@ -67,9 +83,7 @@ class Cluster:
 
     # The program
 
-    def install(
-        self, *values: str, version: str = VERSIONS[0], password: str = PASSWORD, wait: bool = True
-    ) -> None:
+    def install(self, *values: str, version: str = VERSIONS[0], wait: bool = True) -> None:
         """Install the chart, or upgrade to other values; wait until its pods are ready."""
         given = {
             "image.repository": "localhost/multinic",
@@ -78,12 +92,13 @@ class Cluster:
             "database.host": ADDRESS,
             "database.port": str(self.server.port),
             "database.user": "multinic",
-            "database.password": password,
+            "database.password": self.password,
             "database.name": self.database,
             "agent.pollInterval": "2s",
             "readinessProbe.exec.command": "{multinic-ready}",
             "readinessProbe.periodSeconds": "1",
             "minReadySeconds": "0",
+            "securityContext.capabilities.add": CAPABILITIES,
         }
         words = [f"--set={name}={value}" for name, value in given.items()]
         words += [f"--set={value}" for value in values]
@@ -161,14 +176,20 @@ def cluster() -> Iterator[Cluster]:
         archives = images.result()
         authority = control.authority.certificate.read_text()
         list(pool.map(lambda box: box.join(control.kubeconfig_of(box.hostname), authority, archives), boxes))
-        names = [f"node/{box.hostname}" for box in boxes]
-        control.kubectl("wait", "--for=create", *names, "--timeout=120s", timeout=130)
-        control.kubectl("wait", "--for=condition=Ready", *names, "--timeout=120s", timeout=130)
+        eventually(lambda: _ready(control) == len(boxes), timeout=120, pause=0.5, what="nodes that are ready")
         made = Cluster(directory, control, {box.hostname: box for box in boxes})
         made.server, made.database = server, server.fresh_database()
         made.connection = server.connect(database=made.database, autocommit=True)
         CONTROLLER.create(made.connection)
         yield made
+
+
+def _ready(control: ControlPlane) -> int:
+    """Return how many nodes are ready."""
+    conditions = [
+        one for node in control.get("nodes")["items"] for one in node["status"].get("conditions", ())
+    ]
+    return sum(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _made(directory: Path) -> Path:

@@ -20,8 +20,8 @@ SANDBOX = "localhost/sandbox:1"
 KUBELET_DIRECTORIES = ("/var/lib/containerd", "/var/lib/kubelet")
 """What cannot be on the overlay that the host's root is: containerd makes overlays in there."""
 
-# The kubelet demands these of the kernel, and would set them for the whole machine: in the host, files with what
-# it wants to see are mounted over them.
+# The kubelet demands these of the kernel, and would set them for the whole machine: in the host, files with
+# what it wants to see are mounted over them.
 KERNEL_SETTINGS = (
     "vm/overcommit_memory=1",
     "vm/panic_on_oom=0",
@@ -69,6 +69,8 @@ cgroupDriver: cgroupfs
 failCgroupV1: false
 failSwapOn: false
 protectKernelDefaults: true
+syncFrequency: 2s
+resolvConf: ""
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%, imagefs.available: 1%}
 """

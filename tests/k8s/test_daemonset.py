@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import pytest
 
 from tests.hosts import eventually
-from tests.k8s.cluster import Cluster
+from tests.k8s.cluster import ADDRESS, OTHER_VERSION, RELEASE, VERSIONS, Cluster
+from tests.k8s.node import KubeNode
 from tests.node import mac_of
 
 SOON = 60  # seconds; what is waited for takes two on an idle machine
+ROWS = {"node1": 0, "node2": 1}
+"""The port that each node has from the beginning, as its first."""
 
 
-def converged(cluster: Cluster, node: str, slot: int, number: int) -> bool:
+@pytest.fixture(autouse=True)
+def explained(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print what may say why a test has failed."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        print(cluster.report())
+
+
+def soon(condition: Any, what: str) -> Any:
+    """Wait for a condition as long as a busy machine may need."""
+    return eventually(condition, timeout=SOON, pause=0.3, what=what)
+
+
+def is_converged(cluster: Cluster, node: str, slot: int, number: int = 0) -> bool:
     """Return whether a port has its link on a node, with its address, and the database was told."""
     host = cluster.nodes[node]
     found = host.link_of(mac_of(slot)) or {}
@@ -21,23 +41,213 @@ def converged(cluster: Cluster, node: str, slot: int, number: int) -> bool:
     return done and found.get("ifname") == name and host.addresses(name) == address
 
 
+def converged(cluster: Cluster, node: str, slot: int, number: int = 0) -> None:
+    """Wait until a port has what it should have."""
+    soon(lambda: is_converged(cluster, node, slot, number), f"port {slot} on {node}")
+
+
+def states(host: KubeNode) -> set[str]:
+    """Return the states that the interfaces of a node have."""
+    return {item["state"] for item in host.http("/")[1]["interfaces"]}
+
+
 @contextmanager
 def no_event(cluster: Cluster) -> Iterator[None]:
     """Fail if any link of any node has an event during the block."""
     with cluster.nodes["node1"].monitor() as first, cluster.nodes["node2"].monitor() as second:
         yield
-    assert [*first, *second] == []
+    assert [str(event) for event in (*first, *second)] == []
 
 
 def test_install(cluster: Cluster) -> None:
-    """Both nodes get their NICs from the database, through netplan on the host."""
-    for number, node in enumerate(("node1", "node2")):
-        cluster.nodes[node].let_udev_know(0, mac_of(number))
-        cluster.attach(node, number, link="eth1")
+    """Both nodes get their NICs from the database, through netplan on the host, by a pod with few rights."""
+    for node, slot in ROWS.items():
+        cluster.nodes[node].let_udev_know(0, mac_of(slot))
+        cluster.attach(node, slot, link="eth1")
     cluster.install()
-    for number, node in enumerate(("node1", "node2")):
-        eventually(lambda n=number, o=node: converged(cluster, o, n, 0), timeout=SOON, pause=0.3, what=node)
-        text = cluster.nodes[node].read("/etc/netplan/90-multinic0.yaml")
-        assert mac_of(number) in text
-        assert cluster.nodes[node].exists("/run/systemd/network/10-netplan-multinic0.network")
-    assert cluster.nodes["node1"].http("/readyz")[0] == 200
+    for node, slot in ROWS.items():
+        converged(cluster, node, slot)
+        host = cluster.nodes[node]
+        assert mac_of(slot) in host.read("/etc/netplan/90-multinic0.yaml")
+        assert host.exists("/run/systemd/network/10-netplan-multinic0.network")
+        assert host.http("/readyz")[0] == host.http("/livez")[0] == 200
+        assert host.http("/")[1]["status"] == "healthy"
+        assert {line["level"] for line in cluster.logs(node)} == {"info"}
+    assert "converged" in cluster.kubectl("exec", cluster.pod("node1"), "--", "multinic", "status")
+    for pod in cluster.pods().values():
+        (container,) = pod["spec"]["containers"]
+        assert not container["securityContext"].get("privileged")
+        assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+
+
+def test_a_nic_comes_later_and_a_row_goes(cluster: Cluster) -> None:
+    host = cluster.nodes["node1"]
+    host.let_udev_know(1, mac_of(2))
+    cluster.attach("node1", 2)
+    soon(
+        lambda: "waiting" in states(host),
+        "a row without a NIC",
+    )
+    cluster.plug("node1", 2, "eth2")
+    converged(cluster, "node1", 2, 1)
+    with host.monitor("multinic0") as events:
+        cluster.detach(2)
+        soon(lambda: not host.exists("/etc/netplan/91-multinic1.yaml"), "no file of a row that is gone")
+        soon(lambda: not host.addresses((host.link_of(mac_of(2)) or {})["ifname"]), "no address of it")
+    assert events == []
+    assert is_converged(cluster, "node1", 0)
+
+
+def test_a_kernel_variable_is_set_although_those_of_the_container_are_read_only(cluster: Cluster) -> None:
+    variable = "/proc/sys/net/ipv4/conf/multinic0/rp_filter"
+    host = cluster.nodes["node1"]
+    tried = cluster.kubectl(
+        "exec", cluster.pod("node1"), "--", "sh", "-c", f"exec 2>&1; echo 2 >{variable} || true"
+    )
+    assert "Read-only" in tried
+    cluster.sql("UPDATE multi_interface SET options = '{\"rp_filter\": 2}' WHERE port_id = 'port-0'")
+    soon(lambda: host.read(variable).strip() == "2", "rp_filter of the host")
+    converged(cluster, "node1", 0)
+
+
+def test_a_database_that_is_down_restarts_nothing_and_makes_nothing_unavailable(cluster: Cluster) -> None:
+    host = cluster.nodes["node1"]
+    with no_event(cluster):
+        cluster.server.stop()
+        try:
+            soon(lambda: host.http("/")[0] == 503, "an answer that says so")
+            found = host.http("/")[1]
+            assert found["last_pass"]["result"] == "database-unreachable"
+            assert not found["database_connected"]
+            assert host.http("/readyz")[0] == host.http("/livez")[0] == 200
+            assert cluster.unavailable() == cluster.restarts() == 0
+        finally:
+            cluster.start_database()
+        soon(lambda: host.http("/")[1]["status"] == "healthy", "a node that recovers")
+    assert cluster.unavailable() == cluster.restarts() == 0
+
+
+def test_a_pod_is_deleted_and_another_one_goes_on(cluster: Cluster) -> None:
+    before = cluster.pod("node1")
+    with no_event(cluster):
+        cluster.kubectl("delete", "pod", before, timeout=120)
+        soon(
+            lambda: cluster.pods().get("node1", {}).get("metadata", {}).get("name", before) != before,
+            "another pod",
+        )
+        cluster.rolled_out()
+        soon(lambda: cluster.nodes["node1"].http("/")[1]["status"] == "healthy", "a pod that goes on")
+
+
+@contextmanager
+def slow_generator(host: KubeNode) -> Iterator[None]:
+    """Have netplan's generator not end during the block, which begins once it has been run."""
+    generator, real = "/usr/libexec/netplan/generate", "/usr/libexec/netplan/real"
+    text = f'#!/bin/sh\ntouch /run/slow\nwhile [ -e {real} ]; do sleep 0.05; done\nexec {generator} "$@"\n'
+    host.run("mv", generator, real)
+    try:
+        host.write(generator, text, 0o755)
+        soon(lambda: host.exists("/run/slow"), "a change that is half done")
+        yield
+    finally:
+        host.run("mv", real, generator)
+
+
+def test_a_pod_that_is_killed_in_mid_change_leaves_the_node_well(cluster: Cluster) -> None:
+    host = cluster.nodes["node1"]
+    host.let_udev_know(1, mac_of(3))
+    restarts = cluster.restarts()
+    cluster.attach("node1", 3, link="eth3")
+    with slow_generator(host), host.monitor("multinic0") as events:
+        (agent,) = host.processes("multinic agent$")
+        host.run("kill", "-KILL", str(agent))
+        soon(lambda: cluster.restarts() == restarts + 1, "a container that was started again")
+    converged(cluster, "node1", 3, 1)
+    assert events == []
+    assert is_converged(cluster, "node1", 0)
+    cluster.rolled_out()
+
+
+def test_a_node_that_was_rebooted_is_as_before(cluster: Cluster) -> None:
+    host, before = cluster.nodes["node2"], cluster.restarts()
+    host.reboot()
+    eventually(
+        lambda: cluster.restarts() > before, timeout=150, pause=0.5, what="a container of the new boot"
+    )
+    converged(cluster, "node2", 1)
+    cluster.rolled_out()
+
+
+def test_an_upgrade_and_the_way_back_cause_no_event_on_any_link(cluster: Cluster) -> None:
+    with no_event(cluster):
+        cluster.install(version=VERSIONS[1])
+        assert {host.http("/")[1]["version"] for host in cluster.nodes.values()} == {OTHER_VERSION}
+        cluster.control.helm("rollback", RELEASE, "--namespace=kube-system")
+        cluster.rolled_out()
+        assert OTHER_VERSION not in {host.http("/")[1]["version"] for host in cluster.nodes.values()}
+    assert cluster.flags()["port-0"] == cluster.flags()["port-1"] == 1
+
+
+def test_a_wrong_password_is_seen_and_a_right_one_needs_no_restart(cluster: Cluster) -> None:
+    restarts = cluster.restarts()
+    cluster.server.create_user("multinic", "another one", ["SELECT, UPDATE ON *.*"])
+    cluster.disconnect()
+    soon(lambda: cluster.unavailable() == 2, "pods that are not ready")
+    words = "multinic: database-refused"
+    soon(lambda: words in cluster.kubectl("describe", "pod", cluster.pod("node1")), "why")
+    assert any("Access denied" in line["msg"] for line in cluster.logs("node1"))
+    assert cluster.nodes["node1"].http("/livez")[0] == 200
+    cluster.password = "another one"
+    cluster.install()
+    soon(lambda: cluster.unavailable() == 0, "pods that are ready again")
+    assert cluster.restarts() == restarts
+
+
+def test_a_host_that_takes_no_change_has_one_reason_and_no_crash_loop(cluster: Cluster) -> None:
+    host, restarts = cluster.nodes["node1"], cluster.restarts()
+    host.run("mount", "--bind", "-o", "ro", "/etc/netplan", "/etc/netplan")
+    host.run("mount", "-o", "remount,bind,ro", "/etc/netplan")
+    try:
+        cluster.sql("UPDATE multi_interface SET mtu = 1400 WHERE port_id = 'port-0'")
+        soon(
+            lambda: any("ead-only file system" in line["msg"] for line in cluster.logs("node1")), "its reason"
+        )
+    finally:
+        host.run("umount", "/etc/netplan")
+    converged(cluster, "node1", 0)
+    soon(lambda: host.links()["multinic0"]["mtu"] == 1400, "the change, once that is possible")
+    assert cluster.restarts() == restarts
+
+
+def test_the_host_and_the_daemonset_on_one_node_get_one_clear_answer(cluster: Cluster) -> None:
+    """Whoever comes second says so and changes nothing."""
+    host = cluster.nodes["node1"]
+    url = f"mysql://multinic@{ADDRESS}:{cluster.server.port}/{cluster.database}"
+    settings = f'[database]\nurl = "{url}"\npassword_file = "/etc/multinic/password"\n'
+    host.write("/etc/multinic/multinic.toml", settings, 0o600)
+    host.write("/etc/multinic/password", cluster.password, 0o600)
+    host.multinic("install-units")
+    with no_event(cluster):
+        host.run("systemctl", "enable", "--now", "multinic.timer")
+        said = "an agent runs the passes of this host"
+        soon(
+            lambda: said in host.run("journalctl", "--unit=multinic.service").stdout,
+            "what the timer's pass says",
+        )
+        host.run("systemctl", "stop", "multinic.service")
+        cluster.kubectl("delete", "pod", cluster.pod("node1"), timeout=120)
+        words = "multinic.timer runs the passes of this host"
+        soon(lambda: words in cluster.kubectl("describe", "pods"), "what the pod says")
+        host.run("systemctl", "disable", "--now", "multinic.timer")
+        cluster.rolled_out()
+    host.remove("/etc/systemd/system/*multinic*", "/etc/udev/rules.d/90-multinic.rules", "/etc/multinic")
+    host.run("systemctl", "daemon-reload")
+
+
+def test_uninstall_leaves_the_links_as_they_are(cluster: Cluster) -> None:
+    with no_event(cluster):
+        cluster.control.helm("uninstall", RELEASE, "--namespace=kube-system", "--wait")
+        soon(lambda: not cluster.pods(), "no pods")
+    assert is_converged(cluster, "node1", 0)
+    assert is_converged(cluster, "node2", 1)
+    assert cluster.nodes["node1"].exists("/etc/netplan/90-multinic0.yaml")
