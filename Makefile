@@ -42,7 +42,7 @@ soak: ## run many passes with everything happening at random: make soak [PASSES=
 .PHONY: golden
 golden: ## write the golden files anew from what the renderers say now; read the diff before you commit it
 	@scripts/setup.sh run test
-	$(BIN)/python -m pytest --tiers=unit tests/golden --update-golden
+	$(BIN)/python -m pytest --tiers=unit,fleet tests/golden tests/fleet/test_chart.py --update-golden
 
 .PHONY: test-pythons
 test-pythons: ## run the unit tier on every supported Python of this machine and the newest, and more with the lowest versions

@@ -60,7 +60,10 @@ for tier in $(echo "$*" | tr ',' ' '); do
         k8s | all)
             need buildah buildah
             need gcc gcc
-            [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
+            [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev" ;;
+    esac
+    case $tier in
+        fleet | k8s | all)
             need npm npm
             need unzip unzip ;;
     esac
@@ -75,3 +78,6 @@ done
 
 # shellcheck disable=SC2086 # several words on purpose
 [ -z "$missing" ] || scripts/install-packages.sh $missing || echo "going on without them" >&2
+case " $* " in
+    *fleet* | *all*) scripts/helm.sh || echo "going on without helm" >&2 ;;
+esac

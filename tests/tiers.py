@@ -39,7 +39,8 @@ def host_missing() -> str | None:
 def fleet_missing() -> str | None:
     """Say why no fleet can be served here."""
     missing = importlib.import_module("tests.fleet.ansible").missing
-    return host_missing() or mariadb.missing() or missing()
+    helm_missing = importlib.import_module("tests.fleet.helm").missing
+    return host_missing() or mariadb.missing() or missing() or helm_missing()
 
 
 def k8s_missing() -> str | None:

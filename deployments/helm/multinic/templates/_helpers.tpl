@@ -79,8 +79,12 @@ imagePullSecrets:
 {{- end }}
 
 {{- define "multinic.databaseURL" -}}
-{{- $hosts := .Values.database.host }}
-{{- if kindIs "slice" $hosts }}{{ $hosts = join "," $hosts }}{{ end }}
+{{- $given := .Values.database.host }}
+{{- if not (kindIs "slice" $given) }}{{ $given = splitList "," ($given | replace " " "") }}{{ end }}
+{{- $hosts := list }}
+{{- range $given }}
+{{- $hosts = append $hosts (ternary (printf "[%s]" .) . (and (not (hasPrefix "[" .)) (gt (len (splitList ":" .)) 2))) }}
+{{- end }}
 {{- $tls := .Values.database.tls }}
 {{- $query := list }}
 {{- if $tls.existingSecret }}
@@ -90,7 +94,7 @@ imagePullSecrets:
 {{- $query = concat $query (list "ssl_cert=/etc/multinic/secrets/client.crt" "ssl_key=/etc/multinic/secrets/client.key") }}
 {{- end }}
 {{- end }}
-{{- printf "mysql://%s@%s:%d/%s" (include "multinic.quoted" .Values.database.user) ($hosts | replace " " "") (int .Values.database.port) .Values.database.name }}
+{{- printf "mysql://%s@%s:%d/%s" (include "multinic.quoted" .Values.database.user) (join "," $hosts) (int .Values.database.port) .Values.database.name }}
 {{- with $query }}?{{ join "&" . }}{{ end }}
 {{- end }}
 
@@ -129,10 +133,50 @@ imagePullSecrets:
 {{- if kindIs "float64" . }}{{ toString (int64 .) }}{{ else }}{{ toRawJson . }}{{ end }}
 {{- end }}
 
-{{/* The words before the command of multinic: the host around this container. */}}
-{{- define "multinic.hostArguments" -}}
-- --root=/host
-- --host-command=nsenter --target 1 --mount --uts --ipc --pid --
+{{/* The environment of a container that works on its node. */}}
+{{- define "multinic.env" -}}
+{{- if or (eq .Values.agent.nodeName "kubernetes") .Values.extraEnv -}}
+env:
+  {{- if eq .Values.agent.nodeName "kubernetes" }}
+  - name: NODE_NAME
+    valueFrom:
+      fieldRef:
+        fieldPath: spec.nodeName
+  {{- end }}
+  {{- with .Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What a container may do that touches no node. */}}
+{{- define "multinic.unprivileged" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+runAsUser: 65534
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* Pods of the purge are none of the agent's. */}}
+{{- define "multinic.purgeSelector" -}}
+app.kubernetes.io/name: {{ include "multinic.name" . | trunc 57 | trimSuffix "-" }}-purge
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "multinic.purgeLabels" -}}
+{{ include "multinic.purgeSelector" . }}
+{{ include "multinic.commonLabels" . }}
+{{- end }}
+
+{{/* A hook that runs when the release is gone: its weight, a text. */}}
+{{- define "multinic.hook" -}}
+helm.sh/hook: post-delete
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
 {{- define "multinic.securityContext" -}}
@@ -166,9 +210,10 @@ container.apparmor.security.beta.kubernetes.io/{{ index . 1 }}: {{ get (dict "Un
 {{- end }}
 {{- end }}
 
-{{/* What the pods of the agent and of the purge have in common. */}}
+{{/* What the pods of the agent and of the purge have in common: (list . "SERVICE-ACCOUNT") */}}
 {{- define "multinic.pod" -}}
-serviceAccountName: {{ include "multinic.serviceAccountName" . }}
+serviceAccountName: {{ index . 1 }}
+{{- with index . 0 }}
 automountServiceAccountToken: false
 {{- include "multinic.pullSecrets" . }}
 hostNetwork: true
@@ -192,6 +237,7 @@ affinity:
 {{- with .Values.tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- end }}
 

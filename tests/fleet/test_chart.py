@@ -1,0 +1,151 @@
+"""The Helm chart, as helm 3 and 4 render it: no cluster is needed to see what would be sent to one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from multinic.host import config
+from tests.fleet.helm import CHART, NEWEST, OLDEST, RELEASE, VERSIONS, helm, objects, template, validate
+from tests.hosts import CHECKOUT
+
+GOLDEN = Path(__file__).parent / "chart"
+CASES = {"least": NEWEST, "everything": NEWEST, "oldest": OLDEST}
+GIVEN = ("--set", "database.host=db1,database.password=hush-hush")
+
+
+def tidied(text: str) -> str:
+    """Return what was rendered without the empty lines in which the versions of helm differ."""
+    return re.sub(r"\n+---", "\n---", text.rstrip()) + "\n"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_chart_renders_as_agreed_and_valid_with_both_helms(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    done = {
+        version: template(version, "--values", GOLDEN / name / "values.yaml", kubernetes=CASES[name])
+        for version in VERSIONS
+    }
+    assert [one.stderr for one in done.values()] == ["", ""]
+    rendered = {version: tidied(one.stdout) for version, one in done.items()}
+    file = GOLDEN / name / "rendered.yaml"
+    if request.config.getoption("--update-golden", default=False):
+        file.write_text(rendered["v3"])
+    assert rendered["v3"] == file.read_text()
+    assert rendered["v4"] == rendered["v3"]
+
+    known = [one for one in yaml.safe_load_all(rendered["v3"]) if "monitoring" not in one["apiVersion"]]
+    (tmp_path / "known.yaml").write_text(yaml.safe_dump_all(known))
+    for kubernetes in {CASES[name], OLDEST}:
+        if name == "least" or kubernetes == CASES[name]:
+            said = validate(tmp_path / "known.yaml", kubernetes)
+            fresh = name == "least" and kubernetes == OLDEST  # it was rendered for the newest
+            assert said.returncode == 0 or (fresh and "appArmorProfile" in said.stdout), said.stdout
+
+
+def test_the_settings_are_those_that_the_program_reads(tmp_path: Path) -> None:
+    done = template("v3", "--values", GOLDEN / "everything/values.yaml")
+    text = objects(done.stdout)["ConfigMap/multinic-agent-nics"]["data"]["multinic.toml"]
+    assert "/etc/multinic/secrets/password" in text
+    (tmp_path / "password").write_text("hush-hush\n")
+    (tmp_path / "multinic.toml").write_text(text.replace("/etc/multinic/secrets", str(tmp_path)))
+    (tmp_path / "multinic.toml").chmod(0o600)
+
+    read = config.load(str(tmp_path / "multinic.toml"), {}, {})
+
+    assert read.database.url.startswith("mysql://multi%20nic@db1.example.com,[fd00::1]:3307/nics?ssl_ca=")
+    assert (read.poll_interval, read.listen, read.metrics_listen) == (90, "127.0.0.1:18080", "[::]:9811")
+    assert (read.max_interfaces, read.routing_table_base, read.probe_addresses) == (20, 1000000, False)
+
+
+def test_no_password_is_anywhere_but_in_a_secret() -> None:
+    done = template("v4", *GIVEN, "--set", "purgeOnUninstall=true")
+    found = objects(done.stdout)
+    secrets = {name for name, one in found.items() if one["kind"] == "Secret"}
+    assert secrets == {"Secret/multinic-agent-db", "Secret/multinic-agent-purge-db"}
+    for name, one in found.items():
+        assert "hush-hush" not in json.dumps(one)
+        assert ("aHVzaC1odXNo" in json.dumps(one)) == (name in secrets)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_both_helms_find_no_fault(version: str) -> None:
+    done = helm(version, "lint", "--strict", CHART, *GIVEN)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+WRONG = {
+    "database.host=": "database.host is missing",
+    "database.password=": "the password of the database is missing",
+    "database.existingSecret=x": "database.password and database.existingSecret are both given",
+    "database.host=a b": "/?database[./]host",
+    "database.port=0": "/?database[./]port",
+    "database.password=1234": "/?database[./]password",
+    "database.tls.key=x": "database.tls.certificate and database.tls.key belong together",
+    "agent.logLevel=loud": "/?agent[./]logLevel",
+    "agent.pollInterval=soon": "/?agent[./]pollInterval",
+    "agent.pollIntervall=3s": "pollIntervall",
+    "agnet.port=80": "agnet",
+    "agent.port=70000": "/?agent[./]port",
+    "image.pullPolicy=Always": "image.pullPolicy Always asks a registry at every start, and none is known",
+    "image.digest=latest": "/?image[./]digest",
+    "updateStrategy.type=Recreate": "/?updateStrategy[./]type",
+    "updateStrategy.rollingUpdate.maxUnavailable=many": "/?updateStrategy[./]rollingUpdate[./]maxUnavailable",
+    "terminationGracePeriodSeconds=5": "/?terminationGracePeriodSeconds",
+    "podMonitor.enabled=true": "podMonitor.enabled needs agent.metrics.enabled",
+    "agent.metrics.enabled=true,agent.metrics.port=8080": "agent.metrics.port and agent.port are both 8080",
+    # What --reuse-values makes of an upgrade from another chart.
+    "purgeOnUninstall=null,securityContext=null,global=null,livenessProbe=null": "--reset-then-reuse-values",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_value_is_named(wrong: str) -> None:
+    for version in VERSIONS:
+        done = template(version, *GIVEN, "--set", wrong)
+        assert done.returncode == 1
+        assert re.search(WRONG[wrong], done.stderr), done.stderr
+        assert "hush-hush" not in done.stderr
+
+
+def test_every_value_is_in_the_readme_and_in_the_schema() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    readme = (CHART / "README.md").read_text()
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def look(there: dict[str, Any], known: dict[str, Any], path: str) -> None:
+        assert there.keys() <= known["properties"].keys()
+        for key, value in there.items():
+            deeper = f"{path}.{key}".lstrip(".")
+            if isinstance(value, dict) and value and "properties" in known["properties"][key]:
+                assert f"`{deeper}`" in readme or look(value, known["properties"][key], deeper) is None
+            else:
+                assert f"`{deeper}`" in readme
+
+    look(values, schema, "")
+
+
+def test_the_chart_has_the_version_and_the_alerts_of_the_program() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    from multinic import __version__
+
+    assert chart["appVersion"] == chart["version"] == __version__
+    assert (CHART / "files/alerts.yml").read_text() == (
+        CHECKOUT / "docs/observability/alerts.yml"
+    ).read_text()
+
+
+def test_the_pods_of_the_earlier_chart_are_replaced_one_by_one() -> None:
+    # The selector of a DaemonSet can never be changed: an upgrade of a release from that chart must have the same.
+    for release, name in ((RELEASE, "multinic-agent"), ("prod", "prod-multinic-agent")):
+        done = helm("v3", "template", release, CHART, *GIVEN)
+        found = objects(done.stdout)
+        selector = found[f"DaemonSet/{name}"]["spec"]["selector"]["matchLabels"]
+        assert selector == {"app.kubernetes.io/name": "multinic-agent", "app.kubernetes.io/instance": release}
+        assert f"Secret/{name}-db" in found
