@@ -1,0 +1,203 @@
+"""Filters about a cluster: its nodes, an image in an archive, and how the agents fare."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+REACHED = "multinic-node"
+"""The first word that a node says when it was reached."""
+STEPS = (
+    "check the tools here",
+    "ask the cluster for its nodes",
+    "check the chart against the cluster",
+    "reach every node by SSH",
+    "build the image {image} with {builder}",
+    "save it as {archive}",
+    "compare its architecture with that of the nodes",
+    "copy it to {count} nodes",
+    "import it into containerd there",
+    "pin it, and look for it by its name",
+    "make the namespace {namespace}, and allow in it pods that change a node's network",
+    "install the chart as {release}",
+    "wait until every node has the new pod",
+    "ask every node's health",
+)
+
+
+def qualified(name: str) -> str:
+    """Return the full name of an image, as containerd keeps it: `multinic` is `docker.io/library/multinic`."""
+    first, slash, _ = name.partition("/")
+    if not slash:
+        return f"docker.io/library/{name}"
+    return name if "." in first or ":" in first or first == "localhost" else f"docker.io/{name}"
+
+
+def cluster_nodes(text: str) -> list[dict[str, str]]:
+    """Return name, address, architecture and state of the nodes in `kubectl get nodes -o json`."""
+    found = []
+    for item in json.loads(text)["items"]:
+        addresses = {one["type"]: one["address"] for one in item["status"].get("addresses", ())}
+        conditions = {one["type"]: one["status"] for one in item["status"].get("conditions", ())}
+        name = item["metadata"]["name"]
+        found.append(
+            {
+                "name": name,
+                "address": addresses.get("InternalIP") or addresses.get("Hostname") or name,
+                "architecture": item["status"]["nodeInfo"]["architecture"],
+                "ready": conditions.get("Ready", "Unknown"),
+            }
+        )
+    return found
+
+
+def image_facts(path: str) -> dict[str, str]:
+    """Return the names and the architecture of an image that was saved (docker's archive or OCI's).
+
+    Raises ValueError if the file is neither.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            return _docker(archive) if "manifest.json" in archive.getnames() else _oci(archive)
+    except (tarfile.TarError, KeyError, ValueError, IndexError, OSError) as e:
+        raise ValueError(f"{path} is no archive of an image: {e}; build it again") from None
+
+
+def _read(archive: tarfile.TarFile, name: str) -> Any:
+    member = archive.extractfile(name)
+    if member is None:
+        raise KeyError(name)
+    return json.load(member)
+
+
+def _docker(archive: tarfile.TarFile) -> dict[str, str]:
+    (image,) = _read(archive, "manifest.json")
+    config = _read(archive, image["Config"])
+    return {"names": " ".join(image["RepoTags"] or ()), "architecture": config["architecture"]}
+
+
+def _oci(archive: tarfile.TarFile) -> dict[str, str]:
+    (image,) = _read(archive, "index.json")["manifests"]
+    manifest = _read(archive, _blob(image["digest"]))
+    config = _read(archive, _blob(manifest["config"]["digest"]))
+    annotations = image.get("annotations", {})
+    names = annotations.get("io.containerd.image.name") or annotations.get(
+        "org.opencontainers.image.ref.name", ""
+    )
+    return {"names": names, "architecture": config["architecture"]}
+
+
+def _blob(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
+
+
+def steps(given: Mapping[str, Any]) -> list[str]:
+    """Return what deploy.yml does, one line each."""
+    return [f"{number:2}  {words.format_map(given)}" for number, words in enumerate(STEPS, 1)]
+
+
+def foreign(nodes: Iterable[Mapping[str, str]], architecture: str) -> str:
+    """Return the nodes that have another architecture than an image, as words; an empty text if none has."""
+    return ", ".join(
+        f"{one['name']} ({one['architecture']})" for one in nodes if one["architecture"] != architecture
+    )
+
+
+def unreached(hosts: Iterable[str], hostvars: Mapping[str, Any], what: str, word: str = "") -> str:
+    """Return the hosts whose command, registered as `what`, went wrong; with what each said last.
+
+    `word`: what they must have said.
+    """
+    lines = []
+    for host in hosts:
+        said = hostvars[host].get(what, {})
+        output = f"{said.get('stdout', '')}".replace("\r", "")
+        if said.get("unreachable") or said.get("rc", 1) or (word and word not in output):
+            lines.append(f"{host}: {_last(said) or 'the connection was lost'}")
+    return "; ".join(lines)
+
+
+def _last(said: Mapping[str, Any]) -> str:
+    """Return the last line of what a command, or the connection to a host, said."""
+    for key in ("stderr", "stdout", "msg"):
+        lines = [line.strip() for line in f"{said.get(key, '')}".splitlines()]
+        lines = [line for line in lines if line and not line.startswith("Shared connection to ")]
+        if lines:
+            return lines[-1]
+    return ""
+
+
+def not_ready(text: str) -> str:
+    """Return the pods that are not ready in `kubectl get pods -o json`, each with its node and why."""
+    lines = []
+    for pod in json.loads(text)["items"]:
+        conditions = {one["type"]: one for one in pod["status"].get("conditions", ())}
+        if conditions.get("Ready", {}).get("status") != "True":
+            lines.append(f"{pod['spec'].get('nodeName', 'no node')}: {pod['metadata']['name']}: {_why(pod)}")
+    return "; ".join(lines) or "the cluster names no pod"
+
+
+def _why(pod: Mapping[str, Any]) -> str:
+    for one in pod["status"].get("containerStatuses", ()):
+        waiting = one.get("state", {}).get("waiting")
+        ended = one.get("lastState", {}).get("terminated") or one.get("state", {}).get("terminated")
+        if ended and ended.get("message", "").strip():
+            return str(ended["message"]).strip().splitlines()[-1]
+        if waiting:
+            return str(waiting.get("message") or waiting["reason"])
+    for one in pod["status"].get("conditions", ()):
+        if one["status"] != "True" and one.get("message"):
+            return str(one["message"])
+    return str(pod["status"].get("phase", "unknown")).lower()
+
+
+def pods_on_nodes(text: str) -> list[dict[str, str]]:
+    """Return the pods in `kubectl get pods -o json` that are on a node: name and node."""
+    found = [
+        {"name": pod["metadata"]["name"], "node": pod["spec"]["nodeName"]}
+        for pod in json.loads(text)["items"]
+        if pod["spec"].get("nodeName")
+    ]
+    return sorted(found, key=lambda one: one["node"])
+
+
+def health_table(asked: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each node: what `multinic health` said in its pod."""
+    rows = [("node", "status", "interfaces", "failed", "database", "pod")]
+    for one in asked:
+        pod = one["item"]
+        try:
+            said = json.loads(one["stdout"])
+            database = "reached" if said["database_connected"] else "not reached"
+            cells = (said["status"], str(said["processed_vms"]), str(said["failed_configs"]), database)
+        except (ValueError, KeyError):
+            cells = ("no answer", "-", "-", "-")
+        rows.append((pod["node"], *cells, pod["name"]))
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]  # noqa: B905 - Python 3.9
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()  # noqa: B905
+        for row in rows
+    ]
+
+
+def unhealthy(asked: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the nodes that are not healthy."""
+    found = []
+    for one in asked:
+        try:
+            status = json.loads(one["stdout"])["status"]
+        except (ValueError, KeyError):
+            status = ""
+        if status != "healthy":
+            found.append(one["item"]["node"])
+    return found
+
+
+class FilterModule:
+    """What Ansible takes from here."""
+
+    def filters(self) -> dict[str, Any]:
+        named = (qualified, cluster_nodes, image_facts, steps, foreign, unreached, not_ready, pods_on_nodes)
+        return {function.__name__: function for function in (*named, health_table, unhealthy)}
