@@ -50,7 +50,7 @@ def objects(text: str) -> dict[str, Any]:
 
 
 def validate(file: Path, kubernetes: str) -> CompletedProcess[str]:
-    """Hold what was rendered against the schemas of a version of Kubernetes; unknown fields are faults, too."""
+    """Hold what was rendered against the schemas of a version of Kubernetes; an unknown field is a fault."""
     more: Mapping[str, str] = {"PYTHONPATH": str(THERE / "oldest")} if kubernetes == OLDEST else {}
     program = (ENVIRONMENT / "bin/python", "-m", "kubernetes_validate", "--strict", "-k", kubernetes)
     return run(*program, file, check=False, env={"PATH": os.environ["PATH"], **more})

@@ -142,7 +142,7 @@ def test_the_chart_has_the_version_and_the_alerts_of_the_program() -> None:
 
 
 def test_the_pods_of_the_earlier_chart_are_replaced_one_by_one() -> None:
-    # The selector of a DaemonSet can never be changed: an upgrade of a release from that chart must have the same.
+    # No DaemonSet can get another selector: an upgrade from that chart must have that chart's.
     for release, name in ((RELEASE, "multinic-agent"), ("prod", "prod-multinic-agent")):
         done = helm("v3", "template", release, CHART, *GIVEN)
         found = objects(done.stdout)

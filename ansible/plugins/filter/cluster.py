@@ -28,7 +28,7 @@ STEPS = (
 
 
 def qualified(name: str) -> str:
-    """Return the full name of an image, as containerd keeps it: `multinic` is `docker.io/library/multinic`."""
+    """Return the full name by which containerd keeps an image: docker.io/library/multinic for multinic."""
     first, slash, _ = name.partition("/")
     if not slash:
         return f"docker.io/library/{name}"
