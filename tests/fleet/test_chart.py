@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from multinic.host import config
+from tests.fleet.api import api
 from tests.fleet.helm import CHART, NEWEST, OLDEST, RELEASE, VERSIONS, helm, objects, template, validate
 from tests.hosts import CHECKOUT
 
@@ -149,3 +150,59 @@ def test_the_pods_of_the_earlier_chart_are_replaced_one_by_one() -> None:
         selector = found[f"DaemonSet/{name}"]["spec"]["selector"]["matchLabels"]
         assert selector == {"app.kubernetes.io/name": "multinic-agent", "app.kubernetes.io/instance": release}
         assert f"Secret/{name}-db" in found
+
+
+VERSION = {"major": "1", "minor": "37", "gitVersion": "v1.37.0"}
+RESOURCE = {"name": "daemonsets", "singularName": "daemonset", "namespaced": True, "kind": "DaemonSet"}
+GROUP = {"groupVersion": "apps/v1", "version": "v1"}
+
+
+def daemonset(release: str) -> dict[str, Any]:
+    """Return the DaemonSet of the earlier agent, as its chart made it."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": release,
+            "namespace": "old",
+            "labels": {"app.kubernetes.io/name": "multinic-agent"},
+            "annotations": {
+                "meta.helm.sh/release-name": release,
+                "meta.helm.sh/release-namespace": "old",
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_second_release_on_a_cluster_is_refused_and_an_upgrade_is_not(version: str, tmp_path: Path) -> None:
+    with api(tmp_path) as cluster:
+        group = {"name": "apps", "versions": [GROUP], "preferredVersion": GROUP}
+        cluster.answers = {
+            "/version": VERSION,
+            "/api": {"kind": "APIVersions", "versions": ["v1"]},
+            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]},
+            "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": []},
+            "/apis/apps/v1": {
+                "kind": "APIResourceList",
+                "groupVersion": "apps/v1",
+                "resources": [{**RESOURCE, "verbs": ["get", "list"]}],
+            },
+            "/apis/apps/v1/daemonsets": {
+                "apiVersion": "apps/v1",
+                "kind": "DaemonSetList",
+                "items": [daemonset("nics")],
+            },
+        }
+
+        def said(release: str, namespace: str, *more: str) -> str:
+            options = ("--namespace", namespace, "--dry-run=server", *GIVEN, *more)
+            done = helm(version, "template", release, CHART, *options, kubeconfig=cluster.kubeconfig)
+            return done.stderr  # helm 4 would ask for schemas next
+
+        refused = said("other", "old")
+        assert 'the DaemonSet old/nics serves nodes of this cluster already (release "nics")' in refused
+        assert "helm upgrade nics -n old" in refused
+        assert "serves nodes of this cluster already" in said("nics", "new")
+        assert "serves nodes" not in said("nics", "old")
+        assert "serves nodes" not in said("other", "new", "--set", "allowOtherReleases=true")
