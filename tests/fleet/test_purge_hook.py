@@ -78,12 +78,7 @@ def test_nodes_that_are_not_done_are_named_with_the_reason(purge: ModuleType, cl
                 conditions=[nowhere],
             ),
             pod("n1", conditions=[{"type": "Ready", "status": "True"}]),
-            pod(
-                "n2",
-                containerStatuses=[
-                    {"state": {"waiting": {"reason": "x"}}, "lastState": {"terminated": ended}}
-                ],
-            ),
+            pod("n2", containerStatuses=[again]),
         ]
     }
 
@@ -116,7 +111,7 @@ esac
 """
 
 
-def test_a_node_is_purged_when_its_agent_has_ended_and_tried_again_while_a_run_is_busy(
+def test_a_node_is_purged_when_its_agent_has_ended_and_no_run_is_busy(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "multinic").write_text(STAND_IN)
@@ -128,9 +123,8 @@ def test_a_node_is_purged_when_its_agent_has_ended_and_tried_again_while_a_run_i
     script.write_text(quick.replace('"/tmp/done"', repr(str(tmp_path / "done"))))
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     command = [sys.executable, script, "node"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
+    options: dict[str, Any] = {"cwd": tmp_path, "env": environment}
+    with subprocess.Popen(command, **options, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "waiting for the agent to end: process 7\n"
         assert not (tmp_path / "said").exists()
