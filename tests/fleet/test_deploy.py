@@ -14,6 +14,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+import yaml
 
 from multinic import __version__
 from tests.fleet import helm
@@ -104,6 +105,19 @@ class Cluster:
         return self.boxes[name].run("ctr", "-n", "k8s.io", "images", "list", f"name=={IMAGE}").stdout
 
 
+def items_of(text: str) -> list[str]:
+    """Return the lines of the first list that Ansible shows in a text."""
+    lines = re.findall(r"^    msg:\n((?:    - .*\n)+)", text, re.MULTILINE)
+    return [str(yaml.safe_load(line[len("    - ") :])) for line in lines[0].splitlines()]
+
+
+def documented(name: str) -> list[str]:
+    """Return the lines of a block in the documentation."""
+    page = (CHECKOUT / "docs/fleet.md").read_text()
+    (block,) = re.findall(rf"^```text {name}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    return block.splitlines()
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Three nodes with containerd, whose root logs in with a password."""
@@ -136,11 +150,10 @@ def test_a_node_that_cannot_be_reached_is_named_before_anything_changes(cluster:
 
 
 def test_a_dry_run_shows_every_step_and_changes_nothing(cluster: Cluster) -> None:
-    done = cluster.deploy("--dry-run")
+    done = cluster.deploy("--dry-run", NAMESPACE="multinic")
 
     assert done.returncode == 0
-    shown = re.findall(r"^ *- '? ?(\d+)  ", done.stdout, re.MULTILINE)
-    assert shown == [str(number) for number in range(1, 15)]
+    assert items_of(done.stdout.replace(f"{CHECKOUT}/", "")) == documented("deploy")
     assert "nerdctl" not in cluster.text("calls")
     assert "apply" not in cluster.text("calls")
     assert [name for name in NAMES if IMAGE in cluster.images(name)] == []
@@ -154,7 +167,7 @@ def test_one_command_brings_the_image_to_every_node_and_installs_the_chart(clust
         assert "io.cri-containerd.pinned=pinned" in cluster.images(name)
         assert cluster.boxes[name].exists(f"/var/lib/multinic-image/multinic-{__version__}.tar")
         assert cluster.boxes[name].glob("/var/tmp/multinic*") == []
-        assert re.search(rf"{name} +healthy +1 +0 +reached +pod-{name}", done.stdout)
+    assert items_of(done.stdout.partition("TASK [Show how the nodes fare]")[2]) == documented("health")
     found = helm.objects(cluster.text("installed"))
     (container,) = found["DaemonSet/multinic-agent"]["spec"]["template"]["spec"]["containers"]
     assert (container["image"], container["imagePullPolicy"]) == (IMAGE, "Never")
