@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import re
+import tarfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -248,3 +250,63 @@ def test_the_table_has_every_host_also_those_without_a_plan():
         "the connection was lost",
         "hosts: 1 planned, 1 unreachable; interfaces: 2 create",
     ]
+
+
+cluster = filters("cluster")
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("multinic", "docker.io/library/multinic"),
+        ("team/multinic", "docker.io/team/multinic"),
+        ("registry.example.com/multinic", "registry.example.com/multinic"),
+        ("localhost:5000/multinic", "localhost:5000/multinic"),
+    ],
+)
+def test_an_image_is_called_as_the_kubelet_looks_for_it(name, full):
+    assert cluster.qualified(name) == full
+
+
+def archive(path: Path, files: dict[str, Any]) -> Path:
+    """Write an archive with JSON in its files."""
+    with tarfile.open(path, "w") as made:
+        for name, document in files.items():
+            data = json.dumps(document).encode()
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            made.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_an_image_is_known_from_archives_of_docker_and_oci_and_anything_else_is_refused(tmp_path):
+    config = {"architecture": "arm64"}
+    docker = {"manifest.json": [{"Config": "c.json", "RepoTags": ["a/b:1"]}], "c.json": config}
+    annotations = {"io.containerd.image.name": "a/b:1"}
+    oci = {
+        "index.json": {"manifests": [{"digest": "sha256:1", "annotations": annotations}]},
+        "blobs/sha256/1": {"config": {"digest": "sha256:2"}},
+        "blobs/sha256/2": config,
+    }
+    for name, files in (("docker", docker), ("oci", oci)):
+        found = cluster.image_facts(archive(tmp_path / name, files))
+        assert found == {"names": "a/b:1", "architecture": "arm64"}
+    (tmp_path / "text").write_text("no archive")
+    for wrong in (tmp_path / "text", tmp_path / "missing", archive(tmp_path / "other", {"x": 1})):
+        with pytest.raises(ValueError, match=f"{wrong} is no archive of an image"):
+            cluster.image_facts(wrong)
+
+
+def test_nodes_that_did_not_do_what_they_were_told_are_named_with_what_they_said_last():
+    said = {
+        "n1": {"does": {"rc": 0, "stdout": "hello\r\ndone\r\n"}},
+        "n2": {"does": {"rc": 0, "stdout": "hello\r\n"}},
+        "n3": {
+            "does": {"rc": 1, "stdout": "no space left\r\n", "stderr": "Shared connection to n3 closed.\r\n"}
+        },
+        "n4": {"does": {"unreachable": True, "msg": "Connection refused"}},
+        "n5": {},
+    }
+    assert cluster.unreached(said, said, "does", "done") == (
+        "n2: hello; n3: no space left; n4: Connection refused; n5: the connection was lost"
+    )
