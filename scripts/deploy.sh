@@ -9,6 +9,8 @@
 #   NAMESPACE=default  RELEASE_NAME=multinic-agent  IMAGE_NAME=multinic  IMAGE_TAG=<version>
 #   SSH_USER=$USER  SSH_PASSWORD=<empty: keys>     to log in to the nodes; the same password for sudo there
 #   DB_PASSWORD=<empty>        kept in a Secret; or name a Secret of yours: --set database.existingSecret=NAME
+#   BATCHES=<empty>            how many nodes at a time get the new pod, such as "1 10% 50%": each batch is judged
+#                              before the next, SOAK=30 seconds later. Empty: the cluster does it, one by one
 #   IMAGE_ARCHIVE=<empty>      an image that was built elsewhere and saved, instead of building one
 #   BASE_IMAGE=<empty>         another base than the Dockerfile's      TIMEOUT=10m   for the last pod
 # Needs helm (3.13 or newer), kubectl, ssh, one of nerdctl, podman, buildah and docker, and Ansible (else it gets

@@ -195,6 +195,29 @@ def test_a_second_run_copies_nothing_and_a_pod_that_does_not_come_is_named_with_
     assert set(re.findall(r"^n\d +.*changed=(\d+)", done.stdout, re.MULTILINE)) == {"0"}
 
 
+def test_a_canary_that_is_not_well_stops_the_rollout_and_the_same_command_goes_on(cluster: Cluster) -> None:
+    (cluster.there / "pods").write_text(json.dumps(items("pods")))
+    (cluster.there / "ill").touch()
+    batches = {"NAMESPACE": "network", "BATCHES": "1 1", "SOAK": "0"}
+    done = cluster.deploy(**batches)
+    (cluster.there / "ill").unlink()
+
+    assert done.returncode != 0
+    assert "the rollout stops here, not healthy: n1" in re.sub(r"\s+", " ", done.stdout)
+    assert deleted(cluster) == [["pod-n1"]]
+
+    assert cluster.deploy(**batches).returncode == 0
+    assert deleted(cluster) == [["pod-n2"], ["pod-n3"]]
+    strategy = helm.objects(cluster.text("installed"))["DaemonSet/multinic-agent"]["spec"]["updateStrategy"]
+    assert strategy == {"type": "OnDelete"}
+
+
+def deleted(cluster: Cluster) -> list[list[str]]:
+    """Return the pods that the last run deleted, batch by batch."""
+    calls = [line.split() for line in cluster.text("calls").splitlines() if " delete pods " in line]
+    return [[word for word in call if word.startswith("pod-")] for call in calls]
+
+
 def test_an_image_of_another_architecture_is_refused(cluster: Cluster) -> None:
     archive = cluster.there / "foreign.tar"
     other = {"CLUSTER": str(cluster.there), "ARCHITECTURE": "s390x", "PATH": os.environ["PATH"]}

@@ -301,12 +301,48 @@ def test_nodes_that_did_not_do_what_they_were_told_are_named_with_what_they_said
     said = {
         "n1": {"does": {"rc": 0, "stdout": "hello\r\ndone\r\n"}},
         "n2": {"does": {"rc": 0, "stdout": "hello\r\n"}},
-        "n3": {
-            "does": {"rc": 1, "stdout": "no space left\r\n", "stderr": "Shared connection to n3 closed.\r\n"}
-        },
+        "n3": {"does": {"rc": 1, "stdout": "no space\r\n", "stderr": "Shared connection to n3 closed.\r\n"}},
         "n4": {"does": {"unreachable": True, "msg": "Connection refused"}},
         "n5": {},
     }
     assert cluster.unreached(said, said, "does", "done") == (
-        "n2: hello; n3: no space left; n4: Connection refused; n5: the connection was lost"
+        "n2: hello; n3: no space; n4: Connection refused; n5: the connection was lost"
     )
+
+
+def pods(**revisions: str) -> str:
+    """Return ready pods as kubectl shows them, by the node and the revision of each."""
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    return json.dumps(
+        {
+            "items": [
+                {
+                    "metadata": {"name": f"p-{node}", "labels": {"controller-revision-hash": revision}},
+                    "spec": {"nodeName": node},
+                    "status": ready,
+                }
+                for node, revision in revisions.items()
+            ]
+        }
+    )
+
+
+def test_nodes_with_an_old_pod_come_in_batches_of_the_sizes_that_were_asked_for():
+    fleet = {f"n{number:02}": "old" for number in range(20)} | {"n03": "new"}
+    found = cluster.batches(pods(**fleet), "new", "1 10% 50%")
+    assert [len(batch) for batch in found] == [1, 2, 10, 6]
+    assert [one["node"] for one in found[1]] == ["n01", "n02"]
+    for wrong in ("0", "many", "1 %"):
+        with pytest.raises(ValueError, match="BATCHES"):
+            cluster.batches(pods(**fleet), "new", wrong)
+
+
+def test_a_node_without_a_ready_new_pod_holds_its_batch():
+    batch = [{"node": "a"}, {"node": "b"}, {"node": "c"}]
+    found = json.loads(pods(a="new", b="old", c="new"))
+    found["items"][2]["status"] = {
+        "containerStatuses": [{"state": {"waiting": {"reason": "ErrImageNeverPull"}}}]
+    }
+    assert cluster.behind(json.dumps(found), "new", batch) == "b: no new pod yet; c: p-c: ErrImageNeverPull"
+    assert cluster.behind("", "new", batch) == "the cluster does not answer"
+    assert cluster.behind(pods(a="new"), "new", batch[:1]) == ""

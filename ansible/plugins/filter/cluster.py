@@ -9,6 +9,8 @@ from typing import Any
 
 REACHED = "multinic-node"
 """The first word that a node says when it was reached."""
+HASH = "controller-revision-hash"
+"""The label by which a DaemonSet's pods and their revision belong together."""
 STEPS = (
     "check the tools here",
     "ask the cluster for its nodes",
@@ -131,11 +133,11 @@ def _last(said: Mapping[str, Any]) -> str:
 
 def not_ready(text: str) -> str:
     """Return the pods that are not ready in `kubectl get pods -o json`, each with its node and why."""
-    lines = []
-    for pod in json.loads(text)["items"]:
-        conditions = {one["type"]: one for one in pod["status"].get("conditions", ())}
-        if conditions.get("Ready", {}).get("status") != "True":
-            lines.append(f"{pod['spec'].get('nodeName', 'no node')}: {pod['metadata']['name']}: {_why(pod)}")
+    lines = [
+        f"{pod['spec'].get('nodeName', 'no node')}: {pod['metadata']['name']}: {_why(pod)}"
+        for pod in json.loads(text)["items"]
+        if not _is_ready(pod)
+    ]
     return "; ".join(lines) or "the cluster names no pod"
 
 
@@ -153,14 +155,78 @@ def _why(pod: Mapping[str, Any]) -> str:
     return str(pod["status"].get("phase", "unknown")).lower()
 
 
-def pods_on_nodes(text: str) -> list[dict[str, str]]:
-    """Return the pods in `kubectl get pods -o json` that are on a node: name and node."""
+def pods_on_nodes(text: str, only: Iterable[Mapping[str, str]] | None = None) -> list[dict[str, str]]:
+    """Return the pods in `kubectl get pods -o json` that are on a node, or on one of some: name and node."""
+    nodes = None if only is None else {one["node"] for one in only}
     found = [
         {"name": pod["metadata"]["name"], "node": pod["spec"]["nodeName"]}
         for pod in json.loads(text)["items"]
-        if pod["spec"].get("nodeName")
+        if pod["spec"].get("nodeName") and (nodes is None or pod["spec"]["nodeName"] in nodes)
     ]
     return sorted(found, key=lambda one: one["node"])
+
+
+def seen(text: str) -> bool:
+    """Return whether the cluster has looked at the newest state of a DaemonSet."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return False
+    return bool(found["status"].get("observedGeneration", 0) >= found["metadata"]["generation"])
+
+
+def newest_revision(text: str) -> str:
+    """Return the hash of the newest one in `kubectl get controllerrevisions -o json`."""
+    newest = max(json.loads(text)["items"], key=lambda one: one["revision"])
+    return str(newest["metadata"]["labels"][HASH])
+
+
+def _is_of(pod: Mapping[str, Any], revision: str) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get(HASH) == revision)
+
+
+def batches(text: str, revision: str, sizes: str) -> list[list[dict[str, str]]]:
+    """Return the old pods in batches of these sizes, such as "1 10% 100%"; the last size is repeated.
+
+    Raises ValueError for a size that is neither a number nor a share.
+    """
+    items = json.loads(text)["items"]
+    left = pods_on_nodes(json.dumps({"items": [pod for pod in items if not _is_of(pod, revision)]}))
+    counts = [_count(size, len(items)) for size in sizes.split()]
+    found = []
+    while left:
+        count = counts.pop(0) if len(counts) > 1 else counts[0]
+        found.append(left[:count])
+        left = left[count:]
+    return found
+
+
+def _count(size: str, of: int) -> int:
+    number = size.removesuffix("%")
+    if not number.isdigit() or int(number) == 0:
+        raise ValueError(f"BATCHES: {size!r} is neither a number such as 1 nor a share such as 10%")
+    return max(1, of * int(number) // 100) if size.endswith("%") else int(number)
+
+
+def behind(text: str, revision: str, batch: Iterable[Mapping[str, str]]) -> str:
+    """Return the nodes of a batch that have no ready pod of a revision, with why; "" if all have one."""
+    try:
+        items = json.loads(text)["items"]
+    except ValueError:
+        return "the cluster does not answer"
+    lines = []
+    for node in (one["node"] for one in batch):
+        pods = [pod for pod in items if pod["spec"].get("nodeName") == node and _is_of(pod, revision)]
+        if not pods:
+            lines.append(f"{node}: no new pod yet")
+        elif not any(_is_ready(pod) for pod in pods):
+            lines.append(f"{node}: {pods[0]['metadata']['name']}: {_why(pods[0])}")
+    return "; ".join(lines)
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}
+    return conditions.get("Ready") == "True"
 
 
 def health_table(asked: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -200,4 +266,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         named = (qualified, cluster_nodes, image_facts, steps, foreign, unreached, not_ready, pods_on_nodes)
-        return {function.__name__: function for function in (*named, health_table, unhealthy)}
+        more = (health_table, unhealthy, seen, newest_revision, batches, behind)
+        return {function.__name__: function for function in (*named, *more)}
