@@ -19,6 +19,10 @@ compile pyproject.toml --extra metrics --group build --output-file requirements/
 compile --group test --constraint requirements/run.txt --output-file requirements/test.txt
 compile --group lint --constraint requirements/run.txt --constraint requirements/test.txt \
     --output-file requirements/lint.txt
+compile pyproject.toml --extra dashboard --constraint requirements/run.txt --constraint requirements/test.txt \
+    --output-file requirements/dashboard.txt
+compile --group web --constraint requirements/test.txt --constraint requirements/dashboard.txt \
+    --output-file requirements/web.txt
 compile --group fleet --output-file requirements/fleet.txt
 compile pyproject.toml --extra metrics --group build --resolution lowest-direct --output-file requirements/lowest.txt
 # One package serves every Python: as for the oldest, which needs most.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make .venv ready for `run` (the program), `test` and `lint`, from the versions in requirements/.
 #   scripts/setup.sh run [test] [lint]
+#   scripts/setup.sh web       all of these, the dashboard and a browser's remote control, in .venv-web: no host needs them
 #   scripts/setup.sh fleet     Ansible, in .venv-fleet: what it brings (cryptography) changes how PyMySQL logs in
 # Does nothing where nothing changed. PYTHON, VENV and REQUIREMENTS choose another interpreter, another place, and
 # other versions for `run`.
@@ -9,6 +10,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 venv=${VENV:-.venv}
 [ "$*" != fleet ] || venv=$venv-fleet
+[ "$*" != web ] || { venv=$venv-web && set -- run test dashboard web; }
 
 die() {
     printf '%s\n' "$@" >&2

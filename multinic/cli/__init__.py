@@ -5,6 +5,7 @@ It decides nothing, and no other room imports it.
 
 from multinic.cli import (  # noqa: F401 - they add their commands to `main`
     agent,
+    dashboard,
     history,
     inspection,
     installation,

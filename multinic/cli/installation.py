@@ -164,7 +164,9 @@ def options_schema() -> None:
 
 @main.command()
 @click.option("--keep", is_flag=True, help="Open a shell in the demo's namespace at the end.")
-def demo(keep: bool) -> None:
+@click.option("--fleet", is_flag=True, help="Show the dashboard instead, with 200 nodes that do not exist.")
+@click.pass_obj
+def demo(context: Context, keep: bool, fleet: bool) -> None:
     """Show plan, apply, drift, repair and removal in a throw-away network namespace.
 
     Changes nothing on this machine and leaves nothing behind.
@@ -173,6 +175,11 @@ def demo(keep: bool) -> None:
     Example:
         multinic demo
     """
+    if fleet:
+        from multinic.cli.dashboard import demo_fleet
+
+        demo_fleet(context)
+        return
     from multinic.demo.run import run
 
     sys.exit(run(keep=keep))

@@ -1,8 +1,8 @@
 """Tables for a database that has none (`multinic db init`), columns for one that has (`multinic db migrate`).
 
 The tables are those of the MultiNIC controller, with the columns `address` and `mtu` of its later
-versions, our `options`, and indexes for the one statement that every host sends. Our own tables beside them
-are in tables.py.
+versions, our `options`, and indexes for the one statement that every host sends and for the dashboard. Our
+own tables beside them are in tables.py.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ CREATE TABLE multi_interface (
 _INDEXES = (
     "CREATE INDEX multi_interface_node ON multi_interface (attached_node_name)",
     "CREATE INDEX multi_interface_node_id ON multi_interface (attached_node_id)",
+    "CREATE INDEX multi_interface_subnet ON multi_interface (subnet_id)",
 )
 _TYPES = {
     "mysql": {"id": "INT AUTO_INCREMENT PRIMARY KEY", "json": "JSON"},

@@ -24,8 +24,9 @@ _AT_ONCE = 50
 Values = Mapping[str, Any]
 """Column → value."""
 
-_NOW = {"mysql": "UTC_TIMESTAMP()", "sqlite": "CURRENT_TIMESTAMP"}
-_AGO = {
+# The time of the database's clock, and some seconds before it.
+NOW = {"mysql": "UTC_TIMESTAMP()", "sqlite": "CURRENT_TIMESTAMP"}
+AGO = {
     "mysql": "UTC_TIMESTAMP() - INTERVAL {} SECOND",
     "sqlite": "datetime('now', '-' || {} || ' seconds')",
 }
@@ -89,7 +90,7 @@ def is_denied(error: SourceRejected) -> bool:
 
 def beat(database: Session, node: str) -> bool:
     """Write a sign of life; return False if the node has no row. Raises Missing and SourceError."""
-    text = f"UPDATE {NODE} SET last_seen = {_NOW[database.product]} WHERE node = {database.placeholder}"  # noqa: S608
+    text = f"UPDATE {NODE} SET last_seen = {NOW[database.product]} WHERE node = {database.placeholder}"  # noqa: S608
     return database.execute(text, (cut("node", node),))[2] > 0
 
 
@@ -142,7 +143,7 @@ def _put(
 
     `since` is the column whose change moves the time of the same name; `seen`: the table has `last_seen`.
     """
-    now = _NOW[database.product]
+    now = NOW[database.product]
     columns = [*key, *rows[0]]
     times = ["since", "changed", *(["last_seen"] if seen else [])]
     new = _NEW[database.product].format
@@ -168,7 +169,7 @@ _OF_EVENT = (
 def _add_events(database: Session, node: str, events: Sequence[Event], now: float) -> None:
     """Add events that are not there yet, and drop all but the newest."""
     mark = database.placeholder
-    at = _AGO[database.product].format(mark)
+    at = AGO[database.product].format(mark)
     marks = f"({', '.join([mark] * len(_OF_EVENT))}, {at})"
     for some in _chunks(events):
         values = [value for event in some for value in _of_event(node, event, now)]

@@ -69,6 +69,11 @@ def load(
         poll_interval=values["agent.poll_interval"],
         listen=values["agent.listen"],
         metrics_listen=values["agent.metrics_listen"],
+        dashboard={
+            name.removeprefix("dashboard."): value
+            for name, value in values.items()
+            if name.startswith("dashboard.")
+        },
         warnings=tuple(warnings),
     )
 
@@ -103,6 +108,15 @@ def _unreadable(error: OSError | UnicodeError, hint: str) -> tuple[str, str]:
     if isinstance(error, PermissionError) and os.geteuid() == 0:
         hint = "chown it to root, chmod 0600; multinic.service sees nothing below /home, /root and /tmp"
     return error.strerror or str(error), hint
+
+
+def secret_file(file: str, setting: str) -> str:
+    """Return the text of a file that a setting names, without its line end. Raises ConfigError."""
+    try:
+        return _read_file(file)[0].rstrip("\r\n")
+    except (OSError, UnicodeError) as e:
+        reason, hint = _unreadable(e, f"correct {setting}, or run as a user who may read it")
+        raise ConfigError(f"cannot read {file} ({setting}): {reason}", hint) from None
 
 
 def _from_file(path: str | None, default: str, warnings: list[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -77,6 +77,8 @@ class Settings:
     """Where the agent answers for its health, as HOST:PORT; "" for nowhere."""
     metrics_listen: str
     """Where it answers for its metrics; "" for nowhere."""
+    dashboard: Mapping[str, Any]
+    """The settings of `multinic dashboard`, by their names without "dashboard."; no pass looks at them."""
     warnings: tuple[str, ...] = ()
     """Sentences about files with too open permissions."""
 
@@ -171,6 +173,20 @@ def _address(value: Any) -> str:
     return text
 
 
+def _prefix(value: Any) -> str:
+    text = _text(value).rstrip("/")
+    if text and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text):
+        raise ValueError('must be a path like "/multinic", or "" for none')
+    return text
+
+
+def _header(value: Any) -> str:
+    text = _text(value).lower()
+    if not re.fullmatch(r"[a-z0-9-]*", text):
+        raise ValueError('must be the name of an HTTP header, like "X-Remote-User"')
+    return text
+
+
 def _boolean(value: Any) -> bool:
     text = str(value).strip().lower()
     if text not in ("true", "false"):
@@ -207,4 +223,13 @@ KEYS = (
     Key("agent.poll_interval", _duration, 30.0, ("POLL_INTERVAL",)),
     Key("agent.listen", _address, "127.0.0.1:8080"),
     Key("agent.metrics_listen", _address, ""),
+    Key("dashboard.listen", _address, "127.0.0.1:8090"),
+    Key("dashboard.prefix", _prefix, ""),
+    Key("dashboard.hosts", _text, ""),
+    Key("dashboard.proxies", _text, ""),
+    Key("dashboard.user_header", _header, ""),
+    Key("dashboard.token_file", _text, ""),
+    Key("dashboard.silent_after", _duration, 900.0),
+    Key("dashboard.retired", _text, ""),
+    Key("dashboard.links", _text, ""),
 )

@@ -57,6 +57,17 @@ def test_everything_but_the_database_has_a_default(tmp_path: Path) -> None:
         poll_interval=30.0,
         listen="127.0.0.1:8080",
         metrics_listen="",
+        dashboard={
+            "listen": "127.0.0.1:8090",
+            "prefix": "",
+            "hosts": "",
+            "proxies": "",
+            "user_header": "",
+            "token_file": "",
+            "silent_after": 900.0,
+            "retired": "",
+            "links": "",
+        },
     )
     assert not found.database.password
 
@@ -132,6 +143,8 @@ def test_every_key_has_a_variable_of_ours(tmp_path: Path, key: Any) -> None:
         "database.password_file": str(tmp_path / "password"),
         "agent.listen": "127.0.0.1:17",
         "agent.metrics_listen": "[::]:17",
+        "dashboard.listen": "127.0.0.1:17",
+        "dashboard.prefix": "/17",
     }
     (tmp_path / "password").write_text("17", encoding="utf-8")
     before, after = (

@@ -41,6 +41,8 @@ def version(text: str) -> list[int]:
         ("build", "run"),
         ("test", "test"),
         ("lint", "lint"),
+        ("dashboard", "dashboard"),
+        ("web", "web"),
         ("fleet", "fleet"),
     ],
 )

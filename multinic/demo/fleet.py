@@ -1,0 +1,284 @@
+"""A fleet that does not exist: its nodes write what real ones would write, and things go wrong.
+
+The controller's tables are filled too. Everything follows from a number, so that two runs look the same.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from multinic import __version__
+from multinic.database import schema, source, status
+from multinic.database.session import Session
+from multinic.database.status import News
+from multinic.database.tables import INTERFACE, NODE
+from multinic.values.counts import STATES
+from multinic.values.errors import Exit
+from multinic.values.history import Event, FieldChange, Kind
+from multinic.values.settings import DatabaseSettings
+
+SUBNETS = 8
+STEP = 3.0
+"""Seconds from one thing that happens to the next."""
+_VERSIONS = (__version__, __version__, __version__, "0.9.4")
+_BACKENDS = ("netplan", "netplan", "netplan", "networkd", "networkmanager", "wicked")
+_BAD = {
+    "not-converged": ("failed", "the kernel has no address {address} after 10 s; restored as it was"),
+    "activation-failed": ("failed", "networkctl reload ended with 1; restored as it was"),
+    "duplicate-address": ("failed", "{address}: 52:54:00:12:34:56 has this address already"),
+    "bad-cidr": ("invalid", "multi_subnet.cidr: '10.40.0.0/33' is no network"),
+    "address-outside-cidr": ("invalid", "address {address} is not in the network of its subnet"),
+    "in-use": ("blocked", "eth1 carries the default route"),
+}
+_NOT_YET = {
+    "not-plugged-in": "no link with this MAC address is plugged in yet",
+    "no-carrier": "the link has no carrier",
+}
+
+
+@dataclass
+class _Interface:
+    number: int
+    row_id: int
+    port_id: str
+    mac: str
+    address: str
+    state: str = "converged"
+    reason: str = "converged"
+    message: str = "as desired"
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        here = self.state in ("converged", "failed", "blocked")
+        return {
+            "row_id": self.row_id,
+            "port_id": self.port_id,
+            "name": f"multinic{self.number}",
+            "mac": self.mac,
+            "state": self.state,
+            "reason": self.reason,
+            "message": self.message.format(address=self.address),
+            "addresses": self.address if self.state == "converged" else "",
+            "mtu": 1500 if here else None,
+            "operational": "no-carrier" if self.reason == "no-carrier" else "up" if here else "absent",
+        }
+
+
+@dataclass
+class _Node:
+    name: str
+    version: str
+    backend: str
+    interfaces: list[_Interface]
+    error: str = ""
+    silent: bool = False
+    events: int = 0
+    changed: list[_Interface] = field(default_factory=list)
+    happened: list[Event] = field(default_factory=list)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        counts = {state: sum(one.state == state for one in self.interfaces) for state in STATES}
+        exit_status = (
+            Exit.RETRY
+            if self.error
+            else Exit.PARTIAL
+            if counts["failed"] + counts["invalid"]
+            else Exit.REFUSED
+            if counts["blocked"]
+            else Exit.OK
+        )
+        words = {Exit.OK: "ok", Exit.PARTIAL: "partial", Exit.REFUSED: "blocked", Exit.RETRY: "error"}
+        return {
+            "version": self.version,
+            "backend": self.backend,
+            "boot_id": "",
+            "last_result": words[exit_status],
+            "exit_status": int(exit_status),
+            "interfaces": len(self.interfaces),
+            **counts,
+            "error_code": "database" if self.error else "",
+            "error": self.error,
+        }
+
+
+class Fleet:
+    """Nodes in a database, which live on with each `step`."""
+
+    def __init__(self, settings: DatabaseSettings, nodes: int = 200, seed: int = 7) -> None:
+        """Make the tables, and fill them. Raises ConfigError and SourceError."""
+        for _ in schema.init(settings):
+            pass
+        self._random = random.Random(seed)  # noqa: S311 - a play, no secret
+        self._database = source.connect(settings)
+        if self._database.product == "sqlite":  # its readers shall not wait for us, and nothing need last
+            self._database.execute("PRAGMA journal_mode = WAL", ())
+            self._database.execute("PRAGMA synchronous = OFF", ())
+        self._nodes = list(self._made(nodes))
+        self._fill()
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    @property
+    def database(self) -> Session:
+        """The connection of the play."""
+        return self._database
+
+    def step(self) -> None:
+        """Let some things happen: a few nodes fail, a few recover, one is quiet, most give a sign of life."""
+        chosen = self._random
+        now = time.time()
+        for node in chosen.sample(self._nodes, max(1, len(self._nodes) // 10)):
+            if not node.silent:
+                status.beat(self._database, node.name)
+        for node in chosen.sample(self._nodes, 2):
+            self._go_wrong(node, now)
+        bad = [node for node in self._nodes if node.error or any(_is_bad(one) for one in node.interfaces)]
+        for node in chosen.sample(bad, min(len(bad), 2)):
+            self._recover(node, now)
+        for node in self._nodes:
+            if node.happened or node.changed:
+                self._tell(node, now)
+
+    def _made(self, number: int) -> Iterator[_Node]:
+        chosen, row_id = self._random, 0
+        for at in range(number):
+            interfaces = []
+            for slot in range(chosen.randint(2, 6)):
+                row_id += 1
+                subnet = chosen.randrange(SUBNETS)
+                interfaces.append(
+                    _Interface(
+                        number=slot,
+                        row_id=row_id,
+                        port_id=f"{row_id:08x}-cafe-4000-8000-{chosen.randrange(2**48):012x}",
+                        mac=f"fa:16:3e:{row_id >> 16 & 255:02x}:{row_id >> 8 & 255:02x}:{row_id & 255:02x}",
+                        address=f"10.{40 + subnet}.{row_id // 200}.{row_id % 200 + 10}/16",
+                    )
+                )
+            name = f"worker-{'abcdefgh'[at % 8]}{at // 8 + 1:03}"
+            yield _Node(name, chosen.choice(_VERSIONS), chosen.choice(_BACKENDS), interfaces)
+
+    def _fill(self) -> None:
+        self._write_rows()
+        now = time.time()
+        for at, node in enumerate(self._nodes):
+            if at % 12 == 5:
+                self._go_wrong(node, now - self._random.randrange(60, 80_000))
+            if at % 17 == 3:
+                self._set(node.interfaces[-1], "waiting", *self._random.choice(list(_NOT_YET.items())))
+            for _ in range(self._random.randrange(3)):
+                one = self._random.choice(node.interfaces)
+                self._happen(node, Kind.CREATED, now - self._random.randrange(600, 86_000), one)
+            node.happened.sort(key=lambda event: event.number)
+            node.changed = list(node.interfaces)
+            self._tell(node, now)
+            self._age(node, at)
+
+    def _write_rows(self) -> None:
+        mark = self._database.placeholder
+        with self._database.transaction():
+            for at in range(SUBNETS):
+                values = (_subnet(at), f"{'storage' if at % 2 else 'tenant'}-{at}", f"10.{40 + at}.0.0/16")
+                text = "INSERT INTO multi_subnet (subnet_id, subnet_name, cidr) VALUES"
+                self._database.execute(f"{text} ({mark}, {mark}, {mark})", values)
+            columns = ("id", "port_id", "subnet_id", "macaddress", "address", "mtu", "attached_node_name")
+            text = f"INSERT INTO multi_interface ({', '.join(columns)}) VALUES ({', '.join([mark] * 7)})"  # noqa: S608
+            for node in self._nodes:
+                for one in node.interfaces:
+                    address, _, _ = one.address.partition("/")
+                    subnet = _subnet(int(address.split(".")[1]) - 40)
+                    row = (one.row_id, one.port_id, subnet, one.mac, address, 1500, node.name)
+                    self._database.execute(text, row)
+
+    def _age(self, node: _Node, at: int) -> None:
+        """Let a node have been as it is for some time, and some be silent for long."""
+        mark = self._database.placeholder
+        ago = status.AGO[self._database.product].format(mark)
+        node.silent = at % 41 == 20
+        seen = self._random.randrange(2000, 40_000) if node.silent else self._random.randrange(200)
+        since = self._random.randrange(3_000, 90_000)
+        text = f"UPDATE {NODE} SET last_seen = {ago}, since = {ago} WHERE node = {mark}"  # noqa: S608
+        self._database.execute(text, (seen, max(since, seen), node.name))
+        text = f"UPDATE {INTERFACE} SET since = {ago} WHERE node = {mark}"  # noqa: S608
+        self._database.execute(text, (max(since, seen), node.name))
+
+    def _go_wrong(self, node: _Node, now: float) -> None:
+        if node.silent:
+            return
+        if self._random.random() < 0.15:
+            node.error = "mysql db1:3306/multinic: the connection was lost or did not answer in time"
+            self._happen(node, Kind.OUTAGE, now)
+            return
+        one = self._random.choice(node.interfaces)
+        reason = self._random.choice(list(_BAD))
+        state, message = _BAD[reason]
+        kind = {"failed": Kind.FAILED, "invalid": Kind.INVALID, "blocked": Kind.BLOCKED}[state]
+        self._set(one, state, reason, message)
+        node.changed.append(one)
+        self._happen(node, kind, now, one)
+
+    def _recover(self, node: _Node, now: float) -> None:
+        if node.error:
+            node.error = ""
+            self._happen(node, Kind.OVER, now)
+        for one in filter(_is_bad, node.interfaces):
+            self._set(one, "converged", "converged", "as desired")
+            node.changed.append(one)
+            self._happen(node, Kind.REPAIRED, now, one)
+
+    @staticmethod
+    def _set(one: _Interface, state: str, reason: str, message: str) -> None:
+        one.state, one.reason, one.message = state, reason, message
+
+    @staticmethod
+    def _happen(node: _Node, kind: Kind, now: float, one: _Interface | None = None) -> None:
+        node.events += 1
+        number = round(now * 1e6) + node.events
+        if one is None:
+            node.happened.append(Event(number, kind, "database", node.error or "the database answers again"))
+            return
+        tried = kind in (Kind.CREATED, Kind.REPAIRED, Kind.FAILED)
+        changes = (FieldChange("address", "", one.address),) if tried else ()
+        node.happened.append(
+            Event(
+                number=number,
+                kind=kind,
+                reason=one.reason,
+                message=str(one.values["message"]),
+                name=f"multinic{one.number}",
+                mac=one.mac,
+                port_id=one.port_id,
+                row_id=one.row_id,
+                changes=changes,
+            )
+        )
+
+    def _tell(self, node: _Node, now: float) -> None:
+        interfaces = {one.mac: one.values for one in node.changed}
+        status.write(self._database, node.name, News(node.values, interfaces, (), node.happened, now))
+        node.changed, node.happened = [], []
+
+
+def _is_bad(one: _Interface) -> bool:
+    return one.state in ("failed", "invalid", "blocked")
+
+
+def _subnet(at: int) -> str:
+    return f"{at:08x}-5b1e-4000-8000-00000000{at:04x}"
+
+
+def play(settings: DatabaseSettings, over: threading.Event) -> None:
+    """Make a fleet, and let things happen every few seconds until it is over."""
+    with Fleet(settings) as fleet:
+        while not over.wait(STEP):
+            fleet.step()
