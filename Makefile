@@ -22,6 +22,7 @@ demo: ## show what multinic does, in a network namespace of its own
 test: ## prove the product, in a few minutes; everything: make test TIERS=all [ARGS="-k name"] [JOBS=1]
 	@scripts/setup.sh run test
 	@$(if $(filter fleet all,$(TIERS)),scripts/setup.sh fleet)
+	@$(if $(filter web all,$(TIERS)),scripts/setup.sh web)
 	@scripts/packages.sh $(TIERS)
 	@scripts/test.sh $(TIERS)
 
@@ -43,6 +44,17 @@ soak: ## run many passes with everything happening at random: make soak [PASSES=
 golden: ## write the golden files anew from what the renderers say now; read the diff before you commit it
 	@scripts/setup.sh run test
 	$(BIN)/python -m pytest --tiers=unit,fleet tests/golden tests/fleet/test_chart.py --update-golden
+
+.PHONY: demo-fleet
+demo-fleet: ## show the dashboard with 200 nodes that do not exist
+	@scripts/setup.sh web
+	@$(VENV)-web/bin/multinic demo --fleet
+
+.PHONY: screenshots
+screenshots: ## take the pictures in docs/dashboard/ anew
+	@scripts/setup.sh web
+	@scripts/packages.sh web
+	$(VENV)-web/bin/python -m tests.web.screenshots
 
 .PHONY: test-pythons
 test-pythons: ## run the unit tier on every supported Python of this machine and the newest, and more with the lowest versions
@@ -75,7 +87,7 @@ lock: ## choose the newest versions that pyproject.toml allows and write them to
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf $(VENV) $(VENV)-fleet build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-fleet $(VENV)-web build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .PHONY: help
 help:

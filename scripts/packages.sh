@@ -1,6 +1,6 @@
 #!/bin/sh
 # Look for the programs that the tiers of the tests need, and install what is missing (as root; else name it).
-#   scripts/packages.sh unit db kernel host fleet vm k8s
+#   scripts/packages.sh unit db kernel web host fleet vm k8s
 # Never fails: a tier that cannot run is reported by the tests themselves.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ need() {
 
 for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
-        db | host | fleet | vm | k8s | all)
+        db | web | host | fleet | vm | k8s | all)
             # The -core packages are the programs without a service: nothing is started, nothing is enabled.
             release=
             ! grep -qs '^VERSION_CODENAME=jammy' /etc/os-release || release=-10.6
@@ -26,6 +26,12 @@ for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
         # A library without a program: the tests start three servers with it.
         db | all) [ -e /usr/lib/galera/libgalera_smm.so ] || missing="$missing galera-4" ;;
+    esac
+    case $tier in
+        web | all)
+            # Debian's is without a window; Ubuntu has a snap only.
+            command -v chromium-headless-shell >/dev/null || need chromium chromium-headless-shell
+            [ -d /usr/share/fonts/truetype/nanum ] || missing="$missing fonts-nanum" ;;
     esac
     case $tier in
         kernel | host | fleet | vm | k8s | all)

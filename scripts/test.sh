@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 bin=${VENV:-.venv}/bin
 results=build/tests
-everything="unit db kernel host fleet vm k8s"
+everything="unit db kernel web host fleet vm k8s"
 
 again=
 if [ "$*" = --again ]; then
@@ -36,8 +36,10 @@ fi
 
 # Run pytest with these arguments. A signal that ends us ends it first: it takes down what the tests have started.
 run() {
+    python=$bin/python
+    [ "$stage" != web ] || python=${VENV:-.venv}-web/bin/python # the dashboard is not in the environment of the hosts
     # shellcheck disable=SC2086 # several words on purpose
-    "$bin/python" $program --results=$results $again "$@" &
+    "$python" $program --results=$results $again "$@" &
     child=$!
     trap 'stopped=yes; kill -TERM $child' TERM HUP
     trap 'stopped=yes' INT # it has got that one, too
@@ -51,7 +53,7 @@ run() {
 }
 
 stopped='' failed='' ran=''
-for stage in "unit db kernel" host fleet vm k8s; do
+for stage in "unit db kernel" web host fleet vm k8s; do
     chosen=
     for tier in $stage; do
         case " $tiers " in *" $tier "*) chosen="$chosen $tier" ;; esac

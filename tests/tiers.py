@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -46,6 +47,14 @@ def fleet_missing() -> str | None:
 def k8s_missing() -> str | None:
     """Say why no cluster can be run here."""
     return str(reason) if (reason := importlib.import_module("tests.k8s.programs").missing()) else None
+
+
+def web_missing() -> str | None:
+    """Say why the dashboard cannot be tried here."""
+    if importlib.util.find_spec("starlette") is None:
+        return f"no dashboard in {sys.prefix} (scripts/setup.sh web)"
+    missing = importlib.import_module("tests.web.browser").missing
+    return mariadb.missing() or missing()
 
 
 def vm_missing() -> str | None:
@@ -119,6 +128,7 @@ class Tiers:
             Tier("unit", ("unit", "golden"), lambda: None),
             Tier("db", ("db",), mariadb.missing),
             Tier("kernel", ("kernel",), namespaces.missing),
+            Tier("web", ("web",), web_missing),
             Tier("host", ("host",), host_missing),
             Tier("fleet", ("fleet",), fleet_missing),
             Tier("vm", ("vm",), vm_missing),
@@ -243,6 +253,8 @@ def scope_of(nodeid: str) -> str:
         return path  # one fleet
     if path.startswith("tests/k8s/"):
         return "k8s"  # one cluster
+    if path.startswith("tests/web/"):
+        return path  # one dashboard
     if not path.startswith("tests/host/"):
         return nodeid
     words = {Path(path).stem.removeprefix("test_"), *re.split(r"[\[\]-]", name)}

@@ -143,8 +143,6 @@ def _given(pairs: Pairs) -> dict[str, list[str]]:
     for name, value in listed:
         if len(value) > TEXT_MAX and name not in ("after", "before"):
             raise Invalid(f"the value of {name[:40]!r} has more than {TEXT_MAX} characters")
-        if "\0" in value or not value.isprintable():
-            raise Invalid(f"the value of {name[:40]!r} has characters that cannot be printed")
         found.setdefault(name, []).append(value)
     return found
 

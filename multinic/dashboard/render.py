@@ -33,7 +33,7 @@ def environment(language: str) -> Environment:
         lambda one, several, number: catalogue.counted(language, one, several, number),
         newstyle=True,
     )
-    made.filters.update(foreign=foreign, short=short, moment=moment, number=number)
+    made.filters.update(foreign=foreign, short=short, plain=plain, moment=moment, number=number)
     # For text that is not written in a template: `_` takes what it gets for HTML of ours.
     made.filters.update(translated=lambda text: catalogue.translated(language, text))
     made.globals.update(version=__version__, languages=catalogue.LANGUAGES)
@@ -48,6 +48,11 @@ def page(template: str, language: str, data: Mapping[str, Any]) -> str:
 def foreign(value: Any) -> Markup:
     """Return a text that is not ours: it cannot turn what is around it, nor has it control characters."""
     return Markup("<bdi>{}</bdi>").format(printable(str("" if value is None else value)))
+
+
+def plain(value: Any) -> str:
+    """Return such a text for an attribute, and for what is copied."""
+    return printable(str("" if value is None else value))
 
 
 def short(value: Any) -> Markup:

@@ -1,0 +1,1 @@
+"""The dashboard on real databases, as its users start it, and in a real browser."""
