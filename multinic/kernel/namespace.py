@@ -23,7 +23,8 @@ def check_namespace(host: Host) -> None:
     try:
         theirs = host.run("readlink", _NAMESPACE, changes=False).strip()
     except HostError as e:
-        raise ConfigError(f"no command can be run on the host: {e}", "correct --host-command") from e
+        hint = "correct --host-command; in a container it takes hostPID, SYS_ADMIN, SYS_CHROOT, SYS_PTRACE"
+        raise ConfigError(f"no command can be run on the host: {e}", hint) from e
     if theirs != os.readlink(_NAMESPACE):
         raise ConfigError(
             "this process has links of its own, not those of the host: nothing was looked at or changed",

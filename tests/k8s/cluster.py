@@ -39,6 +39,7 @@ class Cluster:
     def __init__(self, directory: Path, control: ControlPlane, nodes: dict[str, KubeNode]) -> None:
         self.directory, self.control, self.nodes = directory, control, nodes
         self.server: PrivateMariaDB
+        self.builder: Builder
         self.connection: Any = None
         self.database = ""
         self.password = PASSWORD
@@ -97,6 +98,7 @@ class Cluster:
             "agent.pollInterval": "2s",
             "readinessProbe.exec.command": "{multinic-ready}",
             "readinessProbe.periodSeconds": "1",
+            "readinessProbe.initialDelaySeconds": "0",
             "minReadySeconds": "0",
             "securityContext.capabilities.add": CAPABILITIES,
         }
@@ -125,6 +127,11 @@ class Cluster:
     def pod(self, node: str) -> str:
         """Return the name of the program's pod on a node."""
         return str(self.pods()[node]["metadata"]["name"])
+
+    def described(self, node: str) -> str:
+        """Return what `kubectl describe` says of the program's pod on a node; nothing if there is none."""
+        pod = self.pods().get(node)
+        return self.kubectl("describe", "pod", pod["metadata"]["name"], check=False) if pod else ""
 
     def restarts(self) -> int:
         """Return how often containers of the program have been started again."""
@@ -167,7 +174,8 @@ def cluster() -> Iterator[Cluster]:
         for box in boxes:
             stack.push(box)
         pool = stack.enter_context(ThreadPoolExecutor())
-        images = pool.submit(_images, _made(directory / "images"), tools)
+        builder = Builder(_made(directory / "images"))
+        images = pool.submit(_images, builder, tools)
         booting = [pool.submit(box.__enter__) for box in boxes]
         starting = pool.submit(control.start)
         server = stack.enter_context(database_server(prefix, ADDRESS))
@@ -178,7 +186,7 @@ def cluster() -> Iterator[Cluster]:
         list(pool.map(lambda box: box.join(control.kubeconfig_of(box.hostname), authority, archives), boxes))
         eventually(lambda: _ready(control) == len(boxes), timeout=120, pause=0.5, what="nodes that are ready")
         made = Cluster(directory, control, {box.hostname: box for box in boxes})
-        made.server, made.database = server, server.fresh_database()
+        made.server, made.builder, made.database = server, builder, server.fresh_database()
         made.connection = server.connect(database=made.database, autocommit=True)
         CONTROLLER.create(made.connection)
         yield made
@@ -220,9 +228,8 @@ def _hub(stack: ExitStack) -> str:
     return hub
 
 
-def _images(directory: Path, where: Path) -> list[Path]:
+def _images(builder: Builder, where: Path) -> list[Path]:
     """Build the images of the program and the one of sandboxes; return archives of them."""
-    builder = Builder(directory)
     first = builder.program(VERSIONS[0], BASE=builder.base())
     change = (
         "cd /usr/local/lib/multinic/multinic && rm __pycache__/__init__.*"

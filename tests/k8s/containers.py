@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -65,6 +66,20 @@ class Builder:
         self.run("commit", "--quiet", "--rm", container, name)
         return name
 
+    def within(self, image: str, *command: str) -> str:
+        """Run a command in a container of an image and return what it printed."""
+        container = self.run("from", image)
+        try:
+            return self.run("run", "--isolation=chroot", container, "--", *command)
+        finally:
+            self.run("rm", container)
+
+    def size(self, image: str) -> int:
+        """Return how many bytes an image has, unpacked."""
+        (found,) = json.loads(self.run("images", "--json", image))
+        number, unit = str(found["size"]).split()
+        return int(float(number) * {"KB": 1e3, "MB": 1e6, "GB": 1e9}[unit])
+
     def sandbox(self, name: str) -> str:
         """Make the image of the process that holds the namespaces of a pod."""
         program = self.directory / "pause"
@@ -83,6 +98,4 @@ class Builder:
 
     def inspect(self, image: str) -> Any:
         """Return what an image says of itself."""
-        import json
-
         return json.loads(self.run("inspect", "--type=image", image))

@@ -125,6 +125,11 @@ class KubeNode(Box):
             self.load(image)
         self.run("systemctl", "enable", "--now", "kubelet")
 
+    def close(self) -> None:
+        """Switch the node off and remove every trace of it; kubelet and containerd would take long to end."""
+        self._kill()
+        super().close()
+
     def load(self, image: Path) -> None:
         """Put an image (an archive) into the node's store."""
         self.run("ctr", "--namespace=k8s.io", "images", "import", f"{PROGRAMS}/{image.name}", timeout=120)

@@ -188,13 +188,41 @@ def test_an_upgrade_and_the_way_back_cause_no_event_on_any_link(cluster: Cluster
     assert cluster.flags()["port-0"] == cluster.flags()["port-1"] == 1
 
 
+def test_a_bad_image_stops_at_the_first_node_also_while_the_database_is_down(cluster: Cluster) -> None:
+    before = set(cluster.kubectl("get", "pods", "--output=name").split())
+    with no_event(cluster):
+        cluster.server.stop()
+        try:
+            cluster.install(version="none", wait=False)
+            soon(lambda: "ErrImageNeverPull" in cluster.kubectl("get", "pods"), "a pod that cannot begin")
+            kept = before & set(cluster.kubectl("get", "pods", "--output=name").split())
+            assert len(kept) == 1
+            cluster.control.helm("rollback", RELEASE, "--namespace=kube-system")
+            cluster.rolled_out()
+        finally:
+            cluster.start_database()
+        for host in cluster.nodes.values():
+            soon(lambda h=host: h.http("/")[1]["status"] == "healthy", "a node that recovers")
+
+
+def test_a_pod_with_too_few_rights_says_so_and_does_not_crash(cluster: Cluster) -> None:
+    cluster.install("securityContext.capabilities.add={NET_ADMIN}")
+    cluster.sql("UPDATE multi_interface SET mtu = 1420 WHERE port_id = 'port-1'")
+    soon(lambda: "multinic: configuration" in cluster.described("node2"), "why")
+    assert any("SYS_ADMIN" in line.get("hint", "") for line in cluster.logs("node2"))
+    assert cluster.restarts() == 0
+    cluster.install()
+    soon(lambda: cluster.nodes["node2"].links()["multinic0"]["mtu"] == 1420, "the change")
+    converged(cluster, "node2", 1)
+
+
 def test_a_wrong_password_is_seen_and_a_right_one_needs_no_restart(cluster: Cluster) -> None:
     restarts = cluster.restarts()
     cluster.server.create_user("multinic", "another one", ["SELECT, UPDATE ON *.*"])
     cluster.disconnect()
     soon(lambda: cluster.unavailable() == 2, "pods that are not ready")
     words = "multinic: database-refused"
-    soon(lambda: words in cluster.kubectl("describe", "pod", cluster.pod("node1")), "why")
+    soon(lambda: words in cluster.described("node1"), "why")
     assert any("Access denied" in line["msg"] for line in cluster.logs("node1"))
     assert cluster.nodes["node1"].http("/livez")[0] == 200
     cluster.password = "another one"
@@ -237,7 +265,7 @@ def test_the_host_and_the_daemonset_on_one_node_get_one_clear_answer(cluster: Cl
         host.run("systemctl", "stop", "multinic.service")
         cluster.kubectl("delete", "pod", cluster.pod("node1"), timeout=120)
         words = "multinic.timer runs the passes of this host"
-        soon(lambda: words in cluster.kubectl("describe", "pods"), "what the pod says")
+        soon(lambda: words in cluster.described("node1"), "what the pod says")
         host.run("systemctl", "disable", "--now", "multinic.timer")
         cluster.rolled_out()
     host.remove("/etc/systemd/system/*multinic*", "/etc/udev/rules.d/90-multinic.rules", "/etc/multinic")

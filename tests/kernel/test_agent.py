@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -221,6 +223,30 @@ def test_sighup_reads_settings_and_secrets_again(in_mariadb, mariadb):
         assert agent.end() == 0
     assert "secret" not in agent.log
     assert "rotated" not in agent.log
+
+
+def probe(node):
+    """Return status and words of the readiness probe that the image of a container has."""
+    script = Path(__file__).parents[2] / "packaging/container/multinic-ready"
+    environment = {"PATH": os.defpath, "MULTINIC_ROOT": str(node.root)}
+    done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_that_a_person_is_needed_is_told_and_a_corrected_secret_needs_no_signal(in_mariadb, mariadb):
+    node = in_mariadb
+    node.provide(1)
+    with agent_on(node, {"MULTINIC_AGENT_POLL_INTERVAL": "500ms"}) as agent:
+        until(lambda: probe(node) == (0, ""))
+        mariadb.create_user("node", "rotated", ["SELECT, UPDATE ON *.*"])
+        mariadb.execute("KILL USER node")
+        until(lambda: probe(node) != (0, ""))
+        assert probe(node) == (1, "multinic: database-refused; kubectl logs says more\n")
+        node.password.write_text("rotated\n")
+        until(lambda: probe(node) == (0, ""))
+        assert agent.log.count("the settings were read again") == 1
+        assert agent.end() == 0
+    assert probe(node) == (1, "multinic: no agent runs\n")
 
 
 def test_who_starts_second_says_so(node):

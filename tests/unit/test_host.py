@@ -361,6 +361,16 @@ def test_a_kernel_variable_is_set_where_it_differs_and_an_absent_one_is_no_error
     assert len(told) == 2
 
 
+def test_a_kernel_variable_is_set_below_the_root_which_may_be_all_that_can_be_written(tmp_path: Path) -> None:
+    own = tmp_path / "proc/sys/net/variable"
+    theirs = tmp_path / "host" / own.relative_to("/")
+    for variable in (own, theirs):
+        variable.parent.mkdir(parents=True)
+        variable.write_text("1\n")
+    Host(str(tmp_path / "host")).sysctl(str(own), "0")
+    assert (own.read_text(), theirs.read_text()) == ("1\n", "0")
+
+
 def test_what_a_command_says_on_stderr_can_be_had_whatever_its_status_is_worth(host: Host) -> None:
     assert host.outputs_of("sh", "-c", "echo out; echo wrong >&2") == ("out\n", "wrong\n")
     with pytest.raises(CommandFailed):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from multinic import __version__
 from multinic.cli import main
 from multinic.host import config
 from multinic.values.errors import Exit
@@ -169,3 +170,7 @@ def test_a_wheel_holds_all_that_an_installation_needs(tmp_path):
     assert {"share/bash-completion/completions/multinic", "share/doc/multinic/multinic.toml"} <= places
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert any(name.endswith(".dist-info/sboms/sbom.cdx.json") for name in names)
+
+
+def test_the_image_says_the_version_of_the_program():
+    assert f"ARG VERSION={__version__}\n" in (ROOT / "packaging/container/Dockerfile").read_text()
