@@ -14,6 +14,7 @@ from multinic.decide.witness import Loss, lost_addresses, route_words, went, wit
 from multinic.values.desired import DesiredLink
 from multinic.values.observed import ObservedAddress, ObservedLink, ObservedRoute, Surroundings
 from multinic.values.plan import Interface, State
+from multinic.values.routes import of
 from multinic.values.rtnetlink import RECEIVED
 
 _NETWORK = re.compile(r"[0-9A-Fa-f.:]+/\d{1,3}|\bdefault\b")
@@ -39,7 +40,8 @@ def others_on(interface: Interface, around: Surroundings) -> Others | None:
         return None
     ours = _Ours(interface, link)
     addresses = tuple(found for found in link.addresses if not ours.has_address(found))
-    routes = tuple(route for route in around.routes if route.link == link.index and not ours.has_route(route))
+    found = of(around.routes).through(link.index)
+    routes = tuple(route for route in found if not ours.has_route(route))
     return Others(replace(link, addresses=addresses), routes) if addresses or routes else None
 
 
@@ -126,13 +128,13 @@ def _losses(
     others: Collection[Others], after: Surroundings, withdrawn: Collection[Hashable]
 ) -> Iterator[Loss]:
     now = {link.index: link for link in after.links}
-    routes = set(after.routes)
     for before in others:
         link = now.get(before.link.index)
         if link is None or link.mac != before.link.mac:
             continue
         for found in lost_addresses(without_addresses(before.link, withdrawn), link):
             yield Loss(link, f"the address {found.address}", address=found)
+        present = set(of(after.routes).through(link.index)) if before.routes else ()
         for route in before.routes:
-            if route not in routes and not went(route, withdrawn):
+            if route not in present and not went(route, withdrawn):
                 yield Loss(link, route_words(route), route=route)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import ip_network
 
+from multinic.values import routes
 from multinic.values.addresses import IPAddress, IPNetwork
 from multinic.values.desired import DesiredLink, Options, Route, Rule
 from multinic.values.observed import Observed, ObservedLink, ObservedRoute, ObservedRule
@@ -98,7 +99,7 @@ def stale_routes(
     """
     wanted, known = wish.routes if wish else (), applied.routes if applied else ()
     stale: list[ObservedRoute] = []
-    for found in observed.routes_of.get(link.index, ()):
+    for found in routes.of(observed.routes).through(link.index):
         if any(is_through(route, found, link) for route in wanted):
             continue
         ours = (
@@ -164,7 +165,7 @@ def slot_of_rule(found: ObservedRule, table_base: int) -> int | None:
 
 def missing_routes(link: ObservedLink, wish: DesiredLink, observed: Observed) -> tuple[Route, ...]:
     """Return the routes that `wish` asks for and that `link` lacks."""
-    present = observed.routes_of.get(link.index, ())
+    present = routes.of(observed.routes).through(link.index)
     return tuple(
         route for route in wish.routes if not any(is_through(route, found, link) for found in present)
     )
@@ -173,8 +174,8 @@ def missing_routes(link: ObservedLink, wish: DesiredLink, observed: Observed) ->
 def rival(route: Route, link: ObservedLink, observed: Observed) -> str:
     """Return the name of another link that has `route`, which the kernel allows only once; "" for none."""
     names = {other.index: other.name for other in observed.links if other.index != link.index}
-    for found in observed.routes:
-        same = (found.table, found.metric, found.to) == (route.table, route.metric, route.to)
+    for found in routes.of(observed.routes).to_network(route.to):
+        same = (found.table, found.metric) == (route.table, route.metric)
         if same and found.link in names:
             return names[found.link]
     return ""
@@ -226,9 +227,7 @@ def table_problem(
 def _other_user(table: int, link: ObservedLink | None, observed: Observed) -> str:
     """Return the name of another link, not a managed one, that has routes in a table; "" for none."""
     names = {other.index: other.name for other in observed.links}
-    for found in observed.routes:
-        if found.table != table:
-            continue
+    for found in routes.of(observed.routes).in_table(table):
         managed = found.protocol == ROUTE_PROTOCOL or (link is not None and found.link == link.index)
         if not managed and not names.get(found.link, "").startswith("multinic"):
             return f"link {names.get(found.link, found.link)}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from multinic.decide.naming import slot_of, slot_of_link
 from multinic.decide.routing import is_ours
+from multinic.values import routes
 from multinic.values.addresses import IPAddress, Mac
 from multinic.values.desired import DesiredLink
 from multinic.values.observed import PAIRS, Observed, ObservedLink, ObservedRoute
@@ -105,7 +106,7 @@ def address_in_use(wish: DesiredLink, observed: Observed) -> Block | None:
 
     The host would answer for the gateway itself, and no packet would leave it any more.
     """
-    gateways = {route.via for route in observed.default_routes if route.via is not None}
+    gateways = {route.via for route in routes.of(observed.routes).defaults() if route.via is not None}
     owners = {
         found.address.ip: link.name
         for link in observed.links
@@ -145,7 +146,7 @@ def vital(
     that the host does not use. On a link that is not managed yet, it is an objection all the same if a
     program or a person made it, not the network.
     """
-    for route in observed.default_routes:
+    for route in routes.of(observed.routes).defaults():
         if (
             route.link == link.index
             and route.table == MAIN_TABLE
@@ -170,7 +171,7 @@ def _is_spare(route: ObservedRoute, observed: Observed) -> bool:
     """
     advertised = route.protocol == PROTOCOL_RA
     unmanaged = {link.index for link in observed.links if slot_of_link(link) is None}
-    for other in observed.default_routes:
+    for other in routes.of(observed.routes).defaults():
         if other.link == route.link or other.table != MAIN_TABLE:
             continue
         by_ipv4 = advertised and other.to.version == 4
@@ -190,9 +191,9 @@ def links_towards(address: IPAddress, observed: Observed) -> set[int]:
     """
     if observed.link_towards_database is not None:
         return {observed.link_towards_database}
-    routes = observed.routes_to(address)
-    best = max(((route.to.prefixlen, -route.metric) for route in routes), default=None)
-    return {route.link for route in routes if (route.to.prefixlen, -route.metric) == best}
+    ways = routes.of(observed.routes).to(address)
+    best = max(((route.to.prefixlen, -route.metric) for route in ways), default=None)
+    return {route.link for route in ways if (route.to.prefixlen, -route.metric) == best}
 
 
 def mentions(text: str, link: ObservedLink) -> bool:

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from multinic.decide.naming import slot_of, slot_of_link
 from multinic.decide.routing import default_metric
 from multinic.decide.safety import Block
+from multinic.values import routes
 from multinic.values.addresses import IPAddress, IPNetwork
 from multinic.values.observed import Observed, ObservedLink, ObservedRoute
 from multinic.values.plan import Interface
@@ -56,7 +57,7 @@ def _needed(
             yield address, "the database"
     # Those of managed links are there because rows ask for them: the host does not live on them.
     managed = {other.index for other in observed.links if slot_of_link(other) is not None}
-    for route in observed.default_routes:
+    for route in routes.of(observed.routes).defaults():
         default = route.table == MAIN_TABLE
         of_another = route.link not in managed and (link is None or route.link != link.index)
         # A link-local one is reached through the link of its route, whatever others there are.
@@ -66,9 +67,8 @@ def _needed(
 
 def _best(address: IPAddress, observed: Observed) -> ObservedRoute | None:
     """Return the route of the main table that the kernel takes to an address; None if there is none."""
-    return max(
-        observed.routes_to(address), key=lambda route: (route.to.prefixlen, -route.metric), default=None
-    )
+    found = routes.of(observed.routes).to(address)
+    return max(found, key=lambda route: (route.to.prefixlen, -route.metric), default=None)
 
 
 def _wished(interface: Interface, connected: Mapping[int, int]) -> Iterator[tuple[IPNetwork, int, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, replace
 
+from multinic.values import routes
 from multinic.values.desired import Rule
 from multinic.values.observed import ObservedAddress, ObservedLink, ObservedRoute, ObservedRule, Surroundings
 
@@ -53,7 +54,7 @@ def without(around: Surroundings, targets: Collection[int], rules: Collection[Ru
     """Return what a change of these links and rules is not about."""
     return Surroundings(
         tuple(link for link in around.links if link.index not in targets),
-        tuple(route for route in around.routes if route.link not in targets),
+        routes.of(around.routes).only(lambda route: route.link not in targets),
         tuple(found for found in around.rules if found.rule not in rules),
     )
 
@@ -65,10 +66,8 @@ def less(around: Surroundings, withdrawn: Collection[Hashable]) -> Surroundings:
     families = _families(withdrawn)
     return Surroundings(
         tuple(without_addresses(link, withdrawn) for link in around.links),
-        tuple(
-            route
-            for route in around.routes
-            if route not in withdrawn and (route.link, route.to.version) not in families
+        routes.of(around.routes).only(
+            lambda route: route not in withdrawn and (route.link, route.to.version) not in families
         ),
         tuple(rule for rule in around.rules if rule not in withdrawn),
     )
@@ -111,7 +110,7 @@ def _losses(
     }
     for index, link in watched.items():
         yield from _of_link(link, now[index])
-    for route in gone(before.routes, after.routes):
+    for route in routes.of(before.routes).gone_from(routes.of(after.routes)):
         counts = route.link in watched or not route.link  # 0: a route that leads nowhere, on no link
         if counts and route.protocol not in _KEPT_BY_OTHERS:
             yield Loss(watched.get(route.link), route_words(route), route=route)
@@ -119,17 +118,6 @@ def _losses(
     for rule in before.rules:
         if rule not in rules and rule.rule not in our_rules:
             yield Loss(None, f"the rule {rule.rule.priority} for table {rule.rule.table}", rule=rule)
-
-
-def gone(before: Collection[ObservedRoute], after: Collection[ObservedRoute]) -> list[ObservedRoute]:
-    """Return the routes that are there no more.
-
-    Thousands stay as they are, as the same values: those are found without comparing their fields.
-    """
-    staying = set(map(id, after))
-    maybe = [route for route in before if id(route) not in staying]
-    present = set(after) if maybe else ()
-    return [route for route in maybe if route not in present]
 
 
 def _of_link(link: ObservedLink, now: ObservedLink) -> Iterator[Loss]:

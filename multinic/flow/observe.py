@@ -12,8 +12,9 @@ from multinic.decide.routing import ROUTE_PROTOCOL
 from multinic.host.host import Host
 from multinic.kernel import properties
 from multinic.kernel.namespace import check_namespace
-from multinic.kernel.observe import links_by, routes_by, rule
+from multinic.kernel.observe import links_by, rule
 from multinic.kernel.reader import Reader
+from multinic.kernel.routes import routes_by
 from multinic.kernel.set_properties import properties_of
 from multinic.values.addresses import Mac
 from multinic.values.fields import LARGER_OF_ALL
@@ -31,8 +32,7 @@ def observe(host: Host, backend: Backend, asked: Asked) -> Observed:
         routes = routes_by(kernel, 0 if asked.routing else MAIN_TABLE)
         rules = kernel.rules()
         if not asked.routing:  # ours may be left all the same, from a record that was lost
-            ours = routes_by(kernel, protocol=ROUTE_PROTOCOL)
-            routes += tuple(route for route in ours if route.table != MAIN_TABLE)
+            routes = routes.and_more(routes_by(kernel, protocol=ROUTE_PROTOCOL))
             rules = [item for item in rules if item["protocol"] == ROUTE_PROTOCOL]
         towards = kernel.way_to(asked.database.packed) if asked.database else None
     links = tuple(_with_leases(link, host, backend, asked) for link in found)

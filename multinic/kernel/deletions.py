@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Callable, Hashable, Iterator
 
-from multinic.kernel import messages, observe, ports
+from multinic.kernel import messages, observe, ports, routes
 from multinic.kernel.reader import LASTING
 
 _HEADER = struct.Struct("=IHHII")  # of linux/netlink.h
@@ -79,6 +79,6 @@ def _things(kind: int, payload: bytes) -> Iterator[Hashable]:
         item = messages.address_of(payload)
         yield item["link"], observe.address_of(item).address
     elif kind == _DELETE_ROUTE:
-        yield from (observe.route(item) for item in messages.route_of(payload, LASTING))
+        yield from (routes.route(item) for item in messages.route_of(payload, LASTING))
     elif kind == _DELETE_RULE and (rule := messages.rule_of(payload)):
         yield observe.rule(rule)

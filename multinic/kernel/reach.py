@@ -19,6 +19,7 @@ from multinic.decide.naming import slot_of_link
 from multinic.kernel.reader import Reader
 from multinic.values.addresses import IPAddress, ip_address
 from multinic.values.observed import Surroundings
+from multinic.values.routes import of
 from multinic.values.rtnetlink import MAIN_TABLE
 
 _ECHO_WAIT = 0.4  # seconds for one answer: a gateway is one hop away
@@ -89,7 +90,8 @@ def probe(around: Surroundings, targets: Collection[int], database: Database | N
     Not asked are gateways of other tables, gateways behind the `targets` of a change (by index), and those
     behind a managed link if another default route has a lower metric: the host does not depend on them.
     """
-    routes = [r for r in around.routes if r.via is not None and not r.to.prefixlen and r.table == MAIN_TABLE]
+    found = of(around.routes).defaults()
+    routes = [route for route in found if route.via is not None and route.table == MAIN_TABLE]
     our_indexes = {link.index for link in around.links if slot_of_link(link) is not None}
     best = {
         version: min((r.metric for r in routes if r.to.version == version), default=0) for version in (4, 6)

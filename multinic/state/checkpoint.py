@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from multinic.host.host import File, Host
@@ -17,6 +17,7 @@ from multinic.values.observed import ObservedLink, ObservedRoute, ObservedRule, 
 from multinic.values.paths import CHECKPOINT, LAST_CHECKPOINT
 from multinic.values.plan import Interface
 from multinic.values.record import Entry
+from multinic.values.routes import of
 from multinic.values.rtnetlink import PROTOCOL_KERNEL, RECEIVED
 
 _VERSION = 1
@@ -90,12 +91,12 @@ def take(
     return checkpoint
 
 
-def lasting_routes(link: ObservedLink | None, routes: Sequence[ObservedRoute]) -> tuple[ObservedRoute, ...]:
+def lasting_routes(link: ObservedLink | None, routes: Iterable[ObservedRoute]) -> tuple[ObservedRoute, ...]:
     """Return the routes of a link that do not follow from its addresses, from routers or from leases."""
     return tuple(
         route
-        for route in routes
-        if link is not None and route.link == link.index and route.protocol not in RECEIVED
+        for route in (of(routes).through(link.index) if link is not None else ())
+        if route.protocol not in RECEIVED
     )
 
 

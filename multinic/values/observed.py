@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from multinic.values.addresses import IPAddress, IPInterface, IPNetwork, Mac
 from multinic.values.desired import Rule, route_words
@@ -98,16 +97,13 @@ class ObservedRule:
         return str(self.rule)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Observed:
-    """What this host has now: links, routes, rules, and files.
-
-    A host may have 100,000 routes, and a plan looks at them for every interface: so what it looks for is
-    found once.
-    """
+    """What this host has now: links, routes, rules, and files."""
 
     links: tuple[ObservedLink, ...] = ()
-    routes: tuple[ObservedRoute, ...] = ()
+    routes: Iterable[ObservedRoute] = ()
+    """Of the main table, or of all tables: see values/routes.py."""
     rules: tuple[ObservedRule, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     """Managed files: path on the host → text."""
@@ -122,38 +118,11 @@ class Observed:
     link_towards_database: int | None = None
     """The index of the link by which the kernel sends packets to the database; None if it was not asked."""
 
-    @cached_property
-    def routes_of(self) -> Mapping[int, Sequence[ObservedRoute]]:
-        """The routes by the index of their link; no entry for a link without any."""
-        found: dict[int, list[ObservedRoute]] = {}
-        for route in self.routes:
-            found.setdefault(route.link, []).append(route)
-        return found
-
-    @cached_property
-    def default_routes(self) -> Sequence[ObservedRoute]:
-        """The default routes of all tables."""
-        return [route for route in self.routes if not route.to.prefixlen]
-
-    def routes_to(self, address: IPAddress) -> Sequence[ObservedRoute]:
-        """Return the routes of the main table whose network has an address."""
-        if address not in self._routes_to:
-            self._routes_to[address] = [
-                route
-                for route in self.routes
-                if route.table == MAIN_TABLE and route.to.version == address.version and address in route.to
-            ]
-        return self._routes_to[address]
-
-    @cached_property
-    def _routes_to(self) -> dict[IPAddress, Sequence[ObservedRoute]]:
-        return {}
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """All links and rules of a host, and the routes of all tables except the kernel's own."""
 
     links: tuple[ObservedLink, ...]
-    routes: tuple[ObservedRoute, ...]
+    routes: Iterable[ObservedRoute]
     rules: tuple[ObservedRule, ...]

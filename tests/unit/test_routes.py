@@ -1,0 +1,79 @@
+"""Routes that are parsed when somebody asks for them answer as if all of them had been."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from multinic.kernel.messages import ROUTE, U32, attribute, route_of
+from multinic.kernel.reader import LASTING
+from multinic.kernel.routes import KernelRoutes, route
+from multinic.values.routes import Routes
+
+TABLES = (254, 100, 1001)
+LINKS = (2, 9, 30, 4 << 16 | 8)  # the numbers of attributes, and what their beginnings look like
+ADDRESSES = (*map(IPv4Address, ("10.0.0.1", "8.0.4.9", "192.168.1.1")), IPv6Address("fd00::1"))
+NETWORKS = (
+    *map(IPv4Network, ("0.0.0.0/0", "8.0.4.0/24", "10.0.0.0/8", "10.0.0.0/24", "10.0.0.1/32", "9.0.30.0/24")),
+    *map(IPv6Network, ("::/0", "fd00::/64", "fd00::1/128", "800:400::/32")),
+)
+
+
+def hop(link: int, gateway: bytes | None) -> bytes:
+    more = attribute(5, gateway) if gateway else b""
+    return struct.pack("=HBBi", 8 + len(more), 0, 0, link) + more
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> bytes:
+    """Return the kernel's message of a route, with its attributes in any order."""
+    network, table = draw(st.sampled_from(NETWORKS)), draw(st.sampled_from(TABLES))
+    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+    gateway = draw(st.none() | st.just(network.network_address.packed))
+    kind = draw(st.sampled_from((1, 1, 1, 7)))  # unreachable: through no link
+    head = ROUTE.pack(family, network.prefixlen, 0, 0, table if table < 256 else 252, 4, 0, kind, 0)
+    attributes = [attribute(15, U32.pack(table)), attribute(6, U32.pack(draw(st.sampled_from((0, 9, 1024)))))]
+    if network.prefixlen:
+        attributes.append(attribute(1, network.network_address.packed))
+    links = draw(st.lists(st.sampled_from(LINKS), min_size=1, max_size=2))
+    if draw(st.booleans()):
+        attributes.append(attribute(30, U32.pack(7)))
+    elif kind != 1:
+        pass
+    elif len(links) > 1:
+        attributes.append(attribute(9, b"".join(hop(link, gateway) for link in links)))
+    else:
+        attributes.append(attribute(4, U32.pack(links[0])))
+        attributes += [attribute(5, gateway)] if gateway else []
+    return head + b"".join(draw(st.permutations(attributes)))
+
+
+@settings(max_examples=100)
+@given(st.lists(messages(), max_size=6, unique=True), st.lists(messages(), max_size=3), st.data())
+def test_what_is_asked_of_routes_does_not_depend_on_when_they_are_parsed(found, more, data):
+    lazy, whole = kinds(found)
+    for name, arguments in (
+        ("through", LINKS),
+        ("in_table", TABLES),
+        ("to", ADDRESSES),
+        ("to_network", NETWORKS),
+    ):
+        for argument in arguments:
+            answer = getattr(lazy, name)(argument)
+            assert sorted(answer, key=repr) == sorted(getattr(whole, name)(argument), key=repr), name
+    assert lazy.defaults() == whole.defaults()
+    staying = data.draw(st.lists(st.sampled_from(found), unique=True)) if found else []
+    later, whole_later = kinds([*staying, *more])
+    kept, whole_kept = (routes.only(lambda one: one.table == TABLES[0]) for routes in (lazy, whole))
+    assert lazy.gone_from(later) == whole.gone_from(whole_later)
+    assert kept.gone_from(later) == whole_kept.gone_from(whole_later)
+    assert list(kept) == list(whole_kept)
+
+
+def kinds(found: list[bytes]) -> tuple[KernelRoutes, Routes]:
+    """Return the same routes as messages, and parsed."""
+    return KernelRoutes(found), Routes(route(item) for one in found for item in route_of(one, LASTING))
