@@ -97,6 +97,7 @@ def test_an_idle_pass_is_one_statement_and_writes_nothing(in_mariadb, mariadb):
         first = agent.passes()
         with mariadb.statements("node") as statements:
             agent.pass_more()
+            agent.pass_more()  # the statement of the first of these may have come before
         last = agent.passes()
         assert 2 <= len(statements) <= last - first
         assert {text.split()[0] for text in statements} == {"SELECT"}
