@@ -19,7 +19,10 @@ is tested in tests/kernel/test_fake_wicked.py or tests/unit/test_fake_wicked_fil
 - A link that is held under an earlier name stays as it is. If it was renamed and has its name again, the
   nanny has an unchanged policy: `ifup` waits in vain, until the policy is deleted.
 - `ifup` of a link without a carrier ends with 168 and gives it nothing, unless LINK_REQUIRED is 'no'.
-- An IPv4 address that another machine has is left out with exit 0; with one of IPv6 `ifup` fails.
+- An IPv4 address that another machine has is left out with exit 0, unless the link had no carrier and need
+  not have one: then nobody is asked. With one of IPv6 `ifup` fails.
+- An address of the file that a server gives, too, has no lifetime; the lease is in a file in /var/lib/wicked.
+- While no DHCP server answers, `ifup` waits until its end, also without a carrier, and wicked asks on.
 - Without an <update> element a client takes everything from an answer. An ifsysctl file sets only some
   variables. Link-local IPv4 beside DHCP is a fallback.
 - While wickedd is stopped, `delpolicy` hangs for 60 s, and then the nanny configures no new link until it is
@@ -246,12 +249,12 @@ class Wicked:
         directory = self.directory / "root" / where.removeprefix("compat:").lstrip("/")
         for name in ("config", "dhcp"):
             if not (directory / name).exists():
-                print(f"unable to find global config '{directory / name}'", file=sys.stderr)
+                print(f"wicked: unable to find global config '{directory / name}'", file=sys.stderr)
         for path in sorted(directory.glob("ifcfg-*")):
             name, said = path.name.removeprefix("ifcfg-"), list[str]()
             print(shown(name, read(name, directory, said) or {}))
             for line in said:
-                print(f"ifcfg-{name}: {line}", file=sys.stderr)
+                print(f"wicked: ifcfg-{name}: {line}", file=sys.stderr)
         return OK
 
     # The kernel
@@ -289,7 +292,9 @@ class Wicked:
             if address in present and (address not in config["addresses"] or ":" in address):
                 ip("address", "del", address, "dev", name)
                 present.remove(address)
-        refused = [each for each in config["addresses"] if each not in present and not self.add(name, each)]
+        asks = "LOWER_UP" in link["flags"] or config["link_required"]
+        missing = [address for address in config["addresses"] if address not in present]
+        refused = [address for address in missing if not self.add(name, address, asks=asks)]
         sources = config["sources"]
         if (
             "ipv4:auto" in sources
@@ -303,12 +308,12 @@ class Wicked:
                 ip(f"-{rule['family']}", "rule", "add", *rule["words"], "protocol", "0")
         return FAILED if failed or [each for each in refused if ":" in each] else OK
 
-    def add(self, name: str, address: str) -> bool:
-        """Add an address; return whether the link has it, and no other machine."""
+    def add(self, name: str, address: str, *, asks: bool) -> bool:
+        """Add an address, of IPv4 without asking for it if not `asks`; return whether the link has it."""
         if not (self.directory / "asks-the-network").exists():
             ip("address", "add", address, "dev", name, "nodad")
             return True
-        if ":" not in address:
+        if ":" not in address and asks:
             from multinic.kernel import arp
             from multinic.values.addresses import Mac
 
@@ -346,7 +351,8 @@ class Wicked:
         """Take from a lease what the flags of its client allow."""
         update = taken(config, source)
         lifetime = ("valid_lft", str(lease.seconds), "preferred_lft", str(lease.seconds))
-        ip("address", "replace", lease.address, "dev", name, *lifetime)
+        if lease.address not in config["addresses"]:  # else it keeps the one without a lifetime
+            ip("address", "replace", lease.address, "dev", name, *lifetime)
         if lease.router and "default-route" in update:
             words = ("via", lease.router, "dev", name, "proto", "dhcp", "metric", config["metric"])
             ip("route", "replace", "default", *words)
@@ -358,7 +364,8 @@ class Wicked:
         family = source.partition(":")[0]
         kept = self.directory / "root/var/lib/wicked" / f"lease-{name}-dhcp-{family}.xml"
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(vars(lease)))
+        address = lease.address.partition("/")[0]
+        kept.write_text(f"<lease>\n  <state>granted</state>\n  <address>{address}</address>\n</lease>\n")
 
 
 def add_route(name: str, route: list[str]) -> bool:

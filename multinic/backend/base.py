@@ -100,11 +100,11 @@ class Backend:
         """Return the files and directories that, when they change, may change a plan."""
         return (*self.sources, *self.managed(host))
 
-    def lease_file(self, index: int) -> str:
-        """Return the file that says what DHCP servers gave the link with an index; "" if there is none."""
-        return ""
+    def lease_files(self, index: int, name: str) -> Sequence[str]:
+        """Return the files that say what DHCP servers gave the link with an index and a name."""
+        return ()
 
-    def leases(self, host: Host, index: int) -> Collection[str]:
+    def leases(self, host: Host, index: int, name: str) -> Collection[str]:
         """Return the addresses that DHCP servers gave the link, beyond what the kernel says of them."""
         return ()
 

@@ -76,12 +76,13 @@ class NetworkManager(Backend):
         others = self._other_files([*paths_in(host, _CONNECTIONS), _INTERFACES])
         return [path for path in others if _MIRROR not in (host.read(path, follow=True) or "")]
 
-    def lease_file(self, index: int) -> str:
-        return f"/run/NetworkManager/devices/{index}"
+    def lease_files(self, index: int, name: str) -> Sequence[str]:
+        return (f"/run/NetworkManager/devices/{index}",)
 
-    def leases(self, host: Host, index: int) -> Collection[str]:
+    def leases(self, host: Host, index: int, name: str) -> Collection[str]:
         """Return the leased addresses: the kernel does not know that one in our connection is leased, too."""
-        return _LEASE.findall(host.read(self.lease_file(index), follow=True) or "")
+        (path,) = self.lease_files(index, name)
+        return _LEASE.findall(host.read(path, follow=True) or "")
 
     def stage(self, host: Host, interfaces: Sequence[Interface]) -> Staged:
         """Have nmcli read each keyfile: it refuses some faults, and ignores others without a word."""

@@ -8,7 +8,7 @@ files, and the kernel is read afterwards. docs/backends.md says which command do
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_network
 
 from multinic.backend import autoconf, wickedd
@@ -30,6 +30,7 @@ _XML = "/etc/wicked/ifconfig"
 _PARTS = ("ifcfg", "ifsysctl", "ifroute", "ifrule")
 _PROGRAMS = tuple(f"{path}/wicked" for path in ("/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin"))
 _READ = re.compile(rf"{_ETC}/(?:if(?:cfg|route|rule)-|routes$)")
+_GRANTED, _LEASED = "<state>granted</state>", re.compile(r"<address>([^<]+)</address>")
 _IGNORED = ("~", ".old", ".bak", ".orig", ".scpmbackup", ".rpmnew", ".rpmsave", ".rpmorig")
 _BY_WICKED = frozenset({"name", "state", "mtu", "address", "route", "rule"})
 """Fields of a change that wicked sets; multinic sets the others."""
@@ -86,6 +87,14 @@ class Wicked(Backend):
         return [path for path in (wickedd.policy_file(name),) if host.present(path)] + wickedd.leases(
             host, name
         )
+
+    def lease_files(self, index: int, name: str) -> Sequence[str]:
+        return [f"/var/lib/wicked/lease-{name}-dhcp-{family}.xml" for family in ("ipv4", "ipv6")]
+
+    def leases(self, host: Host, index: int, name: str) -> Collection[str]:
+        """Return the leased addresses: one that is in our file, too, has no lifetime in the kernel."""
+        texts = [host.read(path) or "" for path in self.lease_files(index, name)]
+        return [address for text in texts if _GRANTED in text for address in _LEASED.findall(text)]
 
     def foreign(self, host: Host) -> Sequence[str]:
         etc = [path for path in paths_in(host, [_ETC]) if _READ.match(path)]

@@ -19,6 +19,9 @@ _POLICIES = "/run/wicked/nanny"
 _LEASES = ("/run/wicked", "/var/lib/wicked")
 _DEFAULTS = ("config", "dhcp")  # files that wicked reads together with every ifcfg file
 _WAIT = 30  # seconds for links that are plugged in; twice that is still within `command_timeout`
+_WAIT_FOR_LEASE = (
+    5  # seconds: wicked asks on without the command, which would wait for a server until its end
+)
 _NO_DAEMON = 1
 _FINE = (0, 162, 163)  # up; set up so far, waiting for a lease; up with an earlier configuration
 _WORDS = {
@@ -45,7 +48,8 @@ def objections(host: Host, *candidates: Mapping[str, bytes]) -> list[str]:
         for name, content in (item for contents in candidates for item in contents.items()):
             (directory / name).write_bytes(content)
         shown, said = host.outputs_of("wicked", "show-config", "--ifconfig", f"compat:{inside}", "all")
-    found = [line.replace(f"{inside}/", "").strip() for line in said.splitlines() if line.strip()]
+    lines = (line.replace(f"{inside}/", "").strip().removeprefix("wicked: ") for line in said.splitlines())
+    found = [line for line in lines if line]
     return [*found, *_unlimited_clients(shown)]
 
 
@@ -62,11 +66,23 @@ def _unlimited_clients(shown: str) -> Iterator[str]:
 
 
 def run(host: Host, verb: str, interfaces: Mapping[str, Interface], faults: Faults) -> None:
-    """Run a command of wicked for links, by name, and add those for which it failed to `faults`.
+    """Run a command of wicked for links, by name, and add those for which it failed to `faults`."""
+    leased = {name: interface for name, interface in interfaces.items() if _is_leased(interface)}
+    _run(host, verb, {n: i for n, i in interfaces.items() if n not in leased}, faults, _WAIT)
+    _run(host, verb, leased, faults, _WAIT_FOR_LEASE)
+
+
+def _is_leased(interface: Interface) -> bool:
+    options = interface.desired.options if interface.desired else None
+    return options is not None and (options.dhcp4 or options.dhcp6)
+
+
+def _run(host: Host, verb: str, interfaces: Mapping[str, Interface], faults: Faults, seconds: int) -> None:
+    """Run a command of wicked for links.
 
     It has one exit status for all links, so if that is an error wicked is asked about each of them.
     """
-    of_all = exit_status(host, verb, [*interfaces])
+    of_all = exit_status(host, verb, [*interfaces], seconds)
     for name, interface in interfaces.items() if of_all else ():
         state = of_all if len(interfaces) == 1 else exit_status(host, "ifstatus", [name])
         if state not in _FINE:
@@ -132,9 +148,10 @@ def policy_file(name: str) -> str:
 
 def leases(host: Host, name: str) -> list[str]:
     """Return the files in which wicked keeps the leases of a name."""
+    begin = (f"lease-{name}-", f"leaseinfo.{name}.")
     return [
         f"{directory}/{file}"
         for directory in _LEASES
         for file in host.names(directory)
-        if file.startswith(f"lease-{name}-")
+        if file.startswith(begin)
     ]

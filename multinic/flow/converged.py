@@ -183,7 +183,7 @@ def _paths(view: View) -> tuple[str, ...]:
     watched.update(f"{_PRESENCE}{path}" for path in detected.presence)
     for interface in view.plan.interfaces:
         if interface.link and interface.mac in view.asked.leases:
-            watched.update({view.backend.lease_file(interface.link.index)} - {""})
+            watched.update(view.backend.lease_files(interface.link.index, interface.name))
         watched.update(change.path for change in interface.files)
     watched.update(path for rendered in view.record.rendered.values() for path in rendered.files)
     return tuple(sorted(watched))

@@ -66,7 +66,7 @@ def _with_leases(found: ObservedLink, host: Host, backend: Backend, asked: Asked
     """Return a link, with those of its addresses marked as leased of which only the service says so."""
     if asked.leases.isdisjoint({found.mac, found.permanent_mac}):
         return found
-    leases = backend.leases(host, found.index)
+    leases = backend.leases(host, found.index, found.name)
     addresses = (replace(one, leased=one.leased or str(one.address.ip) in leases) for one in found.addresses)
     return replace(found, addresses=tuple(addresses))
 

@@ -126,6 +126,9 @@ def test_an_address_of_another_machine_is_left_out_without_a_word_or_fails(fake:
     for address in ("10.0.0.11/24", "fd00::11/64"):
         fake.namespace.cloud.run("ip", "address", "add", address, "dev", "port1", "nodad")
     assert (fake.up(), fake.addresses()) == (OK, ["10.0.0.12/24", "fd00::12/64"])
+    fake.namespace.run("ip", "link", "set", NAME, "down")
+    fake.write("IPADDR_0='10.0.0.11/24'", "LINK_REQUIRED='no'")
+    assert (fake.up(), fake.addresses()) == (OK, ["10.0.0.11/24"])  # it did not ask before the carrier came
     fake.write("IPADDR_0='fd00::11/64'")
     assert fake.up() == FAILED
 

@@ -373,6 +373,10 @@ def test_a_link_without_a_carrier_is_configured_at_once_and_waits_for_it(suse: S
     log = suse.reconcile()
     assert "multinic1: waiting: multinic1 has no carrier" in log
     assert "multinic2: waiting: multinic2 has no carrier" in log
+    assert suse.commands()[1:] == [
+        "wicked ifup --timeout 30 multinic0 multinic1",
+        "wicked ifup --timeout 5 multinic2",  # it would wait for a server until its end
+    ]
     assert suse.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
     assert suse.link(2) == ("multinic1", True, 1402, ("10.0.0.12/24",))
     suse.namespace.cloud.run("ip", "link", "set", "port2", "up")
@@ -380,18 +384,21 @@ def test_a_link_without_a_carrier_is_configured_at_once_and_waits_for_it(suse: S
     assert suse.flags() == {mac_of(1): 1, mac_of(2): 1, mac_of(3): 0}
 
 
-def test_an_address_that_wicked_finds_on_another_machine_is_named(suse: Suse) -> None:
-    (suse.directory / "asks-the-network").touch()
+def test_an_address_that_wicked_finds_on_another_machine_is_named(two: Suse) -> None:
+    (two.directory / "asks-the-network").touch()
+    two.set(2, address="fd00::12/64", mtu=1500)
+    two.ip("address", "del", "10.0.0.11/24", "dev", "multinic0")
     for number, address in ((1, "10.0.0.11/24"), (2, "fd00::12/64")):
-        suse.attach(number, address)
-        suse.plug(number)
-        suse.namespace.cloud.run("ip", "address", "add", address, "dev", f"port{number}", "nodad")
-    log = suse.reconcile(expect=4)
+        two.namespace.cloud.run("ip", "address", "add", address, "dev", f"port{number}", "nodad")
+    log = two.reconcile(expect=4)
     assert "multinic0: failed: 10.0.0.11 is in use by another machine on that network" in log
     assert "multinic1: failed: fd00::12/64 is in use by another machine on that network" in log
-    reasons = [item["reason"] for item in suse.document("status")["interfaces"]]
+    reasons = [item["reason"] for item in two.document("status")["interfaces"]]
     assert reasons == ["duplicate-address"] * 2
-    assert (suse.link(1), suse.link(2)) == (("eth1", False, 1500, ()), ("eth2", False, 1500, ()))
+    assert (two.link(1), two.link(2)) == (
+        ("multinic0", True, 1401, ()),
+        ("multinic1", True, 1402, ("10.0.0.12/24",)),
+    )
 
 
 def test_a_link_renamed_by_hand_gets_its_name_and_its_configuration_again(two: Suse) -> None:
