@@ -66,6 +66,14 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
             return True
 
 
+def to_undo(host: Host, *, interrupted_only: bool = False) -> Checkpoint | None:
+    """Return what `rollback` would restore; None if there is nothing. Raises HostError."""
+    if found := checkpoint.load(host, CHECKPOINT):
+        return found
+    found = None if interrupted_only else checkpoint.load(host, LAST_CHECKPOINT)
+    return _with_others_of_now(host, found) if found else None
+
+
 def _recover(host: Host, log: Log) -> int | None:
     """Undo an interrupted change; return of how many interfaces it was, None if there was none.
 

@@ -61,7 +61,7 @@ def _restore_names(
     now = {link.index: link for link in observed}
     wanted: dict[int, tuple[str, str]] = {}
     for interface in saved:
-        link = _same_link(interface.link, now)
+        link = same_link(interface.link, now)
         if interface.link and link and link.name != interface.link.name:
             wanted[link.index] = (link.name, interface.link.name)
     faults += links.rename_all(wanted).values()
@@ -103,7 +103,7 @@ def _restore_in_kernel(
     differed = False
     with collected(errors):
         differed = _restore_rules(links, saved, around.rules)
-    link = _same_link(saved.link, {link.index: link for link in around.links})
+    link = same_link(saved.link, {link.index: link for link in around.links})
     if not saved.link or not link:
         return differed
     with collected(errors):
@@ -136,7 +136,7 @@ def _restore_rules(links: Links, saved: Saved, present: Sequence[ObservedRule]) 
     return bool(new or lost)
 
 
-def _same_link(before: ObservedLink | None, now: Mapping[int, ObservedLink]) -> ObservedLink | None:
+def same_link(before: ObservedLink | None, now: Mapping[int, ObservedLink]) -> ObservedLink | None:
     """Return the link as it is now; None if it is gone, even if another link has its index."""
     link = now.get(before.index) if before else None
     return link if link and before and link.mac == before.mac else None
@@ -216,7 +216,7 @@ def _remaining(host: Host, saved: Saved, around: Surroundings) -> Iterator[str]:
     present = [rule for rule in around.rules if rule.rule in saved.our_rules]
     if not set(saved.rules) <= set(around.rules) or not set(present) <= set(saved.rules):
         yield "policy rules"
-    link = _same_link(saved.link, {link.index: link for link in around.links})
+    link = same_link(saved.link, {link.index: link for link in around.links})
     if saved.link is None or link is None:
         return
     parts = ("name", "state", "MTU", "addresses", "order of addresses")

@@ -243,11 +243,14 @@ def reconcile(context: Context) -> None:
 
 @main.command(cls=Change)
 @click.option("--interrupted", is_flag=True, help="Only a change that was not finished, as after a crash.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be restored, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def rollback(context: Context, interrupted: bool) -> None:
+def rollback(context: Context, interrupted: bool, only_plan: bool, yes: bool) -> None:
     """Restore the interfaces as they were before the last change, or before an interrupted one.
 
-    The next pass applies again what the database says: stop the timer first.
+    On a terminal it shows what that means, and asks first. The next pass applies again what the database
+    says: stop the timer first.
 
     \b
     Example:
@@ -263,9 +266,35 @@ def rollback(context: Context, interrupted: bool) -> None:
     except ConfigError as e:  # what is on this host can be restored without them
         host, log = context.host(), Log(context.options.get("log_format") or "text")
         log.warning(f"{e}; going on without the settings", hint=e.hint)
+    if only_plan or not (yes or interrupted or not sys.stdin.isatty()):
+        _show_rollback(context, host, interrupted, ask=not only_plan)
+    if only_plan:
+        return
     ending.in_order()
     if not recovery.rollback(host, log, interrupted_only=interrupted):
         click.echo("there is no change to undo")
+
+
+def _show_rollback(context: Context, host: Host, interrupted: bool, *, ask: bool) -> None:
+    """Show what a rollback would restore, and ask whether it may. Raises Refused for a no."""
+    from multinic.change import preview
+    from multinic.report.document import document
+    from multinic.values.errors import Refused
+    from multinic.values.plan import Plan
+
+    node = os.uname().nodename
+    found = preview.rollback(host, node, interrupted_only=interrupted)
+    if context.output == "json":
+        print_json(document(found or Plan(node, "", ())))
+    elif found is None:
+        if not ask:
+            click.echo("there is no change to undo")
+    else:
+        from multinic.report import show
+
+        show.plan(found, "it made the change")
+    if ask and found and not click.confirm("Restore this?", err=True):
+        raise Refused("not confirmed; nothing was changed")
 
 
 @main.command(cls=Change)

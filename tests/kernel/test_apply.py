@@ -16,12 +16,12 @@ import pytest
 from tests.kernel.node import Node, mac_of, until
 
 
-def on_a_terminal(node, answer, *arguments):
-    """Run `multinic apply` with a terminal as its input, type an answer, and return (status, output)."""
+def on_a_terminal(node, answer, *arguments, command="apply"):
+    """Run a command with a terminal as its input, type an answer, and return (status, output)."""
     ours, theirs = pty.openpty()
     try:
         process = node.namespace.popen(
-            *node.command("apply", *arguments),
+            *node.command(command, *arguments),
             env=node.environment(),
             stdin=theirs,
             stdout=subprocess.PIPE,
@@ -73,6 +73,28 @@ def test_without_a_terminal_it_needs_a_yes_and_carries_the_plan_out(node):
     assert node.flags() == {mac_of(1): 0, mac_of(2): 0}
     assert "2 to change" in node.multinic("apply", "--yes").stdout
     assert node.flags() == {mac_of(1): 1, mac_of(2): 1}
+
+
+def test_a_rollback_is_shown_first_and_on_a_terminal_asked_for(node):
+    node.provide(2)
+    node.reconcile()
+    node.sql("UPDATE multi_interface SET address = '10.0.0.99', mtu = 1300 WHERE id = 1")
+    node.reconcile()
+    with node.events() as events:
+        said = node.multinic("rollback", "--plan").stdout
+        (shown,) = node.document("rollback", "--plan")["interfaces"]
+        status, asked = on_a_terminal(node, "n\n", command="rollback")
+    assert events == []
+    assert "mtu 1300 → 1401" in said
+    assert {(change["field"], change["from"], change["to"]) for change in shown["changes"]} == {
+        ("mtu", "1300", "1401"),
+        ("address", "10.0.0.99/24", None),
+        ("address", None, "10.0.0.11/24"),
+    }
+    assert (status, "mtu 1300 → 1401" in asked, "nothing was changed" in asked) == (5, True, True)
+    assert on_a_terminal(node, "y\n", command="rollback")[0] == 0
+    assert node.link(1) == ("multinic0", True, 1401, ("10.0.0.11/24",))
+    assert node.multinic("rollback", "--plan").stdout == "there is no change to undo\n"
 
 
 def test_one_that_is_interrupted_says_what_it_restored(node):

@@ -50,7 +50,7 @@ undo() {
     systemctl stop $units multinic-hotplug.service multinic.service 2>/dev/null || true
     # Without a change of this rollout, `rollback` would undo one before it.
     if [ "$(change)" != "$(cat $place/change)" ]; then
-        multinic rollback
+        multinic rollback </dev/null # which asks nothing without a terminal
     fi
 }
 
