@@ -21,8 +21,8 @@ print(*sorted(path.name for path in pathlib.Path("/usr/local/lib/multinic").glob
 """
 
 
-def test_the_image_has_the_program_its_libraries_and_nothing_else(cluster: Cluster) -> None:
-    builder, name = cluster.builder, f"localhost/multinic:{VERSIONS[0]}"
+def test_the_image_has_the_program_its_libraries_and_nothing_else(bare: Cluster) -> None:
+    builder, name = bare.builder, f"localhost/multinic:{VERSIONS[0]}"
     config = builder.inspect(name)["OCIv1"]
     assert config["config"]["Entrypoint"] == ["multinic"]
     assert config["config"]["Cmd"] == ["agent"]
