@@ -11,7 +11,7 @@ from tests.images import Image
 IMAGE = Image(
     "ssh-node",
     "trixie",
-    f"{image.PACKAGES['bookworm']},containerd,runc,openssh-server",
+    f"{image.PACKAGES['bookworm']},containerd,runc,openssh-server,sudo",
     image.SETUP,
     image.CUSTOMIZE + "systemctl --root=. --quiet disable containerd ssh.service\n",
 )

@@ -62,7 +62,12 @@ class Cluster:
 
     def let_in(self, names: tuple[str, ...]) -> None:
         """Have the ssh of the operator reach these nodes, and no others."""
-        lines = ["StrictHostKeyChecking no", "UserKnownHostsFile /dev/null", "LogLevel ERROR"]
+        lines = [
+            f"IdentityFile {self.there}/key",
+            "StrictHostKeyChecking no",
+            "UserKnownHostsFile /dev/null",
+            "LogLevel ERROR",
+        ]
         for number, name in enumerate(NAMES, 1):
             way = self.there / f"to-{name}"
             way.write_text(WAY.format(there=self.there, leader=self.boxes[name].leader))
@@ -83,7 +88,7 @@ class Cluster:
             # A login that stays would keep the node from its end.
             "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=2s",
             "ANSIBLE_NOCOLOR": "1",
-            "SSH_USER": "root",
+            "SSH_USER": "admin",
             "SSH_PASSWORD": SECRETS[0],
             "DB_PASSWORD": SECRETS[1],
             **more,
@@ -120,19 +125,21 @@ def documented(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Three nodes with containerd, whose root logs in with a password."""
+    """Three nodes with containerd. admin logs in with a password, which sudo wants, too; root with a key."""
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         there = stack.enter_context(scratch("deploy"))
         boxes = {name: Box(NODE, hostname=name) for name in NAMES}
         for box in boxes.values():
             stack.push(box)
         list(pool.map(Box.__enter__, boxes.values()))
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", there / "key")
         for box in boxes.values():
             box.run("mkdir", "-p", "/run/sshd", "/var/lib/containerd")
             box.run("mount", "-t", "tmpfs", "tmpfs", "/var/lib/containerd")
             box.run("systemctl", "start", "containerd")
-            box.run("chpasswd", input=f"root:{SECRETS[0]}\n")
-            box.write("/etc/ssh/sshd_config.d/root.conf", "PermitRootLogin yes\n")
+            box.run("useradd", "--create-home", "--groups=sudo", "--shell=/bin/bash", "admin")
+            box.run("chpasswd", input=f"admin:{SECRETS[0]}\n")
+            box.write("/root/.ssh/authorized_keys", (there / "key.pub").read_text(), 0o600)
         yield Cluster(there, boxes)
 
 
@@ -150,7 +157,7 @@ def test_a_node_that_cannot_be_reached_is_named_before_anything_changes(cluster:
 
 
 def test_a_dry_run_shows_every_step_and_changes_nothing(cluster: Cluster) -> None:
-    done = cluster.deploy("--dry-run", NAMESPACE="multinic")
+    done = cluster.deploy("--dry-run", NAMESPACE="multinic", SSH_USER="root", SSH_PASSWORD="")
 
     assert done.returncode == 0
     assert items_of(done.stdout.replace(f"{CHECKOUT}/", "")) == documented("deploy")

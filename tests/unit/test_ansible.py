@@ -281,8 +281,8 @@ def archive(path: Path, files: dict[str, Any]) -> Path:
 
 def test_an_image_is_known_from_archives_of_docker_and_oci_and_anything_else_is_refused(tmp_path):
     config = {"architecture": "arm64"}
-    docker = {"manifest.json": [{"Config": "c.json", "RepoTags": ["a/b:1"]}], "c.json": config}
-    annotations = {"io.containerd.image.name": "a/b:1"}
+    docker = {"manifest.json": [{"Config": "c.json", "RepoTags": ["b:1", "a/b:1"]}], "c.json": config}
+    annotations = {"io.containerd.image.name": "b:1 a/b:1"}
     oci = {
         "index.json": {"manifests": [{"digest": "sha256:1", "annotations": annotations}]},
         "blobs/sha256/1": {"config": {"digest": "sha256:2"}},
@@ -290,7 +290,7 @@ def test_an_image_is_known_from_archives_of_docker_and_oci_and_anything_else_is_
     }
     for name, files in (("docker", docker), ("oci", oci)):
         found = cluster.image_facts(archive(tmp_path / name, files))
-        assert found == {"names": "a/b:1", "architecture": "arm64"}
+        assert found == {"names": "docker.io/library/b:1 docker.io/a/b:1", "architecture": "arm64"}
     (tmp_path / "text").write_text("no archive")
     for wrong in (tmp_path / "text", tmp_path / "missing", archive(tmp_path / "other", {"x": 1})):
         with pytest.raises(ValueError, match=f"{wrong} is no archive of an image"):

@@ -77,7 +77,7 @@ def _read(archive: tarfile.TarFile, name: str) -> Any:
 def _docker(archive: tarfile.TarFile) -> dict[str, str]:
     (image,) = _read(archive, "manifest.json")
     config = _read(archive, image["Config"])
-    return {"names": " ".join(image["RepoTags"] or ()), "architecture": config["architecture"]}
+    return _facts(image["RepoTags"] or (), config)
 
 
 def _oci(archive: tarfile.TarFile) -> dict[str, str]:
@@ -88,7 +88,12 @@ def _oci(archive: tarfile.TarFile) -> dict[str, str]:
     names = annotations.get("io.containerd.image.name") or annotations.get(
         "org.opencontainers.image.ref.name", ""
     )
-    return {"names": names, "architecture": config["architecture"]}
+    return _facts(names.split(), config)
+
+
+def _facts(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, str]:
+    # docker leaves docker.io/library out; containerd puts it back when it imports.
+    return {"names": " ".join(map(qualified, names)), "architecture": config["architecture"]}
 
 
 def _blob(digest: str) -> str:
