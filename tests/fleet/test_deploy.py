@@ -86,7 +86,7 @@ class Cluster:
             "ARCHITECTURE": ARCHITECTURE,
             "ANSIBLE_SSH_COMMON_ARGS": f"-F {self.there}/ssh",
             # A login that stays would keep the node from its end.
-            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=2s",
+            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=8s",
             "ANSIBLE_NOCOLOR": "1",
             "SSH_USER": "admin",
             "SSH_PASSWORD": SECRETS[0],
@@ -166,7 +166,7 @@ def test_a_dry_run_shows_every_step_and_changes_nothing(cluster: Cluster) -> Non
     assert [name for name in NAMES if IMAGE in cluster.images(name)] == []
 
 
-def test_one_command_brings_the_image_to_every_node_and_installs_the_chart(cluster: Cluster) -> None:
+def test_one_command_brings_the_image_to_every_node_and_shows_how_each_fares(cluster: Cluster) -> None:
     done = cluster.deploy(NAMESPACE="network")
 
     assert done.returncode == 0
@@ -184,45 +184,20 @@ def test_one_command_brings_the_image_to_every_node_and_installs_the_chart(clust
     assert json.loads(cluster.text("Secret"))["stringData"] == {"password": SECRETS[1]}
 
 
-def test_a_second_run_copies_nothing_and_a_pod_that_does_not_come_is_named_with_its_node(
+def test_a_second_run_copies_nothing_and_in_batches_stops_at_a_node_that_is_ill(
     cluster: Cluster,
 ) -> None:
-    pods = items("pods")
-    pods["items"][1]["status"] = {
-        "containerStatuses": [{"lastState": {"terminated": {"message": "no disk"}}}]
-    }
-    (cluster.there / "pods").write_text(json.dumps(pods))
-    (cluster.there / "stuck").touch()
-    done = cluster.deploy(NAMESPACE="network")
-    (cluster.there / "stuck").unlink()
-
-    assert done.returncode != 0
-    assert "n2: pod-n2: no disk" in re.sub(r"\s+", " ", done.stdout)
-    assert "rollback multinic-agent" in re.sub(r"\s+", " ", done.stdout)
-    assert set(re.findall(r"^n\d +.*changed=(\d+)", done.stdout, re.MULTILINE)) == {"0"}
-
-
-def test_a_canary_that_is_not_well_stops_the_rollout_and_the_same_command_goes_on(cluster: Cluster) -> None:
-    (cluster.there / "pods").write_text(json.dumps(items("pods")))
     (cluster.there / "ill").touch()
-    batches = {"NAMESPACE": "network", "BATCHES": "1 1", "SOAK": "0"}
-    done = cluster.deploy(**batches)
+    done = cluster.deploy(NAMESPACE="network", BATCHES="1 1", SOAK="0")
     (cluster.there / "ill").unlink()
 
     assert done.returncode != 0
-    assert "the rollout stops here, not healthy: n1" in re.sub(r"\s+", " ", done.stdout)
-    assert deleted(cluster) == [["pod-n1"]]
-
-    assert cluster.deploy(**batches).returncode == 0
-    assert deleted(cluster) == [["pod-n2"], ["pod-n3"]]
+    assert set(re.findall(r"^n\d +.*changed=(\d+)", done.stdout, re.MULTILINE)) == {"0"}
+    assert "the rollout stops here, not healthy: n2" in re.sub(r"\s+", " ", done.stdout)
+    calls = [line.split() for line in cluster.text("calls").splitlines() if " delete pods " in line]
+    assert [call[-1] for call in calls] == ["pod-n1", "pod-n2"]
     strategy = helm.objects(cluster.text("installed"))["DaemonSet/multinic-agent"]["spec"]["updateStrategy"]
     assert strategy == {"type": "OnDelete"}
-
-
-def deleted(cluster: Cluster) -> list[list[str]]:
-    """Return the pods that the last run deleted, batch by batch."""
-    calls = [line.split() for line in cluster.text("calls").splitlines() if " delete pods " in line]
-    return [[word for word in call if word.startswith("pod-")] for call in calls]
 
 
 def test_an_image_of_another_architecture_is_refused(cluster: Cluster) -> None:

@@ -346,3 +346,27 @@ def test_a_node_without_a_ready_new_pod_holds_its_batch():
     assert cluster.behind(json.dumps(found), "new", batch) == "b: no new pod yet; c: p-c: ErrImageNeverPull"
     assert cluster.behind("", "new", batch) == "the cluster does not answer"
     assert cluster.behind(pods(a="new"), "new", batch[:1]) == ""
+
+
+def test_a_pod_that_does_not_come_is_named_with_its_node_and_what_it_said_last():
+    found = json.loads(pods(a="new", b="new", c="new"))
+    ended = {"lastState": {"terminated": {"message": "starting\nno disk\n"}}}
+    found["items"][1]["status"] = {"containerStatuses": [ended]}
+    del found["items"][2]["spec"]["nodeName"]
+    condition = {"type": "PodScheduled", "status": "False", "message": "no free ports"}
+    found["items"][2]["status"] = {"conditions": [condition]}
+    assert cluster.not_ready(json.dumps(found)) == "b: p-b: no disk; no node: p-c: no free ports"
+
+
+def test_a_table_says_how_each_node_fares_also_one_that_does_not_answer():
+    said = {"status": "degraded", "processed_vms": 2, "failed_configs": 1, "database_connected": False}
+    asked = [
+        {"item": {"node": "a", "name": "p-a"}, "stdout": json.dumps(said)},
+        {"item": {"node": "b", "name": "p-b"}, "stdout": ""},
+    ]
+    assert cluster.health_table(asked) == [
+        "node  status     interfaces  failed  database     pod",
+        "a     degraded   2           1       not reached  p-a",
+        "b     no answer  -           -       -            p-b",
+    ]
+    assert cluster.unhealthy(asked) == ["a", "b"]
