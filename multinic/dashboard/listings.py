@@ -80,6 +80,6 @@ INTERFACES = Listing(
         "reason": ("reason", "id"),
         "changed": ("changed", "id"),
     },
-    facets={"state": STATES, "operational": ("up", "no-carrier", "down", "absent"), "reason": ()},
+    facets={"state": STATES, "reason": ()},
 )
 LISTINGS = {listing.name: listing for listing in (NODES, INTERFACES)}

@@ -57,7 +57,7 @@ def overview(asking: Asking) -> Data:
     filters.none(asking.pairs)
     database, words = asking.database, asking.words
     groups = statements.nodes_in_groups(database, words)
-    now = statements.now(database)
+    now = _now(groups, database)
     return {
         "as_of": now,
         **_totals(groups),
@@ -76,12 +76,17 @@ def wall(asking: Asking) -> Data:
     """Return the same in few words and large figures."""
     filters.none(asking.pairs)
     database, words = asking.database, asking.words
+    groups = statements.nodes_in_groups(database, words)
     return {
-        "as_of": statements.now(database),
-        **_totals(statements.nodes_in_groups(database, words)),
+        "as_of": _now(groups, database),
+        **_totals(groups),
         "reasons": statements.reasons(database, words)[:6],
         "worst": statements.worst_nodes(database, words)[:6],
     }
+
+
+def _now(groups: list[Row], database: Session) -> str:
+    return str(groups[0]["now"]) if groups else statements.now(database)
 
 
 def _totals(groups: list[Row]) -> Data:

@@ -33,7 +33,7 @@ from multinic.database.connection import Missing
 from multinic.host.log import Log
 from multinic.values.errors import MultinicError
 
-FRESH = 4.0
+FRESH = 5.0
 """Seconds for which an answer of the database serves all readers."""
 EXPORTS_MAX = 2
 """Exports at a time."""

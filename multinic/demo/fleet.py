@@ -110,8 +110,18 @@ class _Node:
 class Fleet:
     """Nodes in a database, which live on with each `step`."""
 
-    def __init__(self, settings: DatabaseSettings, nodes: int = 200, seed: int = 7) -> None:
-        """Make the tables, and fill them. Raises ConfigError and SourceError."""
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        nodes: int = 200,
+        *,
+        interfaces: tuple[int, int] = (2, 6),
+        seed: int = 7,
+    ) -> None:
+        """Make the tables, and fill them. Raises ConfigError and SourceError.
+
+        `interfaces`: how many a node has, at least and at most.
+        """
         for _ in schema.init(settings):
             pass
         self._random = random.Random(seed)  # noqa: S311 - a play, no secret
@@ -119,7 +129,7 @@ class Fleet:
         if self._database.product == "sqlite":  # its readers shall not wait for us, and nothing need last
             self._database.execute("PRAGMA journal_mode = WAL", ())
             self._database.execute("PRAGMA synchronous = OFF", ())
-        self._nodes = list(self._made(nodes))
+        self._nodes = list(self._made(nodes, interfaces))
         self._fill()
 
     def __enter__(self) -> Fleet:
@@ -149,11 +159,11 @@ class Fleet:
             if node.happened or node.changed:
                 self._tell(node, now)
 
-    def _made(self, number: int) -> Iterator[_Node]:
+    def _made(self, number: int, slots: tuple[int, int]) -> Iterator[_Node]:
         chosen, row_id = self._random, 0
         for at in range(number):
             interfaces = []
-            for slot in range(chosen.randint(2, 6)):
+            for slot in range(chosen.randint(*slots)):
                 row_id += 1
                 subnet = chosen.randrange(SUBNETS)
                 interfaces.append(
@@ -162,7 +172,7 @@ class Fleet:
                         row_id=row_id,
                         port_id=f"{row_id:08x}-cafe-4000-8000-{chosen.randrange(2**48):012x}",
                         mac=f"fa:16:3e:{row_id >> 16 & 255:02x}:{row_id >> 8 & 255:02x}:{row_id & 255:02x}",
-                        address=f"10.{40 + subnet}.{row_id // 200}.{row_id % 200 + 10}/16",
+                        address=f"10.{40 + subnet}.{row_id // 200 % 250}.{row_id % 200 + 10}/16",
                     )
                 )
             name = f"worker-{'abcdefgh'[at % 8]}{at // 8 + 1:03}"

@@ -21,7 +21,7 @@ PAGES = (
     *("/node?name=worker-a001", "/subnet?id=00000000-5b1e-4000-8000-000000000000", "/nope"),
 )
 SEEN = "document.dispatchEvent(new Event('visibilitychange'))"
-SOON = 30_000  # ms: an answer is kept for four seconds
+SOON = 30_000  # ms: an answer is kept for five seconds
 
 
 class Place(NamedTuple):
