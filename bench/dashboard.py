@@ -4,7 +4,7 @@
 
 For each page: from the query to the HTML, in this process, asked TIMES times (default 100) one after the
 other, each time with another query where the page has one, and never from the cache. Then a dashboard runs as
-a process, 50 readers have live pages open (the overview, the wall, lists with five filters), and what counts is
+a process, 50 readers have live pages open (the overview, the wall, five filtered lists), and what counts is
 how many statements a second the database gets from all of them, and the memory of the dashboard.
 The databases are private ones on this machine, without durability at commit; their caches are warm.
 """

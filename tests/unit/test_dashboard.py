@@ -18,7 +18,10 @@ from multinic.dashboard.catalogue import LANGUAGES, chosen, counted, texts
 from multinic.dashboard.filters import Filter, Invalid, parse
 from multinic.dashboard.gate import _before
 from multinic.dashboard.listings import INTERFACES, LISTINGS, NODES
+from multinic.dashboard.render import environment
 from multinic.database.tables import statements
+from multinic.values.counts import REASONS
+from multinic.values.history import Kind
 
 PAGES = Path(catalogue.__file__).parent / "templates"
 FIELD = re.compile(r"%\(\w+\)s")
@@ -41,6 +44,17 @@ def test_every_text_is_in_every_language_with_its_fields_and_no_other_is(languag
     for text, translated in known.items():
         assert sorted(FIELD.findall(text)) == sorted(FIELD.findall(translated)), text
         assert "<" not in translated  # what comes from a catalogue is not escaped
+
+
+def test_every_reason_has_a_sentence_and_every_kind_of_event_a_word() -> None:
+    found = environment("ko").get_template("reasons.html").module
+    assert set(found.sentences) == REASONS  # type: ignore[attr-defined]
+    words = (
+        environment("ko")
+        .get_template("macros.html")
+        .make_module({"prefix": "", "urlencode": str, "as_of": ""})
+    )
+    assert {str(kind) for kind in Kind} <= {*found.kinds, *words.words}  # type: ignore[attr-defined]
 
 
 def test_no_page_translates_what_it_was_given() -> None:
