@@ -61,6 +61,7 @@ def poison(fleet: Fleet) -> None:
     insert("multinic_node", node="retired-1", **silent, **times)
     short = dict.fromkeys(("operational",), cut)
     wide = dict.fromkeys(("name", "mac", "reason", "port_id"), text[:64])
+    wide["name"] = "=HYPERLINK(1)"
     long = {"message": text + "x" * 900, "addresses": text}
     insert(
         "multinic_interface", node=HOSTILE, interface_key="k", row_id=900001, state="failed",

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,7 @@ import pytest
 from multinic.dashboard import export, filters, options, pages, statements
 from multinic.dashboard.listings import INTERFACES, LISTINGS, NODES
 from multinic.dashboard.pages import Asking
+from multinic.dashboard.web import FRESH
 from multinic.database import source
 from multinic.host import config
 from tests.web.conftest import HOSTILE, Place
@@ -65,6 +67,7 @@ def test_hostile_text_is_shown_as_text_in_every_column(place: Place) -> None:
     lines = list(csv.reader(io.StringIO(place.dashboard.get("/api/v1/export/interfaces.csv").text)))
     assert [line[0] for line in lines].count("node") == 1
     assert not [cell for line in lines for cell in line if cell.startswith(("=", "+", "-", "@"))]
+    assert "'=HYPERLINK(1)" in {cell for line in lines for cell in line}
     asked = "/nodes?" + urlencode({"q": "<b>%(x)s%s{{7*7}}"})
     assert "&lt;b&gt;%(x)s%s{{7*7}}" in place.dashboard.get(asked).text
     refused = place.dashboard.get("/nodes?" + urlencode({"<b>%(x)s%s": "1"}))
@@ -281,11 +284,11 @@ def test_many_readers_of_one_page_ask_the_database_once(place: Place) -> None:
         text = place.dashboard.get("/metrics").text
         return int(re.search(r"^multinic_dashboard_database_reads_total (\d+)", text, re.MULTILINE)[1])
 
-    before = reads()
-    with ThreadPoolExecutor(50) as readers:
+    before, begun = reads(), time.monotonic()
+    with ThreadPoolExecutor(5) as readers:
         found = list(readers.map(lambda _: place.dashboard.get("/nodes?q=worker-c").status, range(50)))
     assert found == [200] * 50
-    assert reads() - before < 25  # one in five seconds, however slow the machine is
+    assert reads() - before <= 2 + (time.monotonic() - begun) / FRESH  # however slow the machine is
 
 
 def test_a_fragment_has_no_frame_and_is_not_sent_again_while_it_is_the_same(place: Place) -> None:
