@@ -25,6 +25,7 @@ def run(options: Options, log: Log, ready: Callable[[], object] = lambda: None) 
     try:
         import uvicorn
 
+        from multinic.dashboard.patience import Patience
         from multinic.dashboard.web import Dashboard
     except ImportError as e:
         if e.name is None or e.name.partition(".")[0] == "multinic":
@@ -37,6 +38,7 @@ def run(options: Options, log: Log, ready: Callable[[], object] = lambda: None) 
     listening = serve.listen(options.listen, "dashboard.listen")
     config = uvicorn.Config(
         dashboard.gate,
+        http=Patience,
         access_log=False,
         log_config=None,
         lifespan="off",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import sqlite3
 import subprocess
 import time
@@ -180,6 +181,23 @@ def test_every_link_leads_somewhere_below_the_prefix(small: str, tmp_path: Path,
         assert f"Path={prefix or '/'};" in cookie
         if prefix:  # also where the proxy has taken it off
             assert f'href="{prefix}/nodes"' in found.get("/").text
+
+
+def test_a_client_that_sends_no_whole_request_loses_its_place(small: str, tmp_path: Path) -> None:
+    whole = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with dashboard(small, tmp_path) as found:
+        clients = [socket.create_connection(("127.0.0.1", found.port), timeout=60) for _ in range(3)]
+        silent, slow, late = clients
+        slow.send(whole[:-2])
+        late.send(whole)
+        answer = b""
+        while not answer.endswith(b"alive\n"):
+            answer += late.recv(4096)
+        late.send(whole[:5])  # the second request of a connection
+        assert [client.recv(4096) for client in (silent, slow, late)] == [b""] * 3
+        for client in clients:
+            client.close()
+        assert found.get("/livez").status == 200
 
 
 def test_it_says_what_is_wrong_with_its_settings(small: str, tmp_path: Path) -> None:
