@@ -27,7 +27,8 @@ COMMANDS = [
     ["--output", "json", "render"],
     ["apply", "--yes"],
     ["--log-format", "json", "apply", "--yes"],
-    ["rollback"],
+    ["rollback", "--plan"],
+    ["rollback", "--yes"],
     ["history"],
     ["--output", "json", "history"],
 ]
@@ -253,8 +254,8 @@ def test_no_file_of_ours_that_was_tampered_with_acts_on_a_terminal(node: Node) -
             for every, good in before.items():
                 every.write_text(good)
             path.write_text(other)
-            for command in ("plan", "status", "rollback", "reconcile"):
-                on_terminal(node, command)
+            for command in ("plan", "status", "rollback --plan", "rollback --yes", "reconcile"):
+                on_terminal(node, *command.split())
     lines = [json.loads(line) for line in history.read_text().splitlines()]
     hostile = [json.dumps(tampered(line) | {"event": line["event"]}) for line in lines]
     history.write_text("\n".join([*hostile, ATTACK, f'"{ATTACK}"', json.dumps({ATTACK: 1})]))
