@@ -78,9 +78,9 @@ WHOLE = End()
 
 
 def warm_up() -> None:
-    """Import everything that a run may import, once for all runs."""
+    """Import everything that a run on a host may import, once for all runs."""
     for module in pkgutil.walk_packages(multinic.__path__, "multinic."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and not module.name.startswith("multinic.dashboard."):
             importlib.import_module(module.name)
     for name in ("jinja2", "pyroute2", "rich.table", "sqlite3", "subprocess", "shlex", "random", "signal"):
         importlib.import_module(name)
