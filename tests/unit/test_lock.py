@@ -68,7 +68,8 @@ def test_a_command_that_outlives_its_run_keeps_the_lock(host: Host, tmp_path: Pa
     done = tmp_path / "done"
     script = "from multinic.host.host import Host\nfrom multinic.host.lock import only_one\n"
     script += f"with only_one(Host({host.root!r})):\n"
-    script += f"    Host().run('sh', '-c', 'until [ -e {done} ]; do sleep 0.01; done')\n"
+    wait = f"until [ -e {done} ] || [ ! -d {tmp_path} ]; do sleep 0.01; done"
+    script += f"    Host().run('sh', '-c', {wait!r})\n"
     with subprocess.Popen([sys.executable, "-c", script]) as run:
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
         child = Path("/proc", eventually(lambda: children.read_text().split())[0])
