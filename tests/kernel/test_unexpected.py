@@ -70,5 +70,5 @@ def test_a_description_that_is_no_text_comes_back_as_it_was(node):
     node.take_address(1)
     node.sql("UPDATE multi_interface SET options = %s", '{"description": "storage"}')
     node.reconcile(expect=4)
-    shown = node.namespace.run("sh", "-c", "ip -o link show eth1 | od -c | tr -d ' '").stdout
+    shown = node.namespace.run("sh", "-c", "ip -o link show eth1 | od -An -c -v -w4096 | tr -d ' '").stdout
     assert "a377b" in shown
