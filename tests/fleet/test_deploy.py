@@ -6,9 +6,10 @@ import json
 import os
 import platform
 import re
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -21,12 +22,12 @@ from tests.fleet import helm
 from tests.fleet.ansible import ENVIRONMENT
 from tests.fleet.nodes import NODE
 from tests.host.nspawn import Box
-from tests.hosts import CHECKOUT, run
+from tests.hosts import CHECKOUT, eventually, run
 from tests.scratch import scratch
 
 NAMES = ("n1", "n2", "n3")
 IMAGE = f"docker.io/library/multinic:{__version__}"
-SECRETS = ("let-me-in", "hush-hush")
+SECRETS = ("let-me-in", "nobody-else-says-this")
 BIN = Path(__file__).parent / "bin"
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 # The way to a node: its own sshd, as if it had answered on a port; and a note of all command lines meanwhile.
@@ -141,6 +142,28 @@ def cluster() -> Iterator[Cluster]:
             box.run("chpasswd", input=f"admin:{SECRETS[0]}\n")
             box.write("/root/.ssh/authorized_keys", (there / "key.pub").read_text(), 0o600)
         yield Cluster(there, boxes)
+        log_out(there)
+
+
+def log_out(there: Path) -> None:
+    """End the logins that ssh keeps for later.
+
+    A host that ends stops all its processes for a moment; nsenter stops with the one that it waits for, and
+    nobody would have it go on.
+    """
+
+    def kept() -> list[int]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                if f"{there}/".encode() in path.read_bytes():
+                    found.append(int(path.parent.name))
+        return found
+
+    for pid in kept():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not kept(), timeout=30, what="logins end")
 
 
 def test_a_node_that_cannot_be_reached_is_named_before_anything_changes(cluster: Cluster) -> None:

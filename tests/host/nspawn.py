@@ -71,7 +71,7 @@ VETH_DROP_IN = "[Match]\nPermanentMACAddress=\n"
 PROGRAM = """\
 #!/bin/sh
 export PYTHONPATH=/srv/checkout PYTHONPYCACHEPREFIX=/var/cache/pycache PYTHONSAFEPATH=1
-exec {python} {options}-m multinic "$@"
+exec {python} {program} "$@"
 """
 # A host whose own Python is too old runs that of another image, with the loader and libraries of that one.
 LENDER = "trixie"
@@ -93,6 +93,19 @@ parallel = true
 sigterm = true
 data_file = /srv/coverage/{name}
 disable_warnings = no-data-collected,module-not-imported
+"""
+MEASURED = "/usr/local/lib/measured-multinic.py"
+# The program ends by os._exit; coverage saves its data before that only since a version that no Debian has.
+MEASURE = f"""\
+import os, runpy, coverage
+measuring, end = coverage.Coverage(config_file="{COVERAGE_RC}"), os._exit
+def save_and_end(status):
+    measuring.stop()
+    measuring.save()
+    end(status)
+os._exit = save_and_end
+measuring.start()
+runpy.run_module("multinic", run_name="__main__", alter_sys=True)
 """
 
 # The first process of a box. It gives the box a /run/systemd/nspawn of its own, as systemd-nspawn does not
@@ -262,16 +275,17 @@ class Box(Host):
         chroot = ["nsenter", f"--target={self._keeper}", "--mount", "chroot", f"{self.directory}/root"]
         if self.kind.without:
             run(*chroot, "dpkg", "--purge", "--force-depends", *self.kind.without, env=ENVIRONMENT)
-        options, settings = "", ""
+        program, settings = "-m multinic", ""
         if self.coverage:
-            options = f"-m coverage run --rcfile={COVERAGE_RC} "
+            program = MEASURED
             settings = COVERAGE.format(name=self.coverage.name)
         files = {
             "etc/hostname": (0o644, f"{self.hostname}\n"),
             "etc/hosts": (0o644, f"127.0.0.1 localhost\n127.0.1.1 {self.hostname}\n"),
             "etc/machine-id": (0o444, f"{uuid4().hex}\n"),
             COVERAGE_RC: (0o644, settings),
-            "usr/local/bin/multinic": (0o755, PROGRAM.format(python=self.python, options=options)),
+            MEASURED: (0o644, MEASURE),
+            "usr/local/bin/multinic": (0o755, PROGRAM.format(python=self.python, program=program)),
             **self.kind.files,
         }
         if self._borrows:
