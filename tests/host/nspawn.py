@@ -94,7 +94,7 @@ sigterm = true
 data_file = /srv/coverage/{name}
 disable_warnings = no-data-collected,module-not-imported
 """
-MEASURED = "/usr/local/lib/measured-multinic.py"
+MEASURED = "/usr/local/lib/measured.py"
 # The program ends by os._exit; coverage saves its data before that only since a version that no Debian has.
 MEASURE = f"""\
 import os, runpy, coverage
