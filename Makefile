@@ -43,7 +43,14 @@ soak: ## run many passes with everything happening at random: make soak [PASSES=
 .PHONY: golden
 golden: ## write the golden files anew from what the renderers say now; read the diff before you commit it
 	@scripts/setup.sh run test
-	$(BIN)/python -m pytest --tiers=unit,fleet tests/golden tests/fleet/test_chart.py --update-golden
+	$(BIN)/python -m pytest --tiers=unit tests/golden --update-golden
+
+.PHONY: golden-chart
+golden-chart: ## write anew what the chart renders, in tests/fleet/chart/; needs what the fleet tier needs
+	@scripts/setup.sh run test
+	@scripts/setup.sh fleet
+	@scripts/packages.sh fleet
+	$(BIN)/python -m pytest --tiers="unit fleet" tests/golden tests/fleet/test_chart.py --update-golden
 
 .PHONY: demo-fleet
 demo-fleet: ## show the dashboard with 200 nodes that do not exist

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from multinic.dashboard import beside, filters, statements
+from multinic.dashboard import beside, filters, fleet, statements
 from multinic.dashboard.conditions import Words
 from multinic.dashboard.filters import Invalid, Pairs
 from multinic.dashboard.listings import BAD, INTERFACES, LISTINGS, NODES, RESULTS
@@ -56,19 +56,19 @@ def overview(asking: Asking) -> Data:
     """Return how the fleet is: counts, what fails grouped by what it may have in common, who is silent."""
     filters.none(asking.pairs)
     database, words = asking.database, asking.words
-    groups = statements.nodes_in_groups(database, words)
+    groups = fleet.nodes_in_groups(database, words)
     now = _now(groups, database)
     return {
         "as_of": now,
         **_totals(groups),
-        "reasons": statements.reasons(database, words),
-        "subnets": statements.bad_subnets(database, words),
+        "reasons": fleet.reasons(database, words),
+        "subnets": fleet.bad_subnets(database, words),
         "versions": _grouped(groups, "version"),
         "backends": _grouped(groups, "backend"),
-        "worst": statements.worst_nodes(database, words),
-        "newest": statements.newest_failures(database, words),
-        "silent": statements.silent_nodes(database, words),
-        "hours": _hours(now, statements.events_by_hour(database, words)),
+        "worst": fleet.worst_nodes(database, words),
+        "newest": fleet.newest_failures(database, words),
+        "silent": fleet.silent_nodes(database, words),
+        "hours": _hours(now, fleet.events_by_hour(database, words)),
     }
 
 
@@ -76,12 +76,12 @@ def wall(asking: Asking) -> Data:
     """Return the same in few words and large figures."""
     filters.none(asking.pairs)
     database, words = asking.database, asking.words
-    groups = statements.nodes_in_groups(database, words)
+    groups = fleet.nodes_in_groups(database, words)
     return {
         "as_of": _now(groups, database),
         **_totals(groups),
-        "reasons": statements.reasons(database, words)[:6],
-        "worst": statements.worst_nodes(database, words)[:6],
+        "reasons": fleet.reasons(database, words)[:6],
+        "worst": fleet.worst_nodes(database, words)[:6],
     }
 
 
@@ -126,7 +126,7 @@ _CHANGES = frozenset({"created", "changed", "repaired", "removed"})
 def _hours(now: str, counted: list[Row]) -> list[Row]:
     """Return the last hours, the oldest first, with how often there was trouble, a change, and neither."""
     last = datetime.strptime(now[:13], "%Y-%m-%dT%H")
-    hours = [last - timedelta(hours=ago) for ago in range(statements.HOURS - 1, -1, -1)]
+    hours = [last - timedelta(hours=ago) for ago in range(fleet.HOURS - 1, -1, -1)]
     found = {f"{hour:%Y-%m-%d %H}": Counter[str]() for hour in hours}
     for row in counted:
         kind = "trouble" if row["kind"] in _TROUBLE else "changes" if row["kind"] in _CHANGES else "other"

@@ -20,7 +20,7 @@ T = TypeVar("T")
 THREADS = 4
 """Connections at most. Two cores are busy with that, and a thousand dashboards are no load for a server."""
 WAITING_MAX = 64
-"""So many may wait for a thread; who comes then is told to come later."""
+"""How many requests may wait for a thread; the next one is answered with 503, and when to try again."""
 
 # What makes a connection one that only reads, and ends a statement on the server when nobody waits any more.
 # The words in comments are each for one product: MariaDB's, MySQL's since 8.0.

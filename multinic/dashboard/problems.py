@@ -1,4 +1,4 @@
-"""What a reader is told when a page cannot be shown: a code, a sentence, what to do. No SQL, no traceback."""
+"""The answer when a page cannot be shown: a code, a sentence, what to do. It has no SQL and no traceback."""
 
 from __future__ import annotations
 

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from multinic.dashboard.conditions import Condition, Words, all_of, of_filter, place
+from multinic.dashboard.conditions import Words, all_of, of_filter, place
 from multinic.dashboard.filters import Filter
-from multinic.dashboard.listings import BAD, INTERFACES
+from multinic.dashboard.listings import INTERFACES
 from multinic.database.connection import Incomparable, Missing
 from multinic.database.session import Session
-from multinic.database.status import AGO, NOW
+from multinic.database.status import NOW
 from multinic.database.tables import EVENT, INTERFACE, NODE
-from multinic.values.counts import STATES
 from multinic.values.errors import SourceRejected
 
 Row = dict[str, Any]
@@ -28,17 +27,10 @@ Row = dict[str, Any]
 COUNTED_MAX = 100_000
 """So many rows are counted; of more it is only said that there are more."""
 GROUPS_MAX = 500
-TOP = 10
-"""Rows of a short list on the first page."""
 OF_NODE_MAX = 200
 """Interfaces, rows and events on the page of a node."""
 OF_SUBNET_MAX = 200
 """Rows on one page of a subnet."""
-EVENTS_MAX = 20_000
-"""So many of the newest events are counted by hour."""
-HOURS = 24
-
-_BAD = ", ".join(f"'{state}'" for state in BAD)
 
 
 class Page(NamedTuple):
@@ -208,81 +200,7 @@ def after(listed: Filter, row: Row, size: int) -> Filter:
     return replace(listed, after=_place_of(row, listed), before=(), size=size)
 
 
-# The first page.
-
-
-def nodes_in_groups(database: Session, words: Words) -> list[Row]:
-    """Return how many nodes and interfaces are how, by result, version, backend and silence; and when."""
-    condition = all_of(words.present())
-    sums = ", ".join(f"SUM({state}) AS {state}" for state in STATES)
-    text = (
-        f"SELECT {NOW[words.product]} AS now, last_result AS result, version, backend, "
-        f"{words.silent} AS silent, COUNT(*) AS nodes, "
-        f"SUM(interfaces) AS interfaces, {sums} FROM {NODE} WHERE {condition.text} "
-        f"GROUP BY last_result, version, backend, {words.silent} LIMIT {GROUPS_MAX}"
-    )
-    return with_times(rows(database, text, condition.values))
-
-
-def reasons(database: Session, words: Words) -> list[Row]:
-    """Return why interfaces are not as desired, the most frequent reason first."""
-    condition = all_of([*words.present(), Condition(f"state IN ({_BAD})")])
-    text = (
-        "SELECT state, reason, COUNT(*) AS interfaces, COUNT(DISTINCT node) AS nodes, MIN(since) AS since "
-        f"FROM {INTERFACE} WHERE {condition.text} GROUP BY state, reason ORDER BY interfaces DESC LIMIT 20"
-    )
-    return with_times(rows(database, text, condition.values))
-
-
-def worst_nodes(database: Session, words: Words) -> list[Row]:
-    """Return the nodes with most interfaces that are not as desired."""
-    condition = all_of([*words.present(), Condition("last_result IN ('partial', 'blocked', 'error')")])
-    text = (
-        "SELECT node, last_result AS result, failed, invalid, blocked, interfaces, since, error "
-        f"FROM {NODE} WHERE {condition.text} ORDER BY failed + invalid + blocked DESC, node LIMIT {TOP}"
-    )
-    return with_times(rows(database, text, condition.values))
-
-
-def newest_failures(database: Session, words: Words) -> list[Row]:
-    """Return the interfaces that are not as desired since the shortest time."""
-    parts: list[str] = []
-    values: list[Any] = []
-    for state in BAD:
-        condition = all_of([*words.present(), Condition(f"state = {words.mark}", (state,))])
-        parts.append(
-            "SELECT * FROM (SELECT id, node, name, mac, state, reason, message, since "
-            f"FROM {INTERFACE} WHERE {condition.text} "
-            f"ORDER BY state DESC, since DESC, id DESC LIMIT {TOP}) AS {state}_ones"
-        )
-        values += condition.values
-    text = f"{' UNION ALL '.join(parts)} ORDER BY since DESC, id DESC LIMIT {TOP}"
-    return with_times(rows(database, text, values))
-
-
-def silent_nodes(database: Session, words: Words) -> list[Row]:
-    """Return the nodes that are silent since the longest time."""
-    limit = AGO[words.product].format(words.silent_after)
-    condition = all_of([*words.present(), Condition(f"last_seen < {limit}")])
-    text = (
-        f"SELECT node, last_seen, version FROM {NODE} WHERE {condition.text} "
-        f"ORDER BY last_seen, node LIMIT {TOP}"
-    )
-    return with_times(rows(database, text, condition.values))
-
-
-def bad_subnets(database: Session, words: Words) -> list[Row]:
-    """Return the subnets with most interfaces that are not as desired; [] without the controller's tables."""
-    condition = all_of([*words.present(), Condition(f"state IN ({_BAD})")])
-    some = f"SELECT row_id, node FROM {INTERFACE} WHERE {condition.text} LIMIT 5000"
-    text = (
-        "SELECT i.subnet_id AS subnet_id, COUNT(*) AS interfaces, COUNT(DISTINCT bad.node) AS nodes "
-        f"FROM ({some}) AS bad JOIN multi_interface i ON i.id = bad.row_id "
-        f"GROUP BY i.subnet_id ORDER BY interfaces DESC LIMIT {TOP}"
-    )
-    found = _if_there(database, text, condition.values)
-    named = {row["subnet_id"]: row for row in subnets(database, [row["subnet_id"] for row in found])}
-    return [{"subnet_name": "", "cidr": "", **named.get(row["subnet_id"], {}), **row} for row in found]
+# One node, one subnet.
 
 
 def subnets(database: Session, ids: Sequence[str]) -> list[Row]:
@@ -291,22 +209,7 @@ def subnets(database: Session, ids: Sequence[str]) -> list[Row]:
         return []
     marks = ", ".join([database.placeholder] * len(ids))
     text = f"SELECT subnet_id, subnet_name, cidr FROM multi_subnet WHERE subnet_id IN ({marks}) LIMIT 500"
-    return _if_there(database, text, ids)
-
-
-def events_by_hour(database: Session, words: Words) -> list[Row]:
-    """Return how many events of each kind each of the last hours had; among the newest ones."""
-    condition = all_of([*words.present(), Condition(f"at >= {AGO[words.product].format(HOURS * 3600)}")])
-    text = (
-        "SELECT SUBSTR(at, 1, 13) AS hour, kind, COUNT(*) AS number FROM "
-        f"(SELECT at, kind FROM {EVENT} WHERE {condition.text} "
-        f"ORDER BY at DESC LIMIT {EVENTS_MAX}) AS newest "
-        f"GROUP BY SUBSTR(at, 1, 13), kind LIMIT {GROUPS_MAX}"
-    )
-    return rows(database, text, condition.values)
-
-
-# One node, one subnet.
+    return if_there(database, text, ids)
 
 
 def node(database: Session, name: str, words: Words) -> Row | None:
@@ -337,13 +240,13 @@ def desired_of(database: Session, ids: Sequence[int]) -> list[Row]:
         return []
     marks = ", ".join([database.placeholder] * len(ids))
     text = f"SELECT * FROM multi_interface WHERE id IN ({marks})"
-    return _if_there(database, text, ids)
+    return if_there(database, text, ids)
 
 
 def subnet(database: Session, subnet_id: str, words: Words) -> Row | None:
     """Return one subnet; None where there is none, or no such table."""
     text = f"SELECT * FROM multi_subnet WHERE subnet_id = {words.mark} LIMIT 1"
-    found = with_times(_if_there(database, text, (subnet_id,)))
+    found = with_times(if_there(database, text, (subnet_id,)))
     return found[0] if found else None
 
 
@@ -353,7 +256,7 @@ def rows_of_subnet(database: Session, subnet_id: str, after_id: int, words: Word
         f"SELECT * FROM multi_interface WHERE subnet_id = {words.mark} AND id > {words.mark} "
         f"ORDER BY id LIMIT {OF_SUBNET_MAX + 1}"
     )
-    found = with_times(_if_there(database, text, (subnet_id, after_id)))
+    found = with_times(if_there(database, text, (subnet_id, after_id)))
     told = {row["port_id"]: row for row in _told(database, [row["port_id"] for row in found])}
     nothing = {"state": "", "reason": "", "message": "", "addresses": "", "name": ""}
     return [{**row, **told.get(row["port_id"], nothing)} for row in found]
@@ -375,7 +278,7 @@ def node_with(database: Session, column: str, value: str) -> str:
     return str(found[0]["node"]) if found else ""
 
 
-def _if_there(database: Session, text: str, values: Sequence[Any]) -> list[Row]:
+def if_there(database: Session, text: str, values: Sequence[Any]) -> list[Row]:
     """Return rows of the controller's tables; [] where it has none, or does not let us read them."""
     try:
         return rows(database, text, values)

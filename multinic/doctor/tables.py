@@ -11,7 +11,7 @@ from multinic.doctor.finding import Examination, Finding, Level
 from multinic.values.errors import SourceError, SourceRejected
 
 _MAKE = "`multinic db migrate` makes them"
-_WITHOUT = "how this node fares is told nowhere but here, and there is no fleet brake"
+_WITHOUT = "the state of this node is not written to the database, and there is no fleet brake"
 _GRANTS = "`multinic db grants` prints the statements that grant what is needed"
 # Of no row. An INSERT cannot be tried without one; who may delete may insert, as the grants have it.
 _WRITES = (

@@ -1,0 +1,112 @@
+"""What the first page asks of the database: sums, and short lists of what is not as desired.
+
+Only names of ours are put into the statements (S608); what comes from outside is a parameter.
+"""
+
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from typing import Any
+
+from multinic.dashboard.conditions import Condition, Words, all_of
+from multinic.dashboard.listings import BAD
+from multinic.dashboard.statements import GROUPS_MAX, Row, if_there, rows, subnets, with_times
+from multinic.database.session import Session
+from multinic.database.status import AGO, NOW
+from multinic.database.tables import EVENT, INTERFACE, NODE
+from multinic.values.counts import STATES
+
+TOP = 10
+"""Rows of a short list on the first page."""
+EVENTS_MAX = 20_000
+"""So many of the newest events are counted by hour."""
+HOURS = 24
+
+_BAD = ", ".join(f"'{state}'" for state in BAD)
+
+
+def nodes_in_groups(database: Session, words: Words) -> list[Row]:
+    """Return how many nodes and interfaces are how, by result, version, backend and silence; and when."""
+    condition = all_of(words.present())
+    sums = ", ".join(f"SUM({state}) AS {state}" for state in STATES)
+    text = (
+        f"SELECT {NOW[words.product]} AS now, last_result AS result, version, backend, "
+        f"{words.silent} AS silent, COUNT(*) AS nodes, "
+        f"SUM(interfaces) AS interfaces, {sums} FROM {NODE} WHERE {condition.text} "
+        f"GROUP BY last_result, version, backend, {words.silent} LIMIT {GROUPS_MAX}"
+    )
+    return with_times(rows(database, text, condition.values))
+
+
+def reasons(database: Session, words: Words) -> list[Row]:
+    """Return why interfaces are not as desired, the most frequent reason first."""
+    condition = all_of([*words.present(), Condition(f"state IN ({_BAD})")])
+    text = (
+        "SELECT state, reason, COUNT(*) AS interfaces, COUNT(DISTINCT node) AS nodes, MIN(since) AS since "
+        f"FROM {INTERFACE} WHERE {condition.text} GROUP BY state, reason ORDER BY interfaces DESC LIMIT 20"
+    )
+    return with_times(rows(database, text, condition.values))
+
+
+def worst_nodes(database: Session, words: Words) -> list[Row]:
+    """Return the nodes with most interfaces that are not as desired."""
+    condition = all_of([*words.present(), Condition("last_result IN ('partial', 'blocked', 'error')")])
+    text = (
+        "SELECT node, last_result AS result, failed, invalid, blocked, interfaces, since, error "
+        f"FROM {NODE} WHERE {condition.text} ORDER BY failed + invalid + blocked DESC, node LIMIT {TOP}"
+    )
+    return with_times(rows(database, text, condition.values))
+
+
+def newest_failures(database: Session, words: Words) -> list[Row]:
+    """Return the interfaces that are not as desired since the shortest time."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for state in BAD:
+        condition = all_of([*words.present(), Condition(f"state = {words.mark}", (state,))])
+        parts.append(
+            "SELECT * FROM (SELECT id, node, name, mac, state, reason, message, since "
+            f"FROM {INTERFACE} WHERE {condition.text} "
+            f"ORDER BY state DESC, since DESC, id DESC LIMIT {TOP}) AS {state}_ones"
+        )
+        values += condition.values
+    text = f"{' UNION ALL '.join(parts)} ORDER BY since DESC, id DESC LIMIT {TOP}"
+    return with_times(rows(database, text, values))
+
+
+def silent_nodes(database: Session, words: Words) -> list[Row]:
+    """Return the nodes that are silent since the longest time."""
+    limit = AGO[words.product].format(words.silent_after)
+    condition = all_of([*words.present(), Condition(f"last_seen < {limit}")])
+    text = (
+        f"SELECT node, last_seen, version FROM {NODE} WHERE {condition.text} "
+        f"ORDER BY last_seen, node LIMIT {TOP}"
+    )
+    return with_times(rows(database, text, condition.values))
+
+
+def bad_subnets(database: Session, words: Words) -> list[Row]:
+    """Return the subnets with most interfaces that are not as desired; [] without the controller's tables."""
+    condition = all_of([*words.present(), Condition(f"state IN ({_BAD})")])
+    some = f"SELECT row_id, node FROM {INTERFACE} WHERE {condition.text} LIMIT 5000"
+    text = (
+        "SELECT i.subnet_id AS subnet_id, COUNT(*) AS interfaces, COUNT(DISTINCT bad.node) AS nodes "
+        f"FROM ({some}) AS bad JOIN multi_interface i ON i.id = bad.row_id "
+        f"GROUP BY i.subnet_id ORDER BY interfaces DESC LIMIT {TOP}"
+    )
+    found = if_there(database, text, condition.values)
+    named = {row["subnet_id"]: row for row in subnets(database, [row["subnet_id"] for row in found])}
+    return [{"subnet_name": "", "cidr": "", **named.get(row["subnet_id"], {}), **row} for row in found]
+
+
+def events_by_hour(database: Session, words: Words) -> list[Row]:
+    """Return how many events of each kind each of the last hours had; among the newest ones."""
+    condition = all_of([*words.present(), Condition(f"at >= {AGO[words.product].format(HOURS * 3600)}")])
+    text = (
+        "SELECT SUBSTR(at, 1, 13) AS hour, kind, COUNT(*) AS number FROM "
+        f"(SELECT at, kind FROM {EVENT} WHERE {condition.text} "
+        f"ORDER BY at DESC LIMIT {EVENTS_MAX}) AS newest "
+        f"GROUP BY SUBSTR(at, 1, 13), kind LIMIT {GROUPS_MAX}"
+    )
+    return rows(database, text, condition.values)
