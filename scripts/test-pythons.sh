@@ -26,7 +26,12 @@ run() {
     PYTHON=$2 REQUIREMENTS=$3 scripts/setup.sh run test
     name=$1 tiers_of=$4
     shift 4
-    MULTINIC_TEST_REQUIRE='' "$VENV/bin/python" -m pytest -q -n 3 --tiers="$tiers_of" "$@" || failed="$failed $name"
+    MULTINIC_TEST_REQUIRE='' "$VENV/bin/python" -m pytest -q -n 3 -o faulthandler_timeout=600 \
+        --tiers="$tiers_of" "$@" && return
+    # Time limits share the machine with other workers here, too.
+    echo "== $name failed, so what failed is tried once more, alone: =="
+    MULTINIC_TEST_REQUIRE='' "$VENV/bin/python" -m pytest -q --last-failed --last-failed-no-failures=none \
+        --tiers="$tiers_of" "$@" || failed="$failed $name"
 }
 
 # Run the unit tier on Python $1 in a root of Debian's unstable suite, which is made for that and gone afterwards.

@@ -99,6 +99,13 @@ class Cluster:
             )
         )
 
+    def catch_up(self) -> None:
+        """Wait until every node has what was written before to any of them."""
+        for node in self.nodes:
+            with node.connect() as connection, connection.cursor() as cursor:
+                cursor.execute("SET SESSION wsrep_sync_wait = 1")
+                cursor.execute("SELECT COUNT(*) FROM mysql.global_priv")
+
     def _status(self, number: int, name: str) -> str:
         return str(self.nodes[number].execute(f"SHOW STATUS LIKE 'wsrep_{name}'")[0]["Value"])
 

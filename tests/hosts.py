@@ -61,7 +61,7 @@ def run(
 
 
 def eventually(
-    condition: Callable[[], Any], *, timeout: float = 10, pause: float = 0.02, what: str = ""
+    condition: Callable[[], Any], *, timeout: float = 30, pause: float = 0.02, what: str = ""
 ) -> Any:
     """Wait until `condition()` is true and return it; past `timeout` seconds, fail with its last value."""
     deadline = time.monotonic() + timeout

@@ -58,10 +58,25 @@ def _as(context: Context, user: str | None, ask_password: bool) -> DatabaseSetti
         if not sys.stdin.isatty():
             words = "--ask-password needs a terminal"
             raise ConfigError(words, f"without one, put the password into the variable {_SECRET}")
-        return replace(settings, password=Secret(click.prompt("Password", hide_input=True, err=True)))
+        return replace(settings, password=Secret(_asked()))
     if _SECRET in os.environ:
         settings = replace(settings, password=Secret(os.environ[_SECRET]))
     return settings
+
+
+def _asked() -> str:
+    """Ask for a password. Raises click.Abort.
+
+    Old clicks ask before the terminal hides what is typed, and an answer that comes too early is thrown away.
+    """
+    import getpass  # only here
+
+    try:
+        while not (password := getpass.getpass("Password: ")):
+            pass
+    except (EOFError, KeyboardInterrupt):
+        raise click.Abort from None
+    return password
 
 
 def _print(context: Context, lines: Iterable[str]) -> None:

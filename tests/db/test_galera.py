@@ -38,6 +38,7 @@ def mine(nodes):
     CONTROLLER.create(connection)
     CONTROLLER.attach(connection, ONE)
     connection.close()
+    nodes.catch_up()
     yield settings(f"mysql://node@{nodes.hosts(0, 1, 2)}/{name}", SECRET, connect_timeout=1, read_timeout=2)
     nodes.settle()
     nodes.nodes[0].execute(f"DROP DATABASE `{name}`")

@@ -24,6 +24,8 @@ directory = Path(tempfile.mkdtemp(prefix=f"{mark()}server-"))
 (directory / "data").write_text("much")
 server = subprocess.Popen(["tail", "-f", directory / "data"], stdout=subprocess.DEVNULL)
 (directory / "pid").write_text(str(server.pid))
+while not Path(f"/proc/{server.pid}/cmdline").read_bytes():
+    pass  # it becomes the server just now
 print(directory, server.pid, flush=True)
 sys.stdin.read()
 """
@@ -107,5 +109,5 @@ def test_a_command_ends_with_the_run_that_started_it() -> None:
 def is_gone(pid: int) -> bool:
     """Return whether a process has ended; nobody may have waited for it yet."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     return True
