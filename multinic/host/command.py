@@ -7,11 +7,10 @@ import resource
 import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from multinic.host.lock import inherited
 from multinic.values.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -22,11 +21,13 @@ _WRITE_LIMIT = 64 * 1024 * 1024  # bytes of output, and of any file: the output 
 _DETAIL_LIMIT = 1000  # characters of output in a message
 
 
-def run(prefix: Sequence[str], argv: Sequence[str], timeout: float, *, stdin: str = "") -> tuple[str, str]:
+def run(
+    prefix: Sequence[str], argv: Sequence[str], timeout: float, *, stdin: str, inherited: Iterable[int]
+) -> tuple[str, str]:
     """Run `argv` after `prefix` and return its stdout and its stderr.
 
-    `stdin` is the text that the command reads. After `timeout` seconds its whole process group is killed.
-    Raises CommandFailed.
+    `stdin` is the text that the command reads, `inherited` are descriptors that it gets from us.
+    After `timeout` seconds its whole process group is killed. Raises CommandFailed.
     """
     shown = shlex.join(argv)
     # Output goes to files in memory: a grandchild that keeps a pipe open could hang us.

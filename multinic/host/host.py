@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from multinic.host.directories import check_ours, check_root, make_directory, sync_directory
 from multinic.values.errors import HostError, TooLarge
@@ -46,6 +46,8 @@ class Host:
     probe: Callable[[str], None] = _nothing
     command_timeout: float = 60.0
     """How long a command on the host may take, in seconds."""
+    inherited: set[int] = field(default_factory=set, compare=False, repr=False)
+    """Descriptors that commands get: the lock, so that a run waits for what a killed one has started."""
 
     def path(self, path: str) -> str:
         """Return the path by which this process reaches an absolute `path` of the host."""
@@ -261,19 +263,20 @@ class Host:
         `changes`: whether the command changes the host; `stdin`: the text that it reads. Raises
         CommandFailed.
         """
-        from multinic.host import command  # not imported by a pass that runs no command
-
         limit = self.command_timeout if timeout is None else timeout
         if not changes:
-            return command.run(self.prefix, argv, limit, stdin=stdin)[0]
+            return self._outputs_of(argv, limit, stdin)[0]
         with self.effect(f"run {' '.join(argv)}"):
-            return command.run(self.prefix, argv, limit, stdin=stdin)[0]
+            return self._outputs_of(argv, limit, stdin)[0]
 
     def outputs_of(self, *argv: str) -> tuple[str, str]:
         """Run a command that changes nothing; return its stdout and stderr. Raises CommandFailed."""
-        from multinic.host import command
+        return self._outputs_of(argv, self.command_timeout)
 
-        return command.run(self.prefix, argv, self.command_timeout)
+    def _outputs_of(self, argv: tuple[str, ...], limit: float, stdin: str = "") -> tuple[str, str]:
+        from multinic.host import command  # not imported by a pass that runs no command
+
+        return command.run(self.prefix, argv, limit, stdin=stdin, inherited=self.inherited)
 
 
 def cannot(verb: str, path: str, error: OSError) -> HostError:

@@ -14,21 +14,22 @@ from multinic.values.errors import HostError, Locked
 from multinic.values.paths import LOCK
 from multinic.values.text import printable
 
-inherited: set[int] = set()
-"""Locks that commands get from us: a run that follows a killed one waits for what that has started."""
 _UNSEEN = "a process that cannot be seen from here"
 
 
 @contextmanager
 def only_one(host: Host) -> Iterator[None]:
-    """Hold the lock of this host during the block. Raises Locked, which names the process that holds it."""
+    """Hold the lock of this host during the block, with the commands that we run.
+
+    Raises Locked, which names the process that holds it.
+    """
     words, hint = "another run is busy on this host", "wait for it, or try again later"
     with held(host, LOCK, words, hint) as descriptor:
-        inherited.add(descriptor)
+        host.inherited.add(descriptor)
         try:
             yield
         finally:
-            inherited.remove(descriptor)
+            host.inherited.remove(descriptor)
 
 
 @contextmanager

@@ -67,9 +67,9 @@ def test_the_lock_dies_with_its_holder_however_that_ends(host: Host) -> None:
 def test_a_command_that_outlives_its_run_keeps_the_lock(host: Host, tmp_path: Path) -> None:
     done = tmp_path / "done"
     script = "from multinic.host.host import Host\nfrom multinic.host.lock import only_one\n"
-    script += f"with only_one(Host({host.root!r})):\n"
+    script += f"host = Host({host.root!r})\nwith only_one(host):\n"
     wait = f"until [ -e {done} ] || [ ! -d {tmp_path} ]; do sleep 0.01; done"
-    script += f"    Host().run('sh', '-c', {wait!r})\n"
+    script += f"    host.run('sh', '-c', {wait!r})\n"
     with subprocess.Popen([sys.executable, "-c", script]) as run:
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
         child = Path("/proc", eventually(lambda: children.read_text().split())[0])
