@@ -68,12 +68,13 @@ test-pythons: ## run the unit tier on every supported Python of this machine and
 	@scripts/test-pythons.sh
 
 .PHONY: lint
-lint: ## check style, types and who imports whom
+lint: ## check style, types, who imports whom, and the Dockerfile
 	@scripts/setup.sh run test lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint packaging/container/Dockerfile
 
 .PHONY: format
 format: ## let ruff put the style right
