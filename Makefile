@@ -8,6 +8,7 @@ ARGS   ?=
 # Tests wait more than they work: for the kernel, for a host that boots.
 JOBS   ?= 3
 PASSES ?= 1000
+BENCHES ?=
 SEED   ?= 0
 BIN     = $(VENV)/bin
 
@@ -39,6 +40,13 @@ coverage: ## run everything and measure what of the program it ran: 90 % of the 
 soak: ## run many passes with everything happening at random: make soak [PASSES=1000] [SEED=7]
 	@scripts/setup.sh run test
 	$(BIN)/python -m tests.soak --passes $(PASSES) --seed $(SEED)
+
+.PHONY: bench
+bench: ## measure what it costs: one table and one JSON file in build/bench/; make bench [BENCHES="idle fleet"] [SIZE=smallest]
+	@scripts/setup.sh run test
+	@scripts/setup.sh web
+	@scripts/packages.sh db kernel host
+	$(BIN)/python bench/every.py $(if $(SIZE),--$(SIZE)) $(BENCHES)
 
 .PHONY: golden
 golden: ## write the golden files anew from what the renderers say now; read the diff before you commit it

@@ -3,9 +3,10 @@
     python bench/agent.py [PASSES] [PODS] [ROUTES]
 
 As root, in a network namespace of its own, with a private MariaDB inside it: ten links are configured, then
-the agent runs PASSES passes (10,000 by default) as fast as they come, a change among them. With PODS and
-ROUTES the namespace has as many links of others and routes, and a row uses policy routing. What the agent
-opens and starts is counted by an audit hook in the agent itself, in a run of its own, as the hook costs time.
+the agent runs PASSES passes (10,000 by default) as fast as they come, a change among them. Of fewer than
+1,000 every part is short. With PODS and ROUTES the namespace has as many links of others and routes, and a
+row uses policy routing. What the agent opens and starts is counted by an audit hook in the agent itself, in
+a run of its own, as the hook costs time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.idle import MAC, configured, fill, installed  # noqa: E402
+from bench.figures import note  # noqa: E402
+from bench.idle import MAC, configured, crowd, fill, installed  # noqa: E402
 from tests.mariadb import PrivateMariaDB  # noqa: E402
 from tests.namespaces import Namespace  # noqa: E402
 
@@ -127,34 +129,24 @@ def main() -> None:
         if pods or routes:
             crowd(namespace, server, pods, routes)
         print(f"multinic is {how}; {pods} links of pods, {routes} routes")
-        cheap(namespace, program, root, server)
-        watched(namespace, program, root, Path(directory))
-        busy(namespace, program, root)
+        short = passes < 1000
+        cheap(namespace, program, root, server, *((2, 0.5) if short else (5, 2.0)))
+        watched(namespace, program, root, Path(directory), 1 if short else 5)
+        busy(namespace, program, root, 1 if short else 5)
         long(namespace, program, root, server, passes)
-        plugged(namespace, program, root, server)
+        plugged(namespace, program, root, server, 1 if short else 5)
 
 
-def crowd(namespace: Namespace, server: PrivateMariaDB, pods: int, routes: int) -> None:
-    """Make links and routes of others, and let a row use policy routing."""
-    lines = [f"link add pod{n} type veth peer name far{n}" for n in range(pods)]
-    lines += [f"link set pod{n} up" for n in range(pods)]
-    lines += ["link add host0 type veth peer name host1", "link set host0 up", "link set host1 up"]
-    lines += [
-        f"route add 10.{64 + n // 65536}.{n // 256 % 256}.{n % 256}/32 dev host0" for n in range(routes)
-    ]
-    namespace.run("ip", "-batch", "-", input="".join(f"{line}\n" for line in lines), timeout=600)
-    options = '{"gateway": "10.0.0.1", "policy_routing": "auto"}'
-    server.execute("UPDATE multi_interface SET options = %s WHERE id = 1", options, database="multinic")
-
-
-def cheap(namespace: Namespace, program: list[str], root: Path, server: PrivateMariaDB) -> None:
+def cheap(
+    namespace: Namespace, program: list[str], root: Path, server: PrivateMariaDB, times: int, seconds: float
+) -> None:
     """Print what an idle pass costs, ten times a second and as fast as it goes."""
     for interval in ("100ms", "1ms"):
         with agent(namespace, program, root, interval) as running:
             figures = []
-            for _ in range(5):
+            for _ in range(times):
                 cpu, count = running.cpu(), running.passes()
-                time.sleep(2)
+                time.sleep(seconds)
                 count = running.passes() - count
                 figures.append((running.cpu() - cpu) / count)
             with server.statements("node") as statements:
@@ -164,9 +156,12 @@ def cheap(namespace: Namespace, program: list[str], root: Path, server: PrivateM
             median, least, most = statistics.median(figures), min(figures), max(figures)
             print(f"idle pass every {interval}: CPU {median:.2f} ms ({least:.2f} to {most:.2f}),", end=" ")
             print(f"{len(statements) / count:.2f} statements, resident {running.memory():.1f} MiB")
+            if interval == "100ms":
+                note("idle pass of the agent, ten a second", median, "ms CPU", to_reach=2)
+                note("statements of an idle pass of the agent", len(statements) / count, "", to_reach=1)
 
 
-def watched(namespace: Namespace, program: list[str], root: Path, directory: Path) -> None:
+def watched(namespace: Namespace, program: list[str], root: Path, directory: Path, seconds: float) -> None:
     """Print what passes start and write."""
     (directory / "watcher").mkdir()
     (directory / "watcher/sitecustomize.py").write_text(WATCHER)
@@ -177,28 +172,30 @@ def watched(namespace: Namespace, program: list[str], root: Path, directory: Pat
     environment = {"PYTHONPATH": str(directory / "watcher"), "WATCHED": str(report)}
     with agent(namespace, python, root, "10ms", **environment) as running:
         before, count = report.read_text().splitlines()[-1].split(), running.passes()
-        time.sleep(5)
+        time.sleep(seconds)
         after, count = report.read_text().splitlines()[-1].split(), running.passes() - count
         children, writes = (int(a) - int(b) for a, b in zip(after, before, strict=True))
         print(f"{count} idle passes: {children} child processes, {writes} files opened to be written")
+        note("child processes and written files of idle passes of the agent", children + writes, to_reach=0)
 
 
-def busy(namespace: Namespace, program: list[str], root: Path) -> None:
+def busy(namespace: Namespace, program: list[str], root: Path, seconds: float) -> None:
     """Print what 500 events a second of links that are not ours cost."""
     namespace.run("ip", "link", "add", "pod", "type", "veth", "peer", "name", "far")
     with agent(namespace, program, root, "1h") as running:
         passes, cpu, events, begun = running.passes(), running.cpu(), 0, time.monotonic()
         with namespace.popen("ip", "-batch", "-", stdin=subprocess.PIPE, bufsize=1) as ip:
             assert ip.stdin
-            while (now := time.monotonic() - begun) < 5:
+            while (now := time.monotonic() - begun) < seconds:
                 if events < 500 * now:
                     ip.stdin.write(f"link set pod {'up' if events % 2 else 'down'}\n")
                     events += 1
                 else:
                     time.sleep(0.0005)
         cost = (running.cpu() - cpu) / (time.monotonic() - begun)
-        print(f"{events / 5:.0f} events of other links a second: CPU {cost:.1f} ms a second,", end=" ")
+        print(f"{events / seconds:.0f} events of other links a second: CPU {cost:.1f} ms a second,", end=" ")
         print(f"{running.passes() - passes} passes")
+        note("500 events of other links a second, in the agent", cost, "ms CPU a second")
     namespace.run("ip", "link", "del", "pod")
 
 
@@ -213,13 +210,14 @@ def long(namespace: Namespace, program: list[str], root: Path, server: PrivateMa
                 server.execute("UPDATE multi_interface SET mtu = 1400", database="multinic")
             descriptors = len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
             print(f"after {running.passes()}: {running.memory():.1f} MiB, {descriptors} descriptors")
+        note(f"memory of the agent after {passes:,} passes", running.memory(), "MiB", to_reach=45)
 
 
-def plugged(namespace: Namespace, program: list[str], root: Path, server: PrivateMariaDB) -> None:
+def plugged(namespace: Namespace, program: list[str], root: Path, server: PrivateMariaDB, times: int) -> None:
     """Print how long it takes from a NIC that is plugged in to its pass, and to its configuration."""
     figures = []
     with agent(namespace, program, root, "1h") as running:
-        for number in range(5):
+        for number in range(times):
             namespace.unplug("multinic9")
             time.sleep(8)
             with server.connect() as control, control.cursor() as cursor:

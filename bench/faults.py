@@ -19,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ["MULTINIC_TEST_THOROUGH"] = "yes"
 
+from bench.figures import note
 from tests.kernel import interrupting, power
 from tests.namespaces import Namespace
 
@@ -84,6 +85,8 @@ def main() -> None:
             figures = (len(cases), found["old"], found["new"], found["third"])
             print(row((fault, scenario, *figures)), flush=True)
     print(row(("all", "", *(total[key] for key in ("faults", "old", "new", "third")))))
+    note("third states after faults at any moment", total["third"], to_reach=0)
+    note("faults that were injected", total["faults"])
     for case in wrong:
         print(json.dumps(case), file=sys.stderr)
     sys.exit(1 if wrong else 0)

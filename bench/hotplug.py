@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.figures import note
 from tests.hosts import eventually
 from tests.namespaces import Namespace
 from tests.node import Node, database_server, mac_of
@@ -155,6 +156,11 @@ def print_figures(figures: dict[str, list[Times]]) -> None:
         for step in runs[0]:
             values = [times[step] for times in runs]
             print(f"  {step:28}{statistics.median(values):6.2f} ({min(values):.2f} to {max(values):.2f})")
+        note(f"configured after a NIC was plugged in: {name}", median_of(runs), "s")
+
+
+def median_of(runs: list[Times]) -> float:
+    return statistics.median(times["configured"] for times in runs)
 
 
 def starting(machine: Machine | None = None) -> float:

@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.figures import note  # noqa: E402
 from multinic.database import peers, schema, source, status  # noqa: E402
 from multinic.database.session import Session  # noqa: E402
 from multinic.values.history import Event, FieldChange, Kind  # noqa: E402
@@ -50,6 +51,9 @@ def main() -> None:
             rate = count / seconds
             line = f"{name}: {rate:.0f} a second, {1000 * cpu / max(count, 1):.2f} ms CPU of the server each"
             print(line + (f"; 100,000 nodes need {NEEDED:.0f}" if job is beat else ""))
+            note(f"{name} in the status tables, CPU of the server", 1000 * cpu / max(count, 1), "ms each")
+            if job is beat:
+                note("signs of life a second ÷ those of 100,000 nodes", rate / NEEDED, to_reach=1, least=True)
 
 
 def beat(database: Session, node: int, _: int) -> object:
