@@ -12,17 +12,21 @@ from multinic.values.errors import Exit
 
 
 @main.command()
+@click.argument("names", nargs=-1, metavar="[INTERFACE]...")
 @click.pass_obj
-def status(context: Context) -> None:
+def status(context: Context, names: tuple[str, ...]) -> None:
     """Show the last result and the present state of every managed interface. Needs no database.
+
+    INTERFACE is a name, a MAC address, a port or a row; without it, all are shown.
 
     \b
     Example:
         multinic --output json status
+        multinic status multinic0
     """
     from multinic.report.status import status as document_of
 
-    document = document_of(context.host())
+    document = document_of(context.host(), names)
     if context.output == "json":
         print_json(document)
     else:

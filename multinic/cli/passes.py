@@ -20,7 +20,15 @@ from multinic.values.errors import Exit
 from multinic.values.paths import AGENT_LOCK
 
 
+def _selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option that selects interfaces."""
+    words = "Only this one, by name, MAC address, port or row; may be repeated."
+    return click.option("--only", multiple=True, metavar="INTERFACE", help=words)(command)
+
+
 @main.command()
+@click.argument("names", nargs=-1, metavar="[INTERFACE]...")
+@_selecting
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan as JSON.")
 @click.option("--detailed-exitcode", is_flag=True, help="End with 3 if anything would change.")
 @click.option("--allow-mass-delete", is_flag=True, help="Remove even most or all interfaces at once.")
@@ -29,6 +37,8 @@ from multinic.values.paths import AGENT_LOCK
 @click.pass_obj
 def plan(
     context: Context,
+    names: tuple[str, ...],
+    only: tuple[str, ...],
     out: str | None,
     detailed_exitcode: bool,
     allow_mass_delete: bool,
@@ -37,9 +47,12 @@ def plan(
 ) -> None:
     """Show what would change on this host, and why. Changes nothing.
 
+    INTERFACE is a name, a MAC address, a port or a row; without it, all are shown.
+
     \b
     Example:
         multinic plan --detailed-exitcode
+        multinic plan multinic0
     """
     from multinic.decide.restraint import Allowed
     from multinic.decide.verdict import verdict
@@ -47,19 +60,20 @@ def plan(
     from multinic.report.document import document
 
     settings = context.settings()
-    allowed = Allowed(allow_mass_delete, accept_identity, allow_braked)
+    allowed = Allowed(allow_mass_delete, accept_identity, allow_braked, (*names, *only))
     view = reconcile.plan(settings, context.host(settings), allowed=allowed)
+    found = view.selected
     if out is not None:
-        _save(out, document(view.plan))
+        _save(out, document(found, view.past.only))
     if context.output == "json":
-        print_json(document(view.plan))
+        print_json(document(found, view.past.only))
     else:
         from multinic.report import show
 
-        show.plan(view.plan, view.why_backend)
-    if detailed_exitcode and not view.plan.empty:
+        show.plan(found, view.why_backend)
+    if detailed_exitcode and not found.empty:
         sys.exit(Exit.PENDING)
-    sys.exit(verdict(interface.state for interface in view.plan.interfaces))
+    sys.exit(verdict(interface.state for interface in found.interfaces))
 
 
 def _save(path: str, document: Mapping[str, Any]) -> None:
@@ -105,6 +119,7 @@ def _write_as_it_is(path: str, text: str) -> None:
 
 @main.command(cls=Change)
 @click.argument("saved", required=False, type=click.Path(exists=True, dir_okay=False), metavar="[PLAN]")
+@_selecting
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-mass-delete", is_flag=True, help="Remove even most or all interfaces at once.")
 @click.option("--accept-identity", is_flag=True, help="Accept another node name or database than before.")
@@ -113,6 +128,7 @@ def _write_as_it_is(path: str, text: str) -> None:
 def apply(
     context: Context,
     saved: str | None,
+    only: tuple[str, ...],
     yes: bool,
     allow_mass_delete: bool,
     accept_identity: bool,
@@ -125,17 +141,23 @@ def apply(
     \b
     Example:
         multinic plan --out plan.json && multinic apply plan.json
+        multinic apply --only multinic0
     """
     from multinic.decide.restraint import Allowed
     from multinic.flow import reconcile
+    from multinic.report.document import selection
     from multinic.values.errors import ConfigError
 
     if not yes and not sys.stdin.isatty():
         raise ConfigError("there is no terminal to ask on; nothing was changed", "add --yes")
+    if saved is not None and only:
+        words = "a saved plan says itself which interfaces it is for"
+        raise ConfigError(words, "leave out --only, or save another plan, of these interfaces")
     settings = context.settings()
     host = context.host(settings)
-    allowed = Allowed(allow_mass_delete, accept_identity, allow_braked)
     looked_at = None if saved is None else _load(saved)
+    only = only if looked_at is None else selection(looked_at)
+    allowed = Allowed(allow_mass_delete, accept_identity, allow_braked, only)
     shown = yes and saved is not None  # a saved plan was shown before
     if not yes:
         looked_at, shown = _agreed(context, reconcile.plan(settings, host, allowed=allowed), looked_at), True
@@ -191,14 +213,14 @@ def _agreed(context: Context, view: Any, saved: Any) -> Any:
     from multinic.values.errors import Refused
 
     if saved is not None:
-        check_fresh(saved, view.plan)
+        check_fresh(saved, view.selected)
     if context.output == "table":
         from multinic.report import show
 
-        show.plan(view.plan, view.why_backend)
-    if not view.plan.empty and not click.confirm("Carry this out?", err=True):
+        show.plan(view.selected, view.why_backend)
+    if not view.selected.empty and not click.confirm("Carry this out?", err=True):
         raise Refused("not confirmed; nothing was changed")
-    return document(view.plan)
+    return document(view.selected, view.past.only)
 
 
 def _confirmation(context: Context, looked_at: Any, which: str, shown: bool) -> Callable[[Any], bool]:
@@ -208,11 +230,11 @@ def _confirmation(context: Context, looked_at: Any, which: str, shown: bool) -> 
         if looked_at is not None:
             from multinic.report.document import check_fresh
 
-            check_fresh(looked_at, view.plan, which=which)
+            check_fresh(looked_at, view.selected, which=which)
         if context.output == "table" and not shown:
             from multinic.report import show
 
-            show.plan(view.plan, view.why_backend)
+            show.plan(view.selected, view.why_backend)
         return True
 
     return confirm

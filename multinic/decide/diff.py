@@ -9,6 +9,7 @@ from multinic.decide import safety
 from multinic.decide.brake import brake
 from multinic.decide.compare import Facts, blocked, compare
 from multinic.decide.differences import stale_changes
+from multinic.decide.hands_off import hands_off
 from multinic.decide.naming import assign, holders, name_of, slot_of, slot_of_link
 from multinic.decide.orphans import Orphan, freeing, not_removed, removed, without_rules
 from multinic.decide.policy import Policy
@@ -90,7 +91,8 @@ class _Diff:
     def _wanted_by_slot(self, slots: Mapping[Mac, int]) -> list[Interface]:
         """Return the interfaces of all rows, by slot; one that failed before waits for its next attempt."""
         macs = sorted(self.wanted, key=lambda mac: (slots.get(mac, 1 << 30), mac))
-        found = [back_off(self._wanted(self.wanted[mac], slots.get(mac)), self.policy.past) for mac in macs]
+        past = self.policy.past
+        found = [back_off(hands_off(self._wanted(self.wanted[m], slots.get(m)), past), past) for m in macs]
         return list(brake(found, self.policy.past.braked))
 
     def _wanted(self, wish: DesiredLink, slot: int | None) -> Interface:
@@ -140,7 +142,7 @@ class _Diff:
         self.mass_deletion = is_mass_deletion(orphans, managed, no_rows=no_rows)
         if self.mass_deletion:
             orphans = fuse(orphans, self.policy.past)
-        orphans = [back_off(orphan, self.policy.past) for orphan in orphans]
+        orphans = [back_off(hands_off(o, self.policy.past), self.policy.past) for o in orphans]
         return list(brake(orphans, self.policy.past.braked))
 
     def _one_by_one(
@@ -183,7 +185,9 @@ class _Diff:
 
     def _without_inherited(self, orphans: list[Interface], wanted: list[Interface]) -> Iterator[Interface]:
         """Yield the orphans without those files and rules that the next owner of their slot needs."""
-        configured = [(i.name, i.desired) for i in wanted if i.desired and i.name]
+        # What is not carried out now needs no file of a slot that it does not have yet.
+        owners = [i for i in wanted if i.pending or (i.mac and self.holders.get(i.mac) == slot_of(i.name))]
+        configured = [(i.name, i.desired) for i in owners if i.desired and i.name]
         files = {path for name, wish in configured for path in self.policy.files(name, wish)}
         files |= {change.path for interface in wanted for change in interface.files}
         rules = {rule for interface in wanted if interface.desired for rule in interface.desired.rules}

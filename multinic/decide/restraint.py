@@ -35,6 +35,8 @@ class Allowed:
     """Whether this host may have another name, or ask another database, than before."""
     braked: bool = False
     """Whether to change what fails on many other nodes."""
+    only: tuple[str, ...] = ()
+    """By name, MAC address, port or row: the interfaces that may be changed; none named: all."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Past:
     """What must wait because it fails on many other nodes: key of an interface → why."""
     from_memory: bool = False
     """The source is the last known good state, not the database: then nothing is removed."""
+    only: frozenset[str] | None = None
+    """The keys of the interfaces that a person selected; None: all."""
 
 
 def is_mass_deletion(orphans: Sequence[Interface], managed: int, *, no_rows: bool) -> bool:

@@ -86,7 +86,9 @@ def remember(view: View, report: Report, *, written: bool, shape: Shape) -> None
     from multinic.values.plan import State
 
     unsettled = {result.state for result in report.results} & {State.FAILED, State.BLOCKED}
-    if not written or unsettled or view.record.mass_deletion:  # reads are counted by full passes only
+    partly = view.past.only is not None  # what was not selected waits for the next pass
+    # Reads of a mass deletion are counted by full passes only.
+    if not written or unsettled or partly or view.record.mass_deletion:
         forget(view.host)
         return
     good = {r.interface.row_id for r in report.results if r.state in (State.CONVERGED, State.UNCHANGED)}

@@ -16,6 +16,7 @@ from multinic.decide.diff import diff
 from multinic.decide.identity import Identity, doubt
 from multinic.decide.policy import Policy
 from multinic.decide.restraint import Allowed, Past
+from multinic.decide.selection import of_plan, select
 from multinic.decide.witness import Loss
 from multinic.flow.observe import observe
 from multinic.flow.rendering import Rendering
@@ -53,6 +54,14 @@ class View:
     plan: Plan
     given_back: list[Loss] = field(default_factory=list)
     """What others lost by carrying the plan out, and got back."""
+
+    @property
+    def selected(self) -> Plan:
+        """The plan of the interfaces that a person selected; all others stay as they are."""
+        only = self.past.only
+        if only is None:
+            return self.plan
+        return replace(self.plan, interfaces=tuple(i for i in self.plan.interfaces if i.key in only))
 
     def replan(self) -> Plan:
         """Plan anew from what the host is now; the database is not asked again."""
@@ -110,6 +119,10 @@ def look(
         doubt=None if allowed.identity else doubt(record, identity),
     )
     view = _view(settings, host, answer, desired, record, past, lost=lost)
+    if allowed.only:
+        meant = select(allowed.only, view.plan.interfaces, of_plan)
+        past = replace(past, only=frozenset(interface.key for interface in meant))
+        view = _view(settings, host, answer, desired, record, past, lost=lost)
     if view.plan.mass_deletion and database.has_others and not allowed.mass_delete:
         from multinic.flow.second_opinion import contradiction  # seldom needed
 

@@ -6,7 +6,7 @@ docs/reference.md describes it. VERSION changes when a field changes its meaning
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from multinic.report.report import Report
@@ -17,12 +17,13 @@ from multinic.values.text import shown
 VERSION = 1
 
 
-def document(plan: Plan) -> dict[str, Any]:
-    """Return the document of a plan."""
+def document(plan: Plan, only: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the document of a plan; `only`: the keys of the interfaces that were selected, None for all."""
     return {
         "version": VERSION,
         "node": plan.node,
         "backend": plan.backend,
+        "only": None if only is None else sorted(only),
         "interfaces": [_interface(interface) for interface in plan.interfaces],
         "summary": dict(sorted(Counter(str(i.state) for i in plan.interfaces).items())),
         "converged": plan.empty,
@@ -66,6 +67,18 @@ def results(report: Report) -> dict[str, Any]:
         ],
         "exit": int(report.exit),
     }
+
+
+def selection(saved: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of the interfaces that a saved plan is for; () for all. Raises ConfigError."""
+    only = saved.get("only")
+    if only is None:
+        return ()
+    if not isinstance(only, list) or not only or not all(isinstance(key, str) for key in only):
+        raise ConfigError(
+            "this is not a plan: `only` has no keys", "make one with `multinic plan --out FILE`"
+        )
+    return tuple(only)
 
 
 def check_fresh(saved: Mapping[str, Any], plan: Plan, *, which: str = "saved plan") -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from multinic.backend.detect import detect
 from multinic.decide.naming import name_of, slot_of, slot_of_link
 from multinic.decide.safety import resolve
+from multinic.decide.selection import Called, select
 from multinic.host.host import Host
 from multinic.kernel.observe import links as current_links
 from multinic.report.agent import agent
@@ -17,8 +19,11 @@ from multinic.values.addresses import Mac
 from multinic.values.observed import Observed, ObservedLink
 
 
-def status(host: Host) -> dict[str, Any]:
-    """Return the status document: the last pass, and every managed interface with its link as it is now."""
+def status(host: Host, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the status document: the last pass, and every managed interface with its link as it is now.
+
+    `only`: the interfaces to show, by name, MAC address, port or row; () for all. Raises ConfigError.
+    """
     last = load_state(host)
     observed = Observed(links=current_links())
     known = {str(item["key"]): dict(item) for item in last.get("interfaces", ())}
@@ -32,6 +37,8 @@ def status(host: Host) -> dict[str, Any]:
     interfaces = [_with_live(item, observed) for item in known.values()]
     interfaces.sort(key=lambda item: (slot_of(item["name"] or "") is None, slot_of(item["name"] or "") or 0))
     found = detect(host)
+    if only:
+        interfaces = select(only, interfaces, of_status)
     return {
         "version": 1,
         "node": last.get("node"),
@@ -43,6 +50,13 @@ def status(host: Host) -> dict[str, Any]:
         "detected": {"backend": found.name, "why": found.why},
         "interfaces": interfaces,
     }
+
+
+def of_status(item: dict[str, Any]) -> Called:
+    """Return by what an interface of the document can be meant."""
+    row_id = item["row_id"] if isinstance(item["row_id"], int) else None
+    name, mac, port_id, link = (str(item[key] or "") for key in ("name", "mac", "port_id", "link"))
+    return Called(name, mac, port_id, row_id, link)
 
 
 def _unknown(name: str, mac: str) -> dict[str, Any]:
