@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import resource
 import sys
@@ -13,7 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from multinic import __version__
-from multinic.cli import streams
+from multinic.cli import formats, streams
+from multinic.cli.formats import FORMATS, Command, Group
 from multinic.host import config
 from multinic.host.directories import check_root
 from multinic.host.host import Host
@@ -31,6 +31,7 @@ class Context(NamedTuple):
     root: str
     host_command: tuple[str, ...]
     output: str
+    """One of FORMATS."""
     verbose: bool
 
     def host(self, settings: Settings | None = None) -> Host:
@@ -54,12 +55,22 @@ class Context(NamedTuple):
             self.log(settings).warning(warning)
         return settings
 
+    @property
+    def document(self) -> bool:
+        """Whether one document is printed, and no table."""
+        return self.output in ("json", "yaml")
+
+    @property
+    def wide(self) -> bool:
+        """Whether a table has a line for each interface, however long."""
+        return self.output == "wide"
+
     def log(self, settings: Settings) -> Log:
         level = "debug" if self.verbose else settings.log_level
         return Log(settings.log_format, level, config.node_name(settings))
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group that prints our errors as a sentence with a hint, and ends with their exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -123,7 +134,7 @@ class Commands(click.Group):
             raise
 
 
-class Change(click.Command):
+class Change(Command):
     """A command that changes something: its exit status says what became of that, printed or not."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -147,8 +158,8 @@ def fail(context: Context | None, message: str, hint: str, status: Exit) -> NoRe
 
     A script that wants a document gets one, and a collector of the log a line in its format.
     """
-    if context is not None and context.output == "json":
-        print_json({"version": 1, "error": message, "hint": hint, "exit": int(status)})
+    if context is not None and context.document:
+        print_document(context, {"version": 1, "error": message, "hint": hint, "exit": int(status)})
     if context is not None and _log_format(context) == "json":
         Log("json", node=os.uname().nodename).error(message, hint=hint)
         sys.exit(status)
@@ -160,7 +171,7 @@ def fail(context: Context | None, message: str, hint: str, status: Exit) -> NoRe
 
 
 def _in_json(context: Context | None) -> bool:
-    return context is not None and "json" in (context.output, _log_format(context))
+    return context is not None and (context.document or _log_format(context) == "json")
 
 
 def _log_format(context: Context) -> str:
@@ -172,9 +183,14 @@ def _log_format(context: Context) -> str:
         return "json" if str(said).lower() == "json" else "text"
 
 
+# A command that nothing follows: newer clicks print the help as an error.
+_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 def _make_printable(error: click.ClickException) -> None:
     """Escape the message of an error: click quotes arguments in it, and does not always escape them."""
-    error.__dict__["message"] = printable(error.message)
+    if not isinstance(error, _HELP):
+        error.__dict__["message"] = printable(error.message)
 
 
 def print_line(line: str, *, err: bool = False) -> None:
@@ -211,7 +227,10 @@ def print_line(line: str, *, err: bool = False) -> None:
     help="Put WORDS before each command that runs on the host.",
 )
 @click.option(
-    "--output", type=click.Choice(["table", "json"]), default="table", help="json: one document on stdout."
+    "--output",
+    type=click.Choice(FORMATS),
+    default="table",
+    help="wide: a line for each interface; json, yaml: one document on stdout.",
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of the log on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
@@ -251,6 +270,6 @@ def _words(text: str) -> tuple[str, ...]:
         raise click.BadParameter(f"{e}: {text!r}", param_hint="--host-command") from None
 
 
-def print_json(document: object) -> None:
-    """Print the one document of `--output json`."""
-    click.echo(json.dumps(document, indent=2))
+def print_document(context: Context, document: object) -> None:
+    """Print the one document of a command."""
+    formats.print_as(context.output, document)

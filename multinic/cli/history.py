@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from multinic.cli.base import Context, main, print_json
+from multinic.cli.base import Context, main, print_document
 
 
 @main.command()
@@ -22,8 +22,8 @@ def history(context: Context, interface: str | None) -> None:
     from multinic.report.past import document
 
     found = document(context.host(), interface)
-    if context.output == "json":
-        print_json(found)
+    if context.document:
+        print_document(context, found)
     else:
         from multinic.report import show
 

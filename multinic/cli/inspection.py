@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from multinic.cli.base import Context, main, print_json, print_line
+from multinic.cli.base import Context, main, print_document, print_line
 from multinic.values.errors import Exit
 
 
@@ -27,12 +27,12 @@ def status(context: Context, names: tuple[str, ...]) -> None:
     from multinic.report.status import status as document_of
 
     document = document_of(context.host(), names)
-    if context.output == "json":
-        print_json(document)
+    if context.document:
+        print_document(context, document)
     else:
         from multinic.report import show
 
-        show.status(document)
+        show.status(document, wide=context.wide)
 
 
 @main.command()
@@ -51,8 +51,8 @@ def render(context: Context, names: tuple[str, ...]) -> None:
     settings = context.settings()
     view = reconcile.plan(settings, context.host(settings))
     files = rendered(view.plan, view.rendering, names)
-    if context.output == "json":
-        print_json({"version": 1, "backend": view.backend.name, "files": files})
+    if context.document:
+        print_document(context, {"version": 1, "backend": view.backend.name, "files": files})
     elif not files:
         click.echo(f"backend {view.backend.name} writes no files", err=True)
     else:
@@ -76,8 +76,8 @@ def doctor(context: Context) -> None:
     from multinic.doctor.examine import examine
 
     document = examine(lambda: context.settings(attended=False), context.host)
-    if context.output == "json":
-        print_json(document)
+    if context.document:
+        print_document(context, document)
     else:
         from multinic.report import show
 
@@ -106,5 +106,5 @@ def health(context: Context, socket: bool) -> None:
         serve.serve({serve.passed_socket(os.environ): lambda path: report.answer(host, path)})
         return
     document = report.document(host)
-    print_json(document)
+    print_document(context, document)
     sys.exit(Exit.PARTIAL if document["status"] == report.Status.UNHEALTHY else Exit.OK)

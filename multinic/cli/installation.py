@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import click
 
-from multinic.cli.base import Change, Context, main, print_json, print_line
+from multinic.cli.base import Change, Context, main, print_document, print_line
+from multinic.cli.formats import Group
 from multinic.values.errors import ConfigError
 from multinic.values.settings import DatabaseSettings, Secret
 
@@ -34,7 +35,7 @@ def install_units(context: Context, program: str | None, remove: bool) -> None:
         print_line(line)
 
 
-@main.group()
+@main.group(cls=Group)
 def db() -> None:
     """Work on the database itself."""
 
@@ -81,8 +82,8 @@ def _asked() -> str:
 
 def _print(context: Context, lines: Iterable[str]) -> None:
     """Print lines as they come, or one document at the end."""
-    if context.output == "json":
-        print_json({"version": 1, "messages": list(lines)})
+    if context.document:
+        print_document(context, {"version": 1, "messages": list(lines)})
         return
     for line in lines:
         print_line(line)
@@ -155,8 +156,9 @@ def grants(context: Context) -> None:
     found = rights.statements(
         target.user if target and target.user else "multinic", target.name if target else "multinic"
     )
-    if context.output == "json":
-        print_json({"version": 1, "statements": [text for texts in found.values() for text in texts]})
+    if context.document:
+        statements = [text for texts in found.values() for text in texts]
+        print_document(context, {"version": 1, "statements": statements})
         return
     for whom, texts in found.items():
         print_line(f"-- For {whom}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from multinic.cli.base import Change, Context, main, print_json
+from multinic.cli.base import Change, Context, main, print_document
 from multinic.host import ending
 from multinic.host.host import Host
 from multinic.values.errors import Exit
@@ -65,12 +65,12 @@ def plan(
     found = view.selected
     if out is not None:
         _save(out, document(found, view.past.only))
-    if context.output == "json":
-        print_json(document(found, view.past.only))
+    if context.document:
+        print_document(context, document(found, view.past.only))
     else:
         from multinic.report import show
 
-        show.plan(found, view.why_backend)
+        show.plan(found, view.why_backend, wide=context.wide)
     if detailed_exitcode and not found.empty:
         sys.exit(Exit.PENDING)
     sys.exit(verdict(interface.state for interface in found.interfaces))
@@ -186,10 +186,10 @@ def _state_document(context: Context) -> Iterator[None]:
 
 
 def _print_state(context: Context) -> None:
-    if context.output == "json":
+    if context.document:
         from multinic.state.statefile import load_state
 
-        print_json(load_state(context.host()))
+        print_document(context, load_state(context.host()))
 
 
 def _load(path: str) -> Any:
@@ -214,10 +214,10 @@ def _agreed(context: Context, view: Any, saved: Any) -> Any:
 
     if saved is not None:
         check_fresh(saved, view.selected)
-    if context.output == "table":
+    if not context.document:
         from multinic.report import show
 
-        show.plan(view.selected, view.why_backend)
+        show.plan(view.selected, view.why_backend, wide=context.wide)
     if not view.selected.empty and not click.confirm("Carry this out?", err=True):
         raise Refused("not confirmed; nothing was changed")
     return document(view.selected, view.past.only)
@@ -231,10 +231,10 @@ def _confirmation(context: Context, looked_at: Any, which: str, shown: bool) -> 
             from multinic.report.document import check_fresh
 
             check_fresh(looked_at, view.selected, which=which)
-        if context.output == "table" and not shown:
+        if not context.document and not shown:
             from multinic.report import show
 
-            show.plan(view.selected, view.why_backend)
+            show.plan(view.selected, view.why_backend, wide=context.wide)
         return True
 
     return confirm
@@ -306,15 +306,15 @@ def _show_rollback(context: Context, host: Host, interrupted: bool, *, ask: bool
 
     node = os.uname().nodename
     found = preview.rollback(host, node, interrupted_only=interrupted)
-    if context.output == "json":
-        print_json(document(found or Plan(node, "", ())))
+    if context.document:
+        print_document(context, document(found or Plan(node, "", ())))
     elif found is None:
         if not ask:
             click.echo("there is no change to undo")
     else:
         from multinic.report import show
 
-        show.plan(found, "it made the change")
+        show.plan(found, "it made the change", wide=context.wide)
     if ask and found and not click.confirm("Restore this?", err=True):
         raise Refused("not confirmed; nothing was changed")
 
@@ -341,8 +341,8 @@ def purge(context: Context, yes: bool) -> None:
     def show_all(plans: list[Any]) -> None:
         from multinic.report import show
 
-        for plan in plans if context.output == "table" else ():
-            show.plan(plan, "everything managed will be removed")
+        for plan in () if context.document else plans:
+            show.plan(plan, "everything managed will be removed", wide=context.wide)
 
     agreed: list[Any] | None = None
     if not yes and sys.stdin.isatty():
@@ -363,6 +363,6 @@ def purge(context: Context, yes: bool) -> None:
 
     ending.in_order()
     purged = removal.purge(settings, host, log, confirm=confirm)
-    if context.output == "json":
-        print_json(results(purged))
+    if context.document:
+        print_document(context, results(purged))
     sys.exit(purged.exit)

@@ -16,18 +16,22 @@ _LIMIT = 1 << 20  # bytes of its answer that are read
 def agent(host: Host) -> dict[str, Any] | None:
     """Return what is known of the agent on this host; None if none is seen.
 
-    `next_pass_in` and `last_pass` are None if it does not answer over HTTP.
+    `next_pass_in` and what begins with `last_` are None if it does not answer over HTTP.
     """
     found = running(host)
     if found is None:
         return None
     said = _ask(found.listen)
     wait, last = said.get("next_pass_in"), said.get("last_pass")
+    last = last if isinstance(last, dict) else {}
+    ago, status = last.get("seconds_ago"), last.get("exit")
     return {
         **found._asdict(),
         "answers": bool(said) if found.listen else None,
         "next_pass_in": wait if isinstance(wait, int | float) else None,
-        "last_pass": str(last["result"]) if isinstance(last, dict) and "result" in last else None,
+        "last_pass": str(last["result"]) if "result" in last else None,
+        "last_pass_ago": ago if isinstance(ago, int | float) else None,
+        "last_exit": status if isinstance(status, int) else None,
     }
 
 

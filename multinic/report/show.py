@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 import textwrap
 import time
 from collections.abc import Iterator, Mapping
@@ -13,68 +12,63 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from multinic.report.layout import Cell, Column, coloured, console, paragraph, print_lines, table
+from multinic.report.show_status import status
 from multinic.values.plan import Interface, Plan
 from multinic.values.text import printable
 
-_COLOURS = {
-    "create": "green",
-    "update": "yellow",
-    "delete": "red",
-    "waiting": "cyan",
-    "blocked": "magenta",
-    "invalid": "bold red",
-    "failed": "bold red",
-}
+__all__ = ["findings", "history", "plan", "status"]
 
 
-def console() -> Console:
-    """Return a console on stdout; rich itself sees to NO_COLOR, and to a stdout that is not a terminal.
+def plan(shown: Plan, why_backend: str, *, wide: bool = False) -> None:
+    """Print a plan: a table, the changes of each interface, the difference of each file.
 
-    Output to a file or a pipe is 400 columns wide, so that it is not cut to the width of a terminal.
+    `wide`: a line for each interface, with its row and port, however long.
     """
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400)
-
-
-def plan(shown: Plan, why_backend: str) -> None:
-    """Print a plan: a table, the changes of each interface, the difference of each file."""
     out = console()
-    out.print(Text(f"node {printable(shown.node)}, backend {shown.backend} ({why_backend})"))
+    width = None if wide else out.width
+    words = f"node {printable(shown.node)}, backend {shown.backend} ({why_backend})"
+    out.print(Text(paragraph(words, width)))
     if shown.interfaces:
-        table = _table("interface", "mac", "state", "reason", "link")
-        for interface in shown.interfaces:
-            link = interface.link.name if interface.link else "-"
-            table.add_row(
-                Text(interface.name or "-"),
-                Text(printable(interface.mac_text) or "-"),
-                _state(str(interface.state)),
-                Text(interface.reason),
-                Text(printable(link)),
-            )
-        out.print(table)
+        rows = [_planned(interface, wide) for interface in shown.interfaces]
+        print_lines(out, table(_PLAN + _IDENTITY * wide, rows, width))
     for interface in shown.interfaces:
-        _details(out, interface)
+        _details(out, interface, width)
     out.print(Text(_summary(shown)))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=column != "reason", overflow="fold")
-    return table
+_PLAN = (
+    Column("interface", stays=True),
+    Column("mac", stays=True),
+    Column("state", stays=True),
+    Column("reason"),
+    Column("link"),
+)
+_IDENTITY = (Column("row"), Column("port"))
 
 
-def _state(state: str) -> Text:
-    return Text(state, style=_COLOURS.get(state, ""))
+def _planned(interface: Interface, wide: bool) -> list[Cell]:
+    row, port = interface.row_id, interface.port_id
+    return [
+        Cell(interface.name or "-"),
+        Cell(printable(interface.mac_text) or "-"),
+        coloured(str(interface.state)),
+        Cell(interface.reason),
+        Cell(printable(interface.link.name) if interface.link else "-"),
+        *([Cell("-" if row is None else str(row)), Cell(printable(port) or "-")] if wide else ()),
+    ]
 
 
-def _details(out: Console, interface: Interface) -> None:
+def _details(out: Console, interface: Interface, width: int | None) -> None:
     if str(interface.state) == "unchanged":
         return
     out.print()
     name = printable(interface.name or interface.mac_text)
-    out.print(Text.assemble((name, "bold"), f": {printable(interface.message)}"))
+    words = Text(paragraph(f"{name}: {printable(interface.message)}", width))
+    words.stylize("bold", 0, len(name))
+    out.print(words)
     for change in interface.changes:
-        out.print(Text(f"    {printable(str(change))}"))
+        out.print(Text(paragraph(printable(str(change)), width, "    ")))
     for file in interface.files:
         chmod = file.action == "chmod" and file.old_mode is not None
         mode = f" (mode {file.old_mode:04o} → {file.mode:04o})" if chmod else ""
@@ -97,58 +91,6 @@ def _summary(shown: Plan) -> str:
     counted = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no interfaces"
     end = "nothing to do" if shown.empty else f"{len(shown.pending)} to change"
     return f"\n{counted}: {end}"
-
-
-def _link_words(item: Mapping[str, Any]) -> str:
-    if item["link"] is None:
-        return "not plugged in"
-    state = "up" if item["up"] else "down"
-    carrier = "" if item["carrier"] or not item["up"] else ", no carrier"
-    return f"{printable(item['link'])} {state}{carrier}"
-
-
-def _agent_words(agent: Mapping[str, Any]) -> str:
-    words = f"an agent runs: {agent['process']}"
-    if agent["since"]:
-        words += f", since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(agent['since']))}"
-    if agent["next_pass_in"] is not None:
-        words += f"; its next pass is in {agent['next_pass_in']:.0f} s"
-    elif agent["answers"] is False:
-        words += f"; it does not answer on {agent['listen']}"
-    return words
-
-
-def status(document: Mapping[str, Any]) -> None:
-    """Print the result of the last pass beside the present state of the links."""
-    out = console()
-    live = document["interfaces"]
-    if document["time"]:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(document["time"]))
-        where = printable(f"node {document['node']}, backend {document['backend']}")
-        out.print(Text(f"{where}, last change or sign of life {when}"))
-    else:
-        out.print(Text("no pass has finished since boot"))
-    if document["error"]:
-        out.print(Text(printable(document["error"]), style="red"))
-    if document["agent"]:
-        out.print(Text(printable(_agent_words(document["agent"]))))
-    found = document["detected"]
-    out.print(Text(printable(f"this host is managed by {found['backend']}: {found['why']}")))
-    table = _table("interface", "mac", "state", "link", "mtu", "addresses", "reason")
-    for item in live:
-        table.add_row(
-            Text(printable(str(item["name"] or "-"))),
-            Text(printable(str(item["mac"] or "-"))),
-            _state(printable(str(item["state"]))),
-            Text(_link_words(item)),
-            Text(str(item["mtu"] or "-")),
-            Text(" ".join(item["addresses"]) or "-"),
-            Text(printable(str(item["message"]))),
-        )
-    if live:
-        out.print(table)
-    else:
-        out.print(Text("no managed interfaces"))
 
 
 _EVENTS = {
@@ -204,14 +146,15 @@ _LEVELS = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "bold 
 def findings(document: Mapping[str, Any]) -> None:
     """Print the findings of `multinic doctor`, each with what to do about it."""
     out = console()
-    table = _table("level", "check", "finding")
-    table.columns[2].no_wrap = False
+    found = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("level", "check", "finding"):
+        found.add_column(header, no_wrap=header != "finding", overflow="fold")
     for item in document["findings"]:
         words = Text(printable(item["message"]))
         if item["hint"]:
             words.append(f"\n→ {printable(item['hint'])}", style="dim")
-        table.add_row(Text(item["level"], style=_LEVELS[item["level"]]), Text(item["check"]), words)
-    out.print(table)
+        found.add_row(Text(item["level"], style=_LEVELS[item["level"]]), Text(item["check"]), words)
+    out.print(found)
     counts = document["summary"]
     counted = ", ".join(f"{counts[level]} {level}" for level in reversed(_LEVELS) if level in counts)
     out.print(Text(f"\n{counted}"))

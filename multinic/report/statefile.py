@@ -72,6 +72,7 @@ def document(report: Report, before: Mapping[str, Any] | None = None) -> dict[st
     """Return the state document; it goes on with the counts of `before`, the document of the last pass."""
     before = before or {}
     results = [result for result in report.results if result.state is not State.DELETE]
+    known = {str(item.get("key")): item for item in before.get("interfaces", ())}
     return {
         "version": VERSION,
         "multinic": report.version,
@@ -87,7 +88,9 @@ def document(report: Report, before: Mapping[str, Any] | None = None) -> dict[st
         "since": before.get("since", int(report.time)),
         "totals": _totals(report, before.get("totals", {})),
         "summary": dict(sorted(Counter(str(lasting(result.state)) for result in results).items())),
-        "interfaces": [_item(result, report) for result in results],
+        "interfaces": [
+            _item(result, report) | {"since": _since(result, report, known)} for result in results
+        ],
     }
 
 
@@ -120,6 +123,14 @@ def _item(result: Result, report: Report) -> dict[str, Any]:
         "addresses": [str(address) for address in desired.addresses] if desired else [],
         "mtu": desired.mtu if desired else None,
     }
+
+
+def _since(result: Result, report: Report, known: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return since when an interface is in its state; one that was just configured is since now."""
+    before = known.get(result.interface.key, {})
+    same = before.get("state") == str(lasting(result.state)) and result.state is not State.CONVERGED
+    since = before.get("since")
+    return since if same and isinstance(since, int) else int(report.time)
 
 
 def lasting(state: State) -> State:

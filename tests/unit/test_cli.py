@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
+from multinic.cli import main
 from multinic.host.host import Host
 from multinic.host.lock import only_one
 
@@ -138,9 +141,42 @@ def test_json_is_one_document_and_nothing_else(program: Program, command: str, s
     assert document["version"] == 1
 
 
+@pytest.mark.parametrize("words", ["plan", "status", "history", "render", "doctor", "db grants", "reconcile"])
+def test_the_format_may_stand_after_the_command_and_yaml_says_the_same_as_json(
+    program: Program, words: str
+) -> None:
+    def said(*arguments: str) -> str:
+        options = ["--config", str(settings), "--node", "node1", "--backend", "netlink"]
+        where = ["--root", str(program.root), "--database-url", program.url]
+        return CliRunner().invoke(main, [*options, *where, *arguments]).stdout
+
+    settings = program.root.parent / "multinic.toml"
+    settings.touch(0o644)
+
+    said("db", "init")
+    program.attach(ABSENT, "zz:", address="10.0.0.5/24")
+    said("reconcile")
+    command = words.split()
+    found = said("--output", "json", *command)
+    assert json.loads(found)["version"] == 1
+    assert said("--output", "yaml", *command, "--output", "json") == found
+    text = said(*command, "--output", "yaml")
+    assert text.startswith("version: 1\n")
+    assert yaml.safe_load(text) == json.loads(found)
+    assert not said("--output", "wide", *command).startswith(("{", "version"))
+
+
+def test_the_program_alone_shows_its_help() -> None:
+    for arguments in ([], ["db"]):
+        done = CliRunner().invoke(main, arguments)
+        assert "\n  init " in done.output or "\n  plan " in done.output
+        assert all(len(line) <= 100 for line in done.output.splitlines())
+
+
 def test_an_error_is_a_document_too_and_nothing_else_is_on_stdout(program: Program) -> None:
     for command in ("plan", "reconcile"):
         document = json.loads(program("--output", "json", command, status=75).stdout)
+        assert yaml.safe_load(program(command, "--output", "yaml", status=75).stdout) == document
         assert (document["version"], document["exit"]) == (1, 75)
 
 

@@ -123,9 +123,26 @@ def test_the_state_file_has_the_documented_fields(host: Host) -> None:
             "message": "as desired",
             "addresses": ["10.0.0.5/24"],
             "mtu": 1450,
+            "since": 1000,
         }
     ]
     assert Path(host.path(STATE)).stat().st_mode & 0o777 == 0o644
+
+
+def test_an_interface_keeps_the_time_since_when_it_is_in_its_state(host: Host) -> None:
+    def since(wanted: Any, found: ModelHost, time: float, **states: State) -> int:
+        statefile.write(host, report(*results(wanted, found, **states), time=time))
+        (item,) = load_state(host)["interfaces"]
+        return int(item["since"])
+
+    wanted = desired(want(1))
+    after = HOST_1.carry_out(HOST_1.plan(wanted, policy()))
+    assert since(wanted, HOST_1, 1000) == 1000
+    assert since(wanted, after, 2000) == 1000
+    assert since(wanted, HOST_1, 3000, multinic0=State.FAILED) == 3000
+    assert since(wanted, HOST_1, 4000, multinic0=State.FAILED) == 3000
+    assert since(wanted, HOST_1, 5000) == 5000
+    assert since(wanted, HOST_1, 6000) == 6000, "it was put right again: meanwhile it was not as desired"
 
 
 def test_what_was_removed_is_not_in_the_state(host: Host) -> None:

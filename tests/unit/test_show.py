@@ -114,14 +114,21 @@ def test_hostile_text_acts_on_no_terminal(text: str) -> None:
         "error": text,
         "node": text,
         "backend": "netplan",
+        "exit": 4,
         "agent": None,
+        "passes": {"by": None, "running": False, "last": None, "exit": None, "next": None},
+        "database": {"read": False, "time": 1000, "since": None, "error": text},
         "detected": {"backend": text, "why": text},
         "interfaces": [
             {
                 "name": text,
                 "mac": text,
+                "port_id": text,
+                "row_id": 1,
                 "state": "failed",
+                "reason": text,
                 "message": text,
+                "since": None,
                 "link": text,
                 "up": True,
                 "carrier": False,
@@ -132,7 +139,9 @@ def test_hostile_text_acts_on_no_terminal(text: str) -> None:
     }
     with contextlib.redirect_stdout(io.StringIO()) as out:
         show.plan(hostile(text), "configured")
+        show.plan(hostile(text), "configured", wide=True)
         show.status(document)
+        show.status(document, wide=True)
     assert all(character.isprintable() or character == "\n" for character in out.getvalue())
 
 
@@ -161,48 +170,3 @@ def test_colours_are_for_terminals_that_want_them(
     show.plan(HOST.plan(WANTED, policy()), "configured")
     assert ("\x1b[32mcreate" in terminal.getvalue()) is coloured
     assert ("\x1b[3" in terminal.getvalue()) is coloured
-
-
-def test_the_state_of_a_host_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    def item(name: str, **values: Any) -> dict[str, Any]:
-        return {
-            "name": name,
-            "mac": "fa:16:3e:00:00:01",
-            "state": "converged",
-            "message": "as desired",
-            "link": name,
-            "up": True,
-            "carrier": True,
-            "mtu": 1450,
-            "addresses": ["10.0.0.5/24", "2001:db8::5/64"],
-        } | values
-
-    absent = {"link": None, "up": None, "carrier": None, "mtu": None, "addresses": []}
-    found = [
-        item("multinic0"),
-        item("multinic1", up=False, carrier=False),
-        item("multinic2", carrier=False),
-        item("multinic3", state="waiting", message="not there", **absent),
-    ]
-    detected = {"backend": "netlink", "why": "nothing runs"}
-    show.status({"time": None, "error": "", "agent": None, "detected": detected, "interfaces": found})
-    assert lines(capsys) == [
-        "no pass has finished since boot",
-        "this host is managed by netlink: nothing runs",
-        "interface  mac                state      link                      mtu   addresses"
-        "                   reason",
-        "multinic0  fa:16:3e:00:00:01  converged  multinic0 up              1450  10.0.0.5/24 2001:db8::5/64"
-        "  as desired",
-        "multinic1  fa:16:3e:00:00:01  converged  multinic1 down            1450  10.0.0.5/24 2001:db8::5/64"
-        "  as desired",
-        "multinic2  fa:16:3e:00:00:01  converged  multinic2 up, no carrier  1450  10.0.0.5/24 2001:db8::5/64"
-        "  as desired",
-        "multinic3  fa:16:3e:00:00:01  waiting    not plugged in            -     -"
-        "                           not there",
-    ]
-    last = {"time": 1000, "error": "no database", "node": "node1", "backend": "netplan"}
-    show.status(last | {"agent": None, "detected": detected, "interfaces": []})
-    first, error, _, second = lines(capsys)
-    assert error == "no database"
-    assert first.startswith("node node1, backend netplan, last change or sign of life 1970-01-0")
-    assert second == "no managed interfaces"
