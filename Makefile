@@ -65,6 +65,18 @@ demo-fleet: ## show the dashboard with 200 nodes that do not exist
 	@scripts/setup.sh web
 	@$(VENV)-web/bin/multinic demo --fleet
 
+.PHONY: docs
+docs: ## build the documentation as a site, in build/docs; a broken link or anchor ends it
+	@scripts/setup.sh docs
+	@$(VENV)-docs/bin/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going -c docs/site . build/docs
+	@echo "build/docs/index.html"
+
+.PHONY: pages
+pages: ## write anew what the documentation shows of the program: commands, settings, screens; then read the diff
+	@scripts/setup.sh run test
+	$(BIN)/python scripts/pages.py
+	$(BIN)/python -m tests.kernel.screens
+
 .PHONY: screenshots
 screenshots: ## take the pictures in docs/dashboard/ anew
 	@scripts/setup.sh web
@@ -103,7 +115,7 @@ lock: ## choose the newest versions that pyproject.toml allows and write them to
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf $(VENV) $(VENV)-fleet $(VENV)-web build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-docs $(VENV)-fleet $(VENV)-web build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .PHONY: help
 help:

@@ -23,6 +23,7 @@ compile pyproject.toml --extra dashboard --constraint requirements/run.txt --con
     --output-file requirements/dashboard.txt
 compile --group web --constraint requirements/test.txt --constraint requirements/dashboard.txt \
     --output-file requirements/web.txt
+compile --group docs --output-file requirements/docs.txt
 compile --group fleet --output-file requirements/fleet.txt
 compile pyproject.toml --extra metrics --group build --resolution lowest-direct --output-file requirements/lowest.txt
 # One package serves every Python: as for the oldest, which needs most.

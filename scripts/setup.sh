@@ -2,6 +2,7 @@
 # Make .venv ready for `run` (the program), `test` and `lint`, from the versions in requirements/.
 #   scripts/setup.sh run [test] [lint]
 #   scripts/setup.sh web       all of these, the dashboard and a browser's remote control, in .venv-web: no host needs them
+#   scripts/setup.sh docs      what makes the site of the documentation, in .venv-docs
 #   scripts/setup.sh fleet     Ansible, in .venv-fleet: what it brings (cryptography) changes how PyMySQL logs in
 # Does nothing where nothing changed. PYTHON, VENV and REQUIREMENTS choose another interpreter, another place, and
 # other versions for `run`.
@@ -10,6 +11,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 venv=${VENV:-.venv}
 [ "$*" != fleet ] || venv=$venv-fleet
+[ "$*" != docs ] || venv=$venv-docs
 [ "$*" != web ] || { venv=$venv-web && set -- run test dashboard web; }
 
 die() {

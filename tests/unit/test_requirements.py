@@ -44,6 +44,7 @@ def version(text: str) -> list[int]:
         ("dashboard", "dashboard"),
         ("web", "web"),
         ("fleet", "fleet"),
+        ("docs", "docs"),
     ],
 )
 def test_what_is_required_is_pinned_to_a_version_that_is_allowed(group, file):
