@@ -1,6 +1,6 @@
 """Following docs/getting-started.md, block by block: a database from nothing, the first row, the first host.
 
-`sudo` and `mariadb` stand for what root does on one machine: here they lead to the test's server and namespace.
+`sudo` and `mariadb` stand for what root does: here they lead to the server and the namespace of the test.
 """
 
 from __future__ import annotations
