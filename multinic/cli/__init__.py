@@ -10,6 +10,7 @@ from multinic.cli import (  # noqa: F401 - they add their commands to `main`
     inspection,
     installation,
     passes,
+    unattended,
 )
 from multinic.cli.base import main
 

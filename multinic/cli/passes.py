@@ -17,7 +17,6 @@ from multinic.cli.base import Change, Context, main, print_document
 from multinic.host import ending
 from multinic.host.host import Host
 from multinic.values.errors import Exit
-from multinic.values.paths import AGENT_LOCK
 
 
 def _selecting(command: Callable[..., None]) -> Callable[..., None]:
@@ -163,13 +162,13 @@ def apply(
         looked_at, shown = _agreed(context, reconcile.plan(settings, host, allowed=allowed), looked_at), True
     ending.in_order()
     confirm = _confirmation(context, looked_at, "saved plan" if saved else "plan that was shown", shown)
-    with _state_document(context):
+    with state_document(context):
         status = reconcile.reconcile(settings, host, context.log(settings), confirm=confirm, allowed=allowed)
     sys.exit(status)
 
 
 @contextmanager
-def _state_document(context: Context) -> Iterator[None]:
+def state_document(context: Context) -> Iterator[None]:
     """Print the state document at the end of a pass, where it is wanted; also of one that an error ended.
 
     An error that is in no state document gets one of its own, where it is printed.
@@ -238,29 +237,6 @@ def _confirmation(context: Context, looked_at: Any, which: str, shown: bool) -> 
         return True
 
     return confirm
-
-
-@main.command(cls=Change)
-@click.pass_obj
-def reconcile(context: Context) -> None:
-    """Run one pass without questions: plan, apply, verify, report. For timers.
-
-    \b
-    Example:
-        multinic --log-format json reconcile
-    """
-    from multinic.flow import reconcile as flow
-
-    settings = context.settings(attended=False)
-    host = context.host(settings)
-    if host.present(AGENT_LOCK) and "INVOCATION_ID" in os.environ:  # systemd starts this
-        from multinic.agent.alone import refuse_beside_agent
-
-        refuse_beside_agent(host)
-    ending.in_order()
-    with _state_document(context):
-        status = flow.reconcile(settings, host, context.log(settings))
-    sys.exit(status)
 
 
 @main.command(cls=Change)

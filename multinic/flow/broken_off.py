@@ -9,12 +9,13 @@ from multinic.database.session import Session
 from multinic.flow import converged
 from multinic.host.config import node_name
 from multinic.host.host import Host
+from multinic.host.lock import only_one
 from multinic.host.log import Log
 from multinic.report import statefile, tables
 from multinic.report.events import added, of_error
 from multinic.report.log import log_error
 from multinic.state.statefile import load_state
-from multinic.values.errors import Exit, HostError, MultinicError, SourceError
+from multinic.values.errors import Exit, HostError, Locked, MultinicError, SourceError
 from multinic.values.paths import STATE
 from multinic.values.settings import Settings
 
@@ -44,6 +45,18 @@ def report(
                 tables.tell_error(database, settings.database, host, node_name(settings), error, events)
 
 
+def without_settings(host: Host, error: MultinicError) -> None:
+    """Write to the state document that the settings kept a pass from beginning, on a host with passes.
+
+    So its exit status is there that of the process. A pass that runs meanwhile has more to say.
+    """
+    with suppress(HostError, Locked):
+        if host.present(STATE):
+            with only_one(host):
+                converged.forget(host)
+                statefile.write_error(host, load_state(host).get("node", ""), str(error), error.exit)
+
+
 def outage(settings: Settings, host: Host, error: SourceError, *, of_pass: bool) -> None:
     """Write to the state document that a person met an outage of the database; the next pass looks again.
 
@@ -54,4 +67,5 @@ def outage(settings: Settings, host: Host, error: SourceError, *, of_pass: bool)
             return  # a pass has met it before
         if of_pass or host.present(STATE):
             converged.forget(host)
-            statefile.write_outage(host, node_name(settings), str(error), of_pass=of_pass)
+            met_by = error.exit if of_pass else None
+            statefile.write_outage(host, node_name(settings), str(error), met_by)

@@ -19,7 +19,7 @@ from multinic.database.session import Session
 from multinic.database.statement import Answer
 from multinic.decide import remembering
 from multinic.decide.restraint import Allowed
-from multinic.flow import converged
+from multinic.flow import converged, looked
 from multinic.flow.freshness import remember, remember_report
 from multinic.flow.view import View, desired_by, identity_of, look, look_without_database
 from multinic.host.config import node_name
@@ -87,6 +87,8 @@ def run(
     converged.remember(view, report, written=written, shape=database.shape)
     report = _tell(settings, database, host, log, report, before)
     _finish(host, log, report)
+    if log.level == "debug":
+        looked.full(log, view, report, database.where)
     return with_asked(report, database.take_asked())
 
 
@@ -125,7 +127,7 @@ def repair(
     before = load_state(host)
     log_outage(host, log, str(error), error.hint)
     error.logged = True
-    statefile.write_outage(host, node_name(settings), str(error), of_pass=True, from_memory=True)
+    statefile.write_outage(host, node_name(settings), str(error), error.exit, from_memory=True)
     view = look_without_database(settings, host)
     log.node = view.desired.node
     results = carry_out(view, log, None)

@@ -171,6 +171,10 @@ def _with(
         database.shape = known.shape._replace(subnets=True, nodes=True) if lacking else known.shape
     answer = database.ask(node_name(settings))
     if confirm is None and known is not None and converged.still(known, settings, host, answer, read_tables):
+        if log.watched:
+            from multinic.flow import looked
+
+            looked.idle(host, log, known, answer, database.where)
         return known.exit
     if known is not None and database.shape == known.shape:
         database.shape = Shape()  # something has changed: perhaps the tables, and rows need now what is new

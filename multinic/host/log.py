@@ -27,6 +27,8 @@ class Log:
     ) -> None:
         self.format, self.level, self.node = format, level, node
         self.stream = stream or sys.stderr
+        self.complained = False
+        """Whether a line of the level "error" was written."""
 
     @property
     def watched(self) -> bool:
@@ -43,6 +45,7 @@ class Log:
 
     def error(self, msg: str, **fields: object) -> None:
         """Log something that an operator must look at."""
+        self.complained = True
         self._write("error", msg, fields)
 
     def _write(self, level: str, msg: str, fields: dict[str, object]) -> None:

@@ -21,7 +21,7 @@ class Status(str, Enum):
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
-    """Passes run and read the database; some interface is not as desired."""
+    """Passes run and read the database; some interface is not as desired, or the result was not written."""
     UNHEALTHY = "unhealthy"
     """No pass has run for a while, or the last one had no database or could not be finished."""
 
@@ -67,7 +67,7 @@ def duration(seconds: float) -> str:
 def _status(state: dict[str, Any], now: float) -> Status:
     if not _fresh(state, now) or _without_database(state) or state.get("error"):
         return Status.UNHEALTHY
-    if any(item["state"] in _BAD for item in state["interfaces"]):
+    if state.get("report_error") or any(item["state"] in _BAD for item in state["interfaces"]):
         return Status.DEGRADED
     return Status.HEALTHY
 
@@ -75,7 +75,7 @@ def _status(state: dict[str, Any], now: float) -> Status:
 def _without_database(state: dict[str, Any]) -> bool:
     """Return whether the last pass met an outage; not, if only somebody who makes a plan did."""
     return bool(state.get("from_memory")) or (
-        bool(state.get("database_error")) and state.get("exit") == Exit.RETRY
+        bool(state.get("database_error")) and state.get("exit") in (Exit.RETRY, Exit.USAGE)
     )
 
 

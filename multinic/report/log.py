@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from multinic.decide.brake import FLEET_BRAKE
+from multinic.decide.brake import FLEET_BRAKE, attempt_of
 from multinic.host.host import Host
 from multinic.host.log import Log
 from multinic.report.report import Report
-from multinic.report.statefile import lasting
+from multinic.report.statefile import lasting, trouble
 from multinic.state.statefile import load_state
-from multinic.values.plan import State
+from multinic.values.plan import Result, State
 
 _LEVELS = {State.FAILED: "error", State.INVALID: "error", State.BLOCKED: "warning"}
+_DONE = {
+    "create": "created",
+    "update": "changed by its row",
+    "adopt": "adopted",
+    "repair": "repaired drift",
+}
+"""What was done, by what was tried: whether the row or the host had changed."""
+_BAD = (State.FAILED, State.INVALID, State.BLOCKED, State.WAITING)
 
 
 def log_outage(host: Host, log: Log, error: str, hint: str = "") -> None:
@@ -71,11 +79,12 @@ def log_decisions(host: Host, log: Log, report: Report) -> None:
         same = same and (before.get("message") == result.message or result.reason == FLEET_BRAKE)
         did = interface.pending and result.state is not State.FAILED
         quiet = result.state is State.UNCHANGED and before.get("state") in (None, str(State.CONVERGED))
-        if (same and not did) or quiet or result.reason == "backing-off":  # it was logged when it failed
+        again = same or result.reason == "backing-off"  # it was logged when it failed
+        if quiet or (again and not did and not (log.watched and result.state in _BAD)):
             continue
         level = _LEVELS.get(result.state, "info")
         getattr(log, level)(
-            f"{_word(result.state)}: {result.message}",
+            f"{_word(result)}: {result.message}",
             interface_name=interface.name or interface.mac_text,
             mac_address=interface.mac_text,
             interface_id=interface.row_id,
@@ -83,6 +92,29 @@ def log_decisions(host: Host, log: Log, report: Report) -> None:
         )
 
 
-def _word(state: State) -> str:
-    """Return the word for a state in the log."""
-    return "removed" if state is State.DELETE else str(state)
+def _word(result: Result) -> str:
+    """Return the word for what was done or found, in the log."""
+    if result.state is State.DELETE:
+        return "removed"
+    if result.state is State.CONVERGED:
+        return _DONE.get(attempt_of(result.interface), str(result.state))
+    return str(result.state)
+
+
+def log_bad(host: Host, log: Log) -> None:
+    """Log what is not as desired, for a person who watches a pass that has found nothing new."""
+    for item in load_state(host).get("interfaces", ()):
+        state = next((state for state in _BAD if str(state) == item["state"]), None)
+        if state is not None:
+            getattr(log, _LEVELS.get(state, "info"))(
+                f"{state}: {item['message']}", interface_name=item["name"] or item["mac"]
+            )
+
+
+def log_cause(host: Host, log: Log, error: str) -> None:
+    """Log why a pass has failed, in one line, if it has not: an earlier one had the same error.
+
+    systemd logs a line for every unit that fails, and what it did not do is looked for beside these.
+    """
+    if not log.complained:
+        log.error(f"as before: {error or trouble(load_state(host))}")

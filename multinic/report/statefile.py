@@ -30,14 +30,17 @@ def write_error(host: Host, node: str, error: str, status: Exit) -> None:
     save_state(host, last | {"time": int(now), "exit": int(status), "error": error})
 
 
-def write_outage(host: Host, node: str, error: str, *, of_pass: bool, from_memory: bool = False) -> None:
+def write_outage(
+    host: Host, node: str, error: str, met_by: Exit | None, *, from_memory: bool = False
+) -> None:
     """Write that the database cannot be read, beside the results of the last pass. Raises HostError.
 
-    `of_pass`: a pass met it, not somebody who only looks. `from_memory`: it uses the last known good state.
+    `met_by`: the exit status of the pass that met it; None: somebody who only looks did. `from_memory`: that
+    pass uses the last known good state.
     """
     now = time.time()
     last = load_state(host) or document(Report(__version__, node, "", now, ()))
-    pass_too = {"time": int(now), "exit": int(Exit.RETRY)} if of_pass else {}
+    pass_too = {} if met_by is None else {"time": int(now), "exit": int(met_by)}
     save_state(host, last | pass_too | {"database_error": error, "from_memory": from_memory})
 
 

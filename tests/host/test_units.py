@@ -89,6 +89,11 @@ def test_the_timer_configures_at_once_and_what_is_plugged_in_later_as_it_comes(n
     box.run("systemctl", "enable", "--now", "multinic.timer")
     eventually(lambda: node.flags()["port-0"] == 1 and idle(box), timeout=60)
     assert passes(box) == 1
+    seen = json.loads(node.run("status", "--output", "json").stdout)["passes"]
+    assert (seen["by"], seen["running"], seen["exit"]) == ("timer", False, 0)
+    assert time.time() - 120 < seen["last"] <= time.time() + 1
+    assert 86300 < seen["next"] - seen["last"] < 86500, "a day, and up to ten seconds at random"
+    assert "h, by multinic.timer" in node.run("status").stdout
 
     # Their rows are known: udev renames them as they come.
     for slot in range(1, 9):
@@ -235,6 +240,22 @@ def test_a_killed_pass_is_put_back_by_its_unit(node: Node) -> None:
     assert "the last run of multinic.service failed (signal, status 9)" in node.run("doctor", expect=4).stdout
 
 
+def test_the_last_lines_of_a_unit_that_fails_each_time_have_the_cause(node: Node) -> None:
+    box = node.box
+    box.run("ln", "--symbolic", "templates", "/etc/multinic/templates")
+    try:
+        for _ in range(3):
+            box.run("journalctl", "--rotate", "--vacuum-time=1s", check=False)
+            box.run("systemctl", "start", "multinic.service", check=False)
+            box.run("journalctl", "--sync")
+            last = box.run("journalctl", "--no-pager", "--output=cat", "--unit=multinic", "--lines=8").stdout
+            assert "/etc/multinic/templates" in last
+            assert show(box, "multinic.service", "ExecMainStatus") == "1"
+            assert json.loads(box.read("/run/multinic/state.json"))["exit"] == 1
+    finally:
+        box.remove("/etc/multinic/templates")
+
+
 def test_health_is_answered_and_nobody_stays(node: Node) -> None:
     box = node.box
 
@@ -295,6 +316,9 @@ def test_the_agent_runs_the_passes_instead_of_the_timer_and_never_beside_it(node
     box.plug("eno1", mac_of(0))
     eventually(lambda: node.flags() == {"port-0": 1}, timeout=60)
     assert box.run("python3", "-c", ASK, "/").stdout.startswith('200 {"status": "healthy"')
+    seen = json.loads(node.run("status", "--output", "json").stdout)["passes"]
+    assert (seen["by"], seen["exit"]) == ("agent", 0)
+    assert seen["last"] <= time.time() + 1 < time.time() + 3000 < seen["next"]
     checks = node.run("doctor").stdout
     assert "an agent runs the passes: process" in checks
     assert "no pass runs" not in checks

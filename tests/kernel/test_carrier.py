@@ -55,7 +55,7 @@ def test_a_pass_that_set_a_link_up_gives_its_carrier_time_to_come(node):
     node.namespace.run("timeout", "20", "sh", "-c", late)
     carrier(node, "up")
     _, said = process.communicate(timeout=60)
-    assert "multinic0: converged" in said
+    assert "multinic0: created: " in said
     assert state(node) == ("converged", "converged")
 
 

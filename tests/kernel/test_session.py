@@ -41,6 +41,6 @@ def test_passes_share_a_session_and_need_no_main_thread(node):
     )
     assert json.loads(done.stdout) == [0, 0, 0]
     assert node.link(1) == ("multinic0", True, 1401, ("10.0.0.6/24",))
-    assert [line for line in done.stderr.splitlines() if "converged" in line][1:] == [
-        "multinic0: converged: address 10.0.0.5/24 → (none); address (none) → 10.0.0.6/24"
+    assert [line for line in done.stderr.splitlines() if ": changed" in line] == [
+        "multinic0: changed by its row: address 10.0.0.5/24 → (none); address (none) → 10.0.0.6/24"
     ]

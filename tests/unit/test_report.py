@@ -21,7 +21,7 @@ from multinic.state.statefile import load_state
 from multinic.values.desired import RowFlag
 from multinic.values.errors import Exit
 from multinic.values.plan import Interface, Result, State
-from tests.unit.making import desired, files, invalid, link, observed, policy, ready, want
+from tests.unit.making import desired, entry, files, invalid, link, mac, observed, policy, ready, want
 from tests.unit.model_host import ModelHost
 
 STATE = "/run/multinic/state.json"
@@ -58,9 +58,21 @@ def said(host: Host, told: Report) -> list[str]:
 def test_a_change_is_told_once_and_a_converged_host_says_nothing(host: Host) -> None:
     wanted = desired(want(1))
     after = HOST_1.carry_out(HOST_1.plan(wanted, policy()))
-    assert said(host, report(*results(wanted, HOST_1))) == ["multinic0: converged: converged!"]
+    assert said(host, report(*results(wanted, HOST_1))) == ["multinic0: created: converged!"]
     assert said(host, report(*results(wanted, after))) == []
     assert said(host, report(*results(wanted, after))) == []
+
+
+def test_the_log_tells_a_repair_from_a_change_of_the_row(host: Host) -> None:
+    applied, other = want(1, "10.0.0.5/24"), want(1, "10.0.0.6/24")
+    found = ModelHost(
+        observed(ready(1, "multinic0", "10.0.0.5/24"), files=files((0, applied))), {mac(1): entry(0, applied)}
+    )
+    bare = ModelHost(observed(ready(1, "multinic0"), files=files((0, applied))), {mac(1): entry(0, applied)})
+    assert said(host, report(*results(desired(other), found))) == [
+        "multinic0: changed by its row: converged!"
+    ]
+    assert said(host, report(*results(desired(applied), bare))) == ["multinic0: repaired drift: converged!"]
 
 
 def test_a_host_that_was_converged_before_anyone_looked_says_nothing(host: Host) -> None:
@@ -74,7 +86,7 @@ def test_a_failure_is_told_when_it_begins_and_when_it_ends_and_not_between(host:
     failed = results(wanted, HOST_1, multinic0=State.FAILED)
     assert said(host, report(*failed)) == ["error: multinic0: failed: failed!"]
     assert said(host, report(*failed)) == []
-    assert said(host, report(*results(wanted, HOST_1))) == ["multinic0: converged: converged!"]
+    assert said(host, report(*results(wanted, HOST_1))) == ["multinic0: created: converged!"]
 
 
 def test_bad_rows_are_told_once_each_also_where_they_share_a_mac(host: Host) -> None:
