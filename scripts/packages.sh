@@ -55,6 +55,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
     case $tier in
         vm | all)
             need qemu-system-x86_64 qemu-system-x86
+            need buildah buildah
             need mke2fs e2fsprogs ;;
     esac
     case $tier in

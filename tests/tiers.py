@@ -255,6 +255,8 @@ def scope_of(nodeid: str) -> str:
         return "k8s"  # one cluster
     if path.startswith("tests/web/"):
         return path  # one dashboard
+    if path.startswith("tests/vm/") and path != "tests/vm/test_life.py":
+        return "vm"  # one machine
     if not path.startswith("tests/host/"):
         return nodeid
     words = {Path(path).stem.removeprefix("test_"), *re.split(r"[\[\]-]", name)}

@@ -62,6 +62,8 @@ def test_tests_of_one_host_stay_together_and_begin_before_all_others():
         "tests/unit/test_x.py::test_a": "tests/unit/test_x.py::test_a",
         "tests/kernel/test_x.py::test_networkd[netplan]": "tests/kernel/test_x.py::test_networkd[netplan]",
         "tests/fleet/test_x.py::test_a": "tests/fleet/test_x.py",
+        "tests/vm/test_life.py::test_a": "tests/vm/test_life.py::test_a",
+        "tests/vm/test_x.py::test_a": "vm",
         "tests/host/test_package.py::test_a[bookworm]": "host package",
         "tests/host/test_networkmanager.py::test_a": "host networkmanager",
         "tests/host/test_x.py::test_a[netlink]": "host networkd",
@@ -72,8 +74,9 @@ def test_tests_of_one_host_stay_together_and_begin_before_all_others():
     assert {test: scope_of(test) for test in tests} == tests
     early = [scope_of(test) for test in sorted(tests, key=place_of)]
     hosts = ["netplan", "netplan", "bullseye", "networkd", "networkmanager", "package"]
-    assert early[:7] == ["tests/fleet/test_x.py", *(f"host {host}" for host in hosts)]
-    assert [test.split("/")[1] for test in early[7:]] == ["kernel", "unit"]
+    machines = ["tests/vm/test_life.py::test_a", "vm", "tests/fleet/test_x.py"]
+    assert early[:9] == [*machines, *(f"host {host}" for host in hosts)]
+    assert [test.split("/")[1] for test in early[9:]] == ["kernel", "unit"]
 
 
 def test_a_run_without_a_required_tier_ends_as_a_failure_and_names_it():

@@ -8,7 +8,7 @@ import pytest
 
 from tests.mariadb import PrivateMariaDB
 from tests.namespaces import Namespace
-from tests.node import database_server
+from tests.node import Node, database_server
 from tests.vm.machine import Machine
 
 
@@ -31,3 +31,19 @@ def machine(cloud: Namespace) -> Iterator[Machine]:
     """A machine that was just installed."""
     with Machine(cloud) as machine:
         yield machine
+
+
+@pytest.fixture(scope="session")
+def shared_machine(cloud: Namespace) -> Iterator[Machine]:
+    """A machine for several tests, as a boot is slow.
+
+    A test finds it as the last one left it, and may be the first.
+    """
+    with Machine(cloud) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def shared_node(shared_machine: Machine, server: PrivateMariaDB) -> Node:
+    """That machine with its rows."""
+    return Node(shared_machine, server)

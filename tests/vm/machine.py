@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tests import mariadb, namespaces
 from tests.hosts import ENVIRONMENT, CommandFailed, Host, eventually
+from tests.k8s.images import BASE
 from tests.namespaces import Namespace
 from tests.scratch import scratch
 from tests.vm.image import MANAGEMENT_MAC, TRIXIE
@@ -45,8 +46,8 @@ def missing() -> str | None:
         return "its kernel is one for x86_64"
     if os.geteuid() != 0:
         return "only root can make its disk"
-    needed = {"qemu-system-x86_64": "qemu-system-x86", "mke2fs": "e2fsprogs"}
-    if not TRIXIE.path.exists():
+    needed = {"qemu-system-x86_64": "qemu-system-x86", "mke2fs": "e2fsprogs", "buildah": "buildah"}
+    if not (TRIXIE.path.exists() and BASE.path.exists()):
         needed["mmdebstrap"] = "mmdebstrap"
     if lacking := [program for program in needed if not shutil.which(program)]:
         packages = " ".join(needed[program] for program in lacking)
@@ -191,6 +192,16 @@ class Machine(Host):
             }
             self._qmp.command("device_add", **device, romfile="")
             self._slots[mac] = slot
+
+    def insert(self, disk: Path) -> None:
+        """Plug a disk in, which the host may read; it is `/dev/vdb` there, and stays."""
+        file = {"driver": "file", "filename": str(disk), "read-only": True}
+        self._qmp.command(
+            "blockdev-add", **{"driver": "raw", "node-name": "disk2", "read-only": True, "file": file}
+        )
+        slot = f"slot{SLOTS - 1}"
+        self._qmp.command("device_add", driver="virtio-blk-pci", id="disk2", drive="disk2", bus=slot)
+        self._slots["disk2"] = slot
 
     def unplug(self, mac: str) -> None:
         """Take a NIC out, and wait until the host has let it go.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mariadb import PrivateMariaDB
 from tests.node import Node, mac_of
 from tests.packages import apt, build, configure
 from tests.vm.machine import Machine
@@ -20,9 +19,9 @@ def name_of(machine: Machine, mac: str) -> str:
     return link["ifname"]
 
 
-def test_whose_a_mac_address_is(machine: Machine, server: PrivateMariaDB, tmp_path: Path) -> None:
+def test_whose_a_mac_address_is(shared_machine: Machine, shared_node: Node, tmp_path: Path) -> None:
+    machine, node = shared_machine, shared_node
     machine.put(build("deb", tmp_path), "/root/new.deb")
-    node = Node(machine, server)
     machine.remove("/etc/multinic/multinic.toml")
     apt(machine, "install", "/root/new.deb")
     configure(node)

@@ -34,9 +34,10 @@ def reports(node: Node, *slots: int) -> None:
     until(lambda: idle(node.host))
 
 
-def works(machine: Machine, name: str) -> None:
+def works(machine: Machine, name: str, address: str = "") -> None:
     """Check that a link is configured, and that packets flow through it."""
-    until(lambda: machine.addresses(name) == [f"10.5.0.1{name[-1]}/24"], what=name)
+    expected = [address or f"10.5.0.1{name[-1]}/24"]
+    until(lambda: machine.addresses(name) == expected, what=name)
     assert machine.links()[name]["mtu"] == 1450
     ping = ("ping", "-c1", "-W5", "-I", name, NETWORK_GATEWAY)
     until(lambda: not machine.run(*ping, check=False).returncode)
