@@ -89,7 +89,8 @@ def test_nodes_that_are_not_done_are_named_with_the_reason(purge: ModuleType, cl
         "not taken off these nodes:",
         "  n2: multinic: multinic0 is in use",
         "  n3: no room",
-        "Correct that, then run helm uninstall again.",
+        "Correct that. Then install the release again with the same values and uninstall it once more,",
+        "or run multinic purge on these nodes.",
     ]
     assert {token for _, token in cluster.asked} == {"Bearer secret"}
 

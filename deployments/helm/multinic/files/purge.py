@@ -18,6 +18,11 @@ import urllib.request
 DONE = "/tmp/done"  # the readiness probe looks for it
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 BUSY = 75  # multinic's exit status while another run holds the lock
+# helm has forgotten the release by then, whatever happens here.
+NEXT = (
+    "Correct that. Then install the release again with the same values and uninstall it once more,",
+    "or run multinic purge on these nodes.",
+)
 
 
 def node() -> None:
@@ -52,9 +57,7 @@ def wait(name: str, seconds: float) -> None:
         except (OSError, ValueError) as e:
             left = [f"the API server does not answer: {e}"]
     if left:
-        sys.exit(
-            "\n".join(["not taken off these nodes:", *left, "Correct that, then run helm uninstall again."])
-        )
+        sys.exit("\n".join(["not taken off these nodes:", *left, *NEXT]))
     print("taken off all nodes")
 
 
