@@ -31,7 +31,8 @@ for tier in $(echo "$*" | tr ',' ' '); do
         web | all)
             # Debian's is without a window; Ubuntu has a snap only.
             command -v chromium-headless-shell >/dev/null || need chromium chromium-headless-shell
-            [ -d /usr/share/fonts/truetype/nanum ] || missing="$missing fonts-nanum" ;;
+            [ -d /usr/share/fonts/truetype/nanum ] || missing="$missing fonts-nanum"
+            scripts/unpack.sh nginx usr/sbin/nginx || echo "going on without nginx" >&2 ;;
     esac
     case $tier in
         kernel | host | fleet | vm | k8s | all)
@@ -65,12 +66,12 @@ for tier in $(echo "$*" | tr ',' ' '); do
     esac
     case $tier in
         k8s | all)
-            need buildah buildah
             need gcc gcc
             [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev" ;;
     esac
     case $tier in
         fleet | k8s | all)
+            need buildah buildah
             need npm npm
             need unzip unzip ;;
     esac

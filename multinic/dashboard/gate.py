@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from multinic.dashboard import problems
-from multinic.dashboard.options import Options
+from multinic.dashboard.options import Options, Proxies
 from multinic.dashboard.problems import Problem
 from multinic.host.log import Log
 
@@ -102,7 +102,7 @@ class Gate:
             return problems.HOST
         options = self._options
         peer = (scope.get("client") or ("",))[0]
-        if options.user_header and peer in options.proxies and headers.get(options.user_header):
+        if options.user_header and options.proxies.has(peer) and headers.get(options.user_header):
             return None
         if options.user_header and not options.token:
             return problems.TOKEN
@@ -137,17 +137,17 @@ class Gate:
         self.seconds += seconds
         peer = (scope.get("client") or ("",))[0]
         client, user = peer, ""
-        if peer in self._options.proxies:
+        if self._options.proxies.has(peer):
             client = _before(headers.get("x-forwarded-for", ""), self._options.proxies) or peer
             user = headers.get(self._options.user_header, "")[:64] if self._options.user_header else ""
         who = f"{client} ({user})" if user else client
         self._log.info(f"{who} {scope['method']} {scope['path']} {status} {seconds * 1000:.0f} ms")
 
 
-def _before(forwarded: str, proxies: frozenset[str]) -> str:
+def _before(forwarded: str, proxies: Proxies) -> str:
     """Return the last address that is not that of a proxy of ours: those before it anybody can write."""
     for word in reversed([word.strip() for word in forwarded.split(",")]):
-        if word not in proxies:
+        if not proxies.has(word):
             return word[:64]
     return ""
 

@@ -15,6 +15,20 @@ from multinic.values.settings import DatabaseSettings, Secret, Settings
 _LINK = re.compile(r"([^=\s]{1,40})=(https?://\S+)")
 
 
+class Proxies(NamedTuple):
+    """The proxies whose headers are believed."""
+
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+
+    def has(self, word: str) -> bool:
+        """Return whether this is the address of one of them."""
+        try:
+            address = ipaddress.ip_address(word)
+        except ValueError:
+            return False
+        return any(address in network for network in self.networks)
+
+
 class Options(NamedTuple):
     """What `multinic dashboard` runs with."""
 
@@ -23,8 +37,7 @@ class Options(NamedTuple):
     prefix: str
     hosts: frozenset[str]
     """The names under which it may be asked for, in lower case."""
-    proxies: frozenset[str]
-    """The addresses of the proxies whose headers are believed."""
+    proxies: Proxies
     user_header: str
     token: Secret
     silent_after: int
@@ -44,8 +57,8 @@ def of_settings(settings: Settings) -> Options:
     given = settings.dashboard
     if not given["listen"]:
         raise ConfigError("dashboard.listen is empty", 'give it an address, such as "127.0.0.1:8090"')
-    proxies = frozenset(map(_proxy, _words(given["proxies"])))
-    if given["user_header"] and not proxies:
+    proxies = Proxies(tuple(map(_proxy, _words(given["proxies"]))))
+    if given["user_header"] and not proxies.networks:
         raise ConfigError(
             "dashboard.user_header is set, but dashboard.proxies names no proxy: anybody could send it",
             "name the address of the proxy that sets the header",
@@ -68,11 +81,12 @@ def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 
 
-def _proxy(word: str) -> str:
+def _proxy(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
-        return str(ipaddress.ip_address(word))
-    except ValueError:
-        raise ConfigError(f"dashboard.proxies: {word!r} is not an address") from None
+        return ipaddress.ip_network(word)
+    except ValueError as e:
+        said = str(e) if "host bits" in str(e) else f"{word!r} is not an address or a network"
+        raise ConfigError(f"dashboard.proxies: {said}", "such as 10.0.0.7 or 10.0.0.0/24") from None
 
 
 def _pattern(word: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from multinic.dashboard import options
 from multinic.host import config
 from tests.fleet.api import api
 from tests.fleet.helm import CHART, NEWEST, OLDEST, RELEASE, VERSIONS, helm, objects, template, validate
@@ -18,6 +19,7 @@ from tests.hosts import CHECKOUT
 GOLDEN = Path(__file__).parent / "chart"
 CASES = {"least": NEWEST, "everything": NEWEST, "oldest": OLDEST}
 GIVEN = ("--set", "database.host=db1,database.password=hush-hush")
+DASHBOARD = ("--set", "dashboard.enabled=true,dashboard.database.existingSecret=reader")
 
 
 def tidied(text: str) -> str:
@@ -75,9 +77,79 @@ def test_no_password_is_anywhere_but_in_a_secret() -> None:
         assert ("aHVzaC1odXNo" in json.dumps(one)) == (name in secrets)
 
 
+@pytest.mark.parametrize("name", ["least", "everything"])
+def test_the_settings_of_the_dashboard_are_those_that_it_reads(name: str, tmp_path: Path) -> None:
+    more = DASHBOARD if name == "least" else ()
+    found = objects(template("v3", "--values", GOLDEN / name / "values.yaml", *more).stdout)
+    (text,) = (
+        one["data"]["multinic.toml"] for key, one in found.items() if "ConfigMap" in key and "dash" in key
+    )
+    (tmp_path / "password").write_text("hush-hush\n")
+    (tmp_path / "token").write_text("0123456789abcdef\n")
+    (tmp_path / "multinic.toml").write_text(text.replace("/etc/multinic/secrets", str(tmp_path)))
+    (tmp_path / "multinic.toml").chmod(0o440)
+    (tmp_path / "password").chmod(0o440)
+
+    read = config.load(str(tmp_path / "multinic.toml"), {}, {})
+    dashboard = options.of_settings(read)
+
+    assert read.warnings == ()
+    assert read.database.password.reveal() == "hush-hush"
+    if name == "least":
+        assert read.database.url == "mysql://multinic-dashboard@192.168.1.100:3306/multinic"
+        service = "multinic-agent-dashboard"
+        assert dashboard.hosts == {service, f"{service}.network", f"{service}.network.svc"}
+        assert (dashboard.listen, dashboard.prefix, dashboard.token.reveal()) == ("0.0.0.0:8090", "", "")
+    else:  # the key of the agent's certificate is the agent's alone
+        assert read.database.url.startswith("mysql://the%20reader@db1.example.com,[fd00::1]:3307/nics?")
+        assert "ssl_ca=" in read.database.url
+        assert "client.key" not in text
+        assert {"ops.example.com", "nics.example.com", "wall.example.com"} < dashboard.hosts
+        assert dashboard.proxies.has("10.244.7.7")
+        assert (dashboard.listen, dashboard.prefix) == ("[::]:18090", "/network/nics")
+        assert (dashboard.token.reveal(), dashboard.user_header) == ("0123456789abcdef", "x-remote-user")
+        assert (dashboard.silent_after, dashboard.retired) == (1800, ("old-%",))
+
+
+@pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])
+def test_the_dashboard_is_valid_touches_no_node_and_is_chosen_by_no_selector_of_the_agent(
+    kubernetes: str, tmp_path: Path
+) -> None:
+    done = template("v4", *GIVEN, *DASHBOARD, "--set", "appArmorProfile=", kubernetes=kubernetes)
+    (tmp_path / "all.yaml").write_text(done.stdout)
+    assert validate(tmp_path / "all.yaml", kubernetes).returncode == 0
+    found = objects(done.stdout)
+    ours = found["Deployment/multinic-agent-dashboard"]["spec"]["template"]
+    pod, (container,) = ours["spec"], ours["spec"]["containers"]
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert [next(iter(one.keys() - {"name"})) for one in pod["volumes"]] == ["projected"]
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "runAsUser": 65534,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    # What restarts it does not ask the database, and what asks it restarts nothing and takes no page away.
+    assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    service = found["Service/multinic-agent-dashboard"]["spec"]
+    assert service["publishNotReadyAddresses"]
+    labels = ours["metadata"]["labels"].items()
+    selector = found["DaemonSet/multinic-agent"]["spec"]["selector"]["matchLabels"].items()
+    assert not selector <= labels
+    assert service["selector"].items() <= labels
+
+
+def test_there_is_no_dashboard_unless_it_is_asked_for() -> None:
+    assert "dashboard" not in template("v3", *GIVEN, "--set", "dashboard.ingress.enabled=true").stdout
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_both_helms_find_no_fault(version: str) -> None:
-    done = helm(version, "lint", "--strict", CHART, *GIVEN)
+    done = helm(version, "lint", "--strict", CHART, *GIVEN, *DASHBOARD)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -101,6 +173,16 @@ WRONG = {
     "terminationGracePeriodSeconds=5": "/?terminationGracePeriodSeconds",
     "podMonitor.enabled=true": "podMonitor.enabled needs agent.metrics.enabled",
     "agent.metrics.enabled=true,agent.metrics.port=8080": "agent.metrics.port and agent.port are both 8080",
+    "dashboard.enabled=true": "dashboard.database.existingSecret is missing: .*`multinic db grants`",
+    f"{DASHBOARD[1]},dashboard.ingress.enabled=true": "dashboard.ingress.hosts is missing",
+    f"{DASHBOARD[1]},dashboard.userHeader=X-User": "dashboard.proxies names no proxy",
+    f"{DASHBOARD[1]},dashboard.port=80": "/?dashboard[./]port",
+    f"{DASHBOARD[1]},dashboard.prefix=/a/": "/?dashboard[./]prefix",
+    f"{DASHBOARD[1]},dashboard.proxies={{ingress}}": "/?dashboard[./]proxies",
+    f"{DASHBOARD[1]},image.pullPolicy=Always,image.repository=a/b": 'is known for "multinic-dashboard"',
+    "dashboard.password=x": "password",
+    # Of this chart as it was without a dashboard.
+    "dashboard=null": "--reset-then-reuse-values",
     # What --reuse-values makes of an upgrade from another chart.
     "purgeOnUninstall=null,securityContext=null,global=null,livenessProbe=null": "--reset-then-reuse-values",
 }

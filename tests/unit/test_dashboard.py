@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,6 +19,7 @@ from multinic.dashboard.catalogue import LANGUAGES, chosen, counted, texts
 from multinic.dashboard.filters import Filter, Invalid, parse
 from multinic.dashboard.gate import _before
 from multinic.dashboard.listings import INTERFACES, LISTINGS, NODES
+from multinic.dashboard.options import Proxies
 from multinic.dashboard.render import environment
 from multinic.database.tables import statements
 from multinic.values.counts import REASONS
@@ -136,6 +138,8 @@ def test_what_others_put_on_a_link_is_no_difference_and_what_is_missing_is() -> 
 
 
 def test_the_client_is_the_last_address_that_no_proxy_of_ours_has() -> None:
-    proxies = frozenset({"127.0.0.1", "10.0.0.1"})
-    assert _before("192.0.2.1, 198.51.100.7, 10.0.0.1", proxies) == "198.51.100.7"
+    proxies = Proxies(tuple(map(ip_network, ("127.0.0.1", "10.0.0.0/24", "fd00::/64"))))
+    assert _before("192.0.2.1, 198.51.100.7, 10.0.0.1, fd00::7", proxies) == "198.51.100.7"
+    assert _before("127.0.0.1, 10.0.1.1", proxies) == "10.0.1.1"
+    assert _before("192.0.2.1, unknown", proxies) == "unknown"
     assert _before("127.0.0.1", proxies) == ""

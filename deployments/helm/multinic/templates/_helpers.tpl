@@ -48,14 +48,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{- define "multinic.image" -}}
-{{- $registry := default .Values.image.registry .Values.global.imageRegistry }}
-{{- $name := ternary .Values.image.repository (printf "%s/%s" $registry .Values.image.repository) (empty $registry) }}
-{{- if .Values.image.digest }}
-{{- printf "%s@%s" $name .Values.image.digest }}
+{{/* The name of an image: (list . IMAGE), where IMAGE has repository, tag and digest. */}}
+{{- define "multinic.imageOf" -}}
+{{- $top := index . 0 }}
+{{- $image := index . 1 }}
+{{- $registry := default $top.Values.image.registry $top.Values.global.imageRegistry }}
+{{- $name := ternary $image.repository (printf "%s/%s" $registry $image.repository) (empty $registry) }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $name $image.digest }}
 {{- else }}
-{{- printf "%s:%s" $name (default .Chart.AppVersion .Values.image.tag | toString) }}
+{{- printf "%s:%s" $name (default $top.Chart.AppVersion $image.tag | toString) }}
 {{- end }}
+{{- end }}
+
+{{- define "multinic.image" -}}
+{{- include "multinic.imageOf" (list . .Values.image) }}
 {{- end }}
 
 {{- define "multinic.pullSecrets" -}}
@@ -78,7 +85,11 @@ imagePullSecrets:
 {{- . | urlquery | replace "+" "%20" }}
 {{- end }}
 
+{{/* The setting database.url: (list . "USER" CERTIFICATE), CERTIFICATE for whether the client has one. */}}
 {{- define "multinic.databaseURL" -}}
+{{- $user := index . 1 }}
+{{- $certificate := index . 2 }}
+{{- with index . 0 }}
 {{- $given := .Values.database.host }}
 {{- if not (kindIs "slice" $given) }}{{ $given = splitList "," ($given | replace " " "") }}{{ end }}
 {{- $hosts := list }}
@@ -90,17 +101,19 @@ imagePullSecrets:
 {{- if $tls.existingSecret }}
 {{- $query = append $query "ssl_ca=/etc/multinic/secrets/ca.crt" }}
 {{- if ne $tls.verify "full" }}{{ $query = append $query (printf "ssl_verify=%s" $tls.verify) }}{{ end }}
-{{- if $tls.certificate }}
+{{- if $certificate }}
 {{- $query = concat $query (list "ssl_cert=/etc/multinic/secrets/client.crt" "ssl_key=/etc/multinic/secrets/client.key") }}
 {{- end }}
 {{- end }}
-{{- printf "mysql://%s@%s:%d/%s" (include "multinic.quoted" .Values.database.user) (join "," $hosts) (int .Values.database.port) .Values.database.name }}
+{{- printf "mysql://%s@%s:%d/%s" (include "multinic.quoted" $user) (join "," $hosts) (int .Values.database.port) .Values.database.name }}
 {{- with $query }}?{{ join "&" . }}{{ end }}
+{{- end }}
 {{- end }}
 
 {{/* multinic.toml. JSON's strings, numbers, booleans and lists are TOML's, too. */}}
 {{- define "multinic.settings" -}}
-{{- $database := dict "url" (include "multinic.databaseURL" .) }}
+{{- $url := include "multinic.databaseURL" (list . .Values.database.user (not (empty .Values.database.tls.certificate))) }}
+{{- $database := dict "url" $url }}
 {{- if or .Values.database.password .Values.database.existingSecret }}
 {{- $_ := set $database "password_file" "/etc/multinic/secrets/password" }}
 {{- end }}
@@ -111,13 +124,17 @@ imagePullSecrets:
 {{- end }}
 {{- $own := dict "log_level" .Values.agent.logLevel "log_format" .Values.agent.logFormat "backend" .Values.agent.backend
   "max_interfaces" (int .Values.agent.maxInterfaces) "database" $database "agent" $agent }}
-{{- $all := mergeOverwrite $own (deepCopy .Values.settings) }}
-{{- range $key, $value := $all }}
+{{- include "multinic.asTOML" (mergeOverwrite $own (deepCopy .Values.settings)) }}
+{{- end }}
+
+{{/* The settings of a file. */}}
+{{- define "multinic.asTOML" -}}
+{{- range $key, $value := . }}
 {{- if not (kindIs "map" $value) }}
 {{ $key }} = {{ include "multinic.toml" $value }}
 {{- end }}
 {{- end }}
-{{- range $table, $keys := $all }}
+{{- range $table, $keys := . }}
 {{- if kindIs "map" $keys }}
 
 [{{ $table }}]
