@@ -10,6 +10,7 @@ the CPU time and the memory of the `multinic reconcile` are measured that carrie
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -53,7 +54,8 @@ def changes(runs: int, routes: int) -> Figures:
         root = configured(Path(directory) / "host")
         crowd(namespace, server, 0, routes)
         settings = str(root / "etc/multinic/multinic.toml")
-        command = [*program, "--config", settings, "--root", str(root), "reconcile"]
+        os.environ.update(MULTINIC_CONFIG=settings, MULTINIC_ROOT=str(root))
+        command = [*program, "reconcile"]
         inside = (sys.executable, __file__, "--inside", json.dumps(command))
         namespace.run(*inside, timeout=600)
         figures: list[Figures] = []

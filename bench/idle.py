@@ -39,7 +39,7 @@ SCRIPT = """\
 #!{python} -I
 import sys
 sys.path.insert(0, {site!r})
-from multinic.cli import main
+from multinic.cli.start import main
 sys.exit(main())
 """
 
@@ -60,7 +60,8 @@ def main() -> None:
         if pods or routes:
             crowd(namespace, server, pods, routes)
         settings = str(root / "etc/multinic/multinic.toml")
-        command = [*program, "--config", settings, "--root", str(root), "reconcile"]
+        command = [*program, "reconcile"]
+        os.environ.update(MULTINIC_CONFIG=settings, MULTINIC_ROOT=str(root))
         for _ in range(3):  # the first configures the links, the next finds that all is well
             namespace.run(*command)
         with server.statements("node") as statements:
@@ -153,13 +154,19 @@ def cost(command: list[str]) -> float:
     return measured(command)[0]
 
 
+def environment() -> dict[str, str]:
+    """Return what a unit has, and where the host is."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith("MULTINIC_")}
+    return {"PATH": os.defpath, **ours}
+
+
 def measured(command: list[str]) -> tuple[float, float]:
     """Run a command that must end well; return its CPU time in milliseconds and its memory in MiB.
 
     Both with its children; the memory is that of the largest of them, and at most.
     """
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.defpath}
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
     ) as process:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,5 +1,5 @@
 """Run multinic as `python -m multinic`."""
 
-from multinic.cli import main
+from multinic.cli.start import main
 
 main()

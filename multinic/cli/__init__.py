@@ -1,17 +1,17 @@
 """The command line: parse, call one function, print, exit.
 
-It decides nothing, and no other room imports it.
+It decides nothing, and no other room imports it. `main` has all commands; installations start `start.main`.
 """
 
-from multinic.cli import (  # noqa: F401 - they add their commands to `main`
-    agent,
-    dashboard,
-    history,
-    inspection,
-    installation,
-    passes,
-    unattended,
-)
-from multinic.cli.base import main
+from __future__ import annotations
 
-__all__ = ["main"]
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """Return `main`, imported when it is asked for: a timer does without it."""
+    if name != "main":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from multinic.cli.commands import main
+
+    return main

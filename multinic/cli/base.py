@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from multinic import __version__
-from multinic.cli import formats, streams
+from multinic.cli import formats, start, streams
 from multinic.cli.formats import FORMATS, Command, Group
 from multinic.host import config
 from multinic.host.directories import check_root
@@ -107,25 +106,17 @@ class Commands(Group):
             raise
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Be the program: run it, and end the process without taking the interpreter apart.
-
-        That would cost a tenth of an idle pass. Nothing is lost: what a command opened it has closed, and
-        nothing waits for the end of the interpreter.
-        """
+        """Be the program: run it, and end the process."""
         try:
             return super().__call__(*args, **kwargs)
         except SystemExit as e:
             if isinstance(e.code, int | None):
-                streams.flush()
-                os._exit(e.code or 0)
+                start.leave(e.code or 0)
             raise
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program; if what it printed is lost, a command that only prints has failed."""
-        streams.prepare()
-        # The password is in our memory, so there must be no core file. If the kernel passes crashes to a
-        # collector all the same, the administrator wants that.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        start.prepare()
         try:
             return super().main(*args, **kwargs)
         except SystemExit:

@@ -59,7 +59,7 @@ def prepare() -> None:
 def _safe(stream: TextIO | None) -> TextIO:
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
-    if isinstance(stream, io.TextIOWrapper):
+    if isinstance(stream, io.TextIOWrapper) and not isinstance(stream, _Output):
         with suppress(io.UnsupportedOperation):  # no file: a test reads it
             return _Output(stream)
     return stream

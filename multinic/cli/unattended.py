@@ -1,20 +1,18 @@
-"""The command of the timer."""
+"""The pass that timers run, without click."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
-import click
-
-from multinic.cli.base import Change, Context, main
-from multinic.cli.passes import state_document
-from multinic.host import ending
+from multinic.flow import reconcile as flow
+from multinic.host import config, ending
+from multinic.host.directories import check_root
 from multinic.host.host import Host
 from multinic.host.log import Log
-from multinic.values.errors import Exit
+from multinic.values.errors import ConfigError, Exit, MultinicError
 from multinic.values.paths import AGENT_LOCK
 from multinic.values.settings import Settings
 
@@ -22,49 +20,49 @@ _FAILED = (Exit.ERROR, Exit.USAGE)
 """What systemd takes for a failure of the unit (systemd/multinic.service)."""
 
 
-@main.command(cls=Change)
-@click.pass_obj
-def reconcile(context: Context) -> None:
-    """Run one pass without questions: plan, apply, verify, report. For timers.
+def run() -> Exit:
+    """Do what `multinic reconcile` does without an option: file and environment say all."""
+    settings = loaded(lambda: config.load(os.environ.get("MULTINIC_CONFIG") or None, {}, os.environ), _host)
+    host = replace(_host(), command_timeout=settings.command_timeout)
+    log = Log(settings.log_format, settings.log_level, config.node_name(settings))
+    return reconcile(settings, host, log)
 
-    \b
-    Example:
-        multinic --log-format json reconcile
-    """
-    from multinic.flow import reconcile as flow
 
-    settings = _settings_of_pass(context)
-    host, log = context.host(settings), context.log(settings)
+def _host() -> Host:
+    root = os.environ.get("MULTINIC_ROOT") or "/"
+    if root != "/" and os.path.lexists(root):
+        check_root(root)
+    return Host(root)
+
+
+def loaded(load: Callable[[], Settings], host: Callable[[], Host]) -> Settings:
+    """Return the settings; if they are wrong, that is the result of this pass. Raises ConfigError."""
+    try:
+        return load()
+    except ConfigError as e:
+        from multinic.flow import broken_off
+
+        broken_off.without_settings(host(), e)
+        raise
+
+
+def reconcile(settings: Settings, host: Host, log: Log) -> Exit:
+    """Do one pass, unless an agent does them on this host; a signal ends it in order."""
     if host.present(AGENT_LOCK) and "INVOCATION_ID" in os.environ:  # systemd starts this
         from multinic.agent.alone import refuse_beside_agent
 
         refuse_beside_agent(host)
     ending.in_order()
-    with state_document(context), _cause(host, log):
+    with _cause(host, log):
         status = flow.reconcile(settings, host, log)
         if status in _FAILED:
             _log_cause(host, log)
-    sys.exit(status)
-
-
-def _settings_of_pass(context: Context) -> Settings:
-    """Return the settings; if they are wrong, that is the result of this pass. Raises ConfigError."""
-    from multinic.values.errors import ConfigError
-
-    try:
-        return context.settings(attended=False)
-    except ConfigError as e:
-        from multinic.flow import broken_off
-
-        broken_off.without_settings(context.host(), e)
-        raise
+    return status
 
 
 @contextmanager
 def _cause(host: Host, log: Log) -> Iterator[None]:
     """See to it that the log of a pass says why that failed."""
-    from multinic.values.errors import MultinicError
-
     try:
         yield
     except MultinicError as e:

@@ -41,5 +41,5 @@ def test_a_room_says_what_belongs_into_it_and_holds_nothing_else_there() -> None
         tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
         statement = ast.get_docstring(tree) or ""
         assert 2 <= len([line for line in statement.splitlines() if line]) <= 3, package.name
-        if package.name != "cli":  # multinic.cli:main is what installations start
+        if package.name != "cli":  # it gives `main` when that is asked for
             assert len(tree.body) == 1, package.name

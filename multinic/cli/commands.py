@@ -1,0 +1,14 @@
+"""All commands."""
+
+from multinic.cli import (  # noqa: F401 - they add their commands to `main`
+    agent,
+    dashboard,
+    history,
+    inspection,
+    installation,
+    passes,
+    reconcile,
+)
+from multinic.cli.base import main
+
+__all__ = ["main"]
