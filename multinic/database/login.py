@@ -98,7 +98,7 @@ def _with_password(wire: Any, challenge: bytes, keys: Keys, secure: bool, ask_fo
                 "the server asks for the password itself, which could be read on the way (it has not seen "
                 "this user since it was started, or the password is wrong)",
                 "use TLS: add ssl_ca=… to database.url; or name a copy of the server's public_key.pem: "
-                "server_public_key=… (docs/database.md)",
+                "server_public_key=… (man multinic.toml)",
             )
         packet = _sent(wire, ask_for_key)
         if not packet.is_extra_auth_data():

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
-_GRANT = "grant the user SELECT, and UPDATE of netplan_success and modified_at (docs/reference.md)"
+_GRANT = (
+    "grant the user SELECT, and UPDATE of netplan_success and modified_at: `multinic db grants` prints the "
+    "statements"
+)
 _WRONG_LOGIN = "correct database.url's user or the password"
 _NOT_OURS = "this is not the table of the MultiNIC controller"
 _VIEW = (
     "multi_interface is a view or a column of it is computed: let it be a table whose column netplan_success "
     "may be written"
 )
-_OTHER_LOGIN = "let this user log in by mysql_native_password, or by caching_sha2_password (docs/database.md)"
+_OTHER_LOGIN = "let this user log in by mysql_native_password, or by caching_sha2_password"
 _OWN_USER = (
     "this user may log in only as that user of the database server's own machine (unix_socket, auth_socket): "
     "create a user with a password for multinic; `multinic db grants` prints the statements"

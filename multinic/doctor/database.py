@@ -24,8 +24,8 @@ _COLLATION = (
     "ALTER TABLE multi_interface MODIFY attached_node_name VARCHAR(255) CHARACTER SET utf8mb4 "
     "COLLATE utf8mb4_general_ci"
 )
-_LOGIN = "add ssl_ca=… to database.url, or server_public_key=… with a copy of it (docs/database.md)"
-_GRANTS = 'docs/reference.md, "The database", has the statements that grant what is needed and no more'
+_LOGIN = "add ssl_ca=… to database.url, or server_public_key=… with a copy of it (man multinic.toml)"
+_GRANTS = "`multinic db grants` prints the statements that grant what is needed and no more"
 _NODES = "SELECT DISTINCT attached_node_name FROM multi_interface LIMIT 10000"
 
 

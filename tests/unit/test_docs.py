@@ -202,6 +202,14 @@ def test_every_state_is_in_the_reference():
     }  # of `multinic status` alone
 
 
+def test_the_states_that_the_concepts_name_are_those_of_the_program():
+    page = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+    shown = {state for cells in rows(section("States", page)) for state in code(cells[0])}
+    after_a_pass = {"converged", "failed"}
+    assert shown == {str(state) for state in State} - after_a_pass
+    assert after_a_pass <= code(section("States", page))
+
+
 def test_every_reason_is_in_the_reference():
     found = set()
     package = ROOT / "multinic"
@@ -232,6 +240,18 @@ def test_the_table_of_what_becomes_of_a_row_is_the_one_that_decides():
 def test_every_result_of_a_pass_is_in_the_page_of_the_agent():
     table = rows(section("When a pass runs", (ROOT / "docs/agent.md").read_text(encoding="utf-8")))
     assert {word for cells in table for word in code(cells[0])} >= set(PASS_REASONS)
+
+
+def test_what_doctor_says_of_a_symptom_is_what_it_says():
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    said = "\n".join(text for path in (ROOT / "multinic/doctor").glob("*.py") for text in strings(path))
+    checks = {word for cells in rows(section("multinic doctor")) for word in cells[0].split(", ")}
+    table = rows(section("By symptom", page))
+    assert table
+    for _, check, words, _ in table:
+        assert check in checks
+        for part in re.split("…", "".join(re.findall(r"^`([^`]+)`", words))):
+            assert part.strip() in said, words
 
 
 # Options
@@ -400,6 +420,22 @@ def test_every_page_that_the_program_names_exists():
         for name in re.findall(r"docs/[\w/.-]+\.md", path.read_text())
     }
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_no_message_names_a_file_that_only_a_checkout_has():
+    pages = re.compile(
+        r"(?<![\w/])(docs|multinic|packaging|scripts|systemd|templates|tests)/[\w-]+\.\w+|\.md\b"
+    )
+    for path in sorted((ROOT / "multinic").rglob("*.py")):
+        documented = docstrings(path)
+        assert [text for text in strings(path) if pages.search(text) and text not in documented] == [], path
+
+
+def docstrings(path: Path) -> set[str]:
+    """All texts of a module that stand alone, for readers of the code."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    alone = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
+    return {node.value for node in alone if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def test_both_readmes_have_the_same_sections_and_blocks():
