@@ -34,6 +34,13 @@ NAVIGATION = {
 }
 """The headings of the navigation and their pages; a pattern stands for the pages that there are."""
 
+TITLES = {
+    "ansible/README": "Ansible collection",
+    "deployments/helm/multinic/README": "Helm chart",
+    "README.ko": "multinic (한국어)",
+}
+"""What the navigation calls pages whose heading says too little there."""
+
 root_doc = "README"
 PAGES = ("*.md", "docs/**/*.md", "ansible/README.md", "deployments/helm/multinic/README.md")
 include_patterns = sorted(str(path.relative_to(ROOT)) for pattern in PAGES for path in ROOT.glob(pattern))
@@ -59,8 +66,13 @@ def _navigation(_app: Sphinx, name: str, source: list[str]) -> None:
     if name == root_doc:
         for heading, patterns in NAVIGATION.items():
             pages = [page for pattern in patterns for page in _pages(pattern)]
-            lines = [":hidden:", f":caption: {heading}", "", *(f"/{page}" for page in pages)]
+            lines = [":hidden:", f":caption: {heading}", "", *map(_entry, pages)]
             source[0] += "\n```{toctree}\n" + "\n".join(lines) + "\n```\n"
+
+
+def _entry(page: str) -> str:
+    """Return the line of a page in the navigation."""
+    return f"{TITLES[page]} </{page}>" if page in TITLES else f"/{page}"
 
 
 def _pages(pattern: str) -> list[str]:
