@@ -12,7 +12,7 @@ from typing import Any
 from multinic import __version__
 from multinic.agent.heart import Heart
 from multinic.host.serve import Answer, Content
-from multinic.report.health import SILENT, Status, duration
+from multinic.report.health import SILENT, Status, duration, held
 from multinic.values.errors import ConfigError, Exit
 from multinic.values.passed import Passed
 
@@ -62,6 +62,7 @@ def document(seen: Snapshot) -> dict[str, Any]:
         "failed_configs": totals.get("failed", 0),
         "database_connected": seen.database,
         "deleted_interfaces": totals.get("removed", 0),
+        "held": held(seen.state),
         "version": __version__,
         "node": seen.state.get("node"),
         "passes": seen.passes,

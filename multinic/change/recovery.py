@@ -20,9 +20,11 @@ from multinic.kernel.namespace import check_namespace
 from multinic.kernel.observe import surroundings
 from multinic.state import checkpoint, history
 from multinic.state.checkpoint import Checkpoint, Saved
+from multinic.state.holds import load_holds
 from multinic.state.record import load_record, save_record
-from multinic.values.errors import HostError, MultinicError
+from multinic.values.errors import HostError, MultinicError, Refused
 from multinic.values.history import Event, Kind
+from multinic.values.hold import damaged_words
 from multinic.values.paths import CHECKPOINT, LAST_CHECKPOINT, OUR_DIRECTORIES
 from multinic.values.plan import Interface, State
 
@@ -45,7 +47,7 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
     """Undo an interrupted change, else the last finished one; return whether there was any.
 
     `interrupted_only`: leave a finished change alone. Raises Locked, HostError, and ConfigError for a backend
-    that this version does not have.
+    that this version does not have; Refused if something of a finished change is held.
     """
     with only_one(host):
         if _recover(host, log) is not None:
@@ -54,6 +56,7 @@ def rollback(host: Host, log: Log, *, interrupted_only: bool = False) -> bool:
             saved = None if interrupted_only else checkpoint.load(host, LAST_CHECKPOINT)
             if saved is None:
                 return False
+            _refuse_held(host, saved)
             log.warning("the last change is undone", reason="rollback")
             checkpoint.reopen(host)
             try:
@@ -71,7 +74,23 @@ def to_undo(host: Host, *, interrupted_only: bool = False) -> Checkpoint | None:
     if found := checkpoint.load(host, CHECKPOINT):
         return found
     found = None if interrupted_only else checkpoint.load(host, LAST_CHECKPOINT)
+    if found:
+        _refuse_held(host, found)
     return _with_others_of_now(host, found) if found else None
+
+
+def _refuse_held(host: Host, saved: Checkpoint) -> None:
+    """Refuse to undo a finished change of what a person holds since. Raises Refused and HostError."""
+    holds, now = load_holds(host), time.time()
+    if words := damaged_words(holds, now):
+        raise Refused(f"the last change is not undone: {words}")
+    held = holds.words(now)
+    for interface in saved.interfaces:
+        link = interface.link
+        macs = (interface.mac, (link.permanent_mac or link.mac) if link else None)
+        if words := next((held[mac] for mac in macs if mac is not None and mac in held), ""):
+            said = f"the last change was of {interface.name}, too, which is {words}; nothing was undone"
+            raise Refused(said, f"release it first: `multinic release {interface.name}`")
 
 
 def _recover(host: Host, log: Log) -> int | None:

@@ -4,6 +4,7 @@ from multinic.cli import (  # noqa: F401 - they add their commands to `main`
     agent,
     dashboard,
     history,
+    holds,
     inspection,
     installation,
     passes,

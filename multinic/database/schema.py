@@ -175,7 +175,7 @@ def _add(database: Session, table: str, column: str, kind: str) -> bool:
     except SourceRejected as e:
         raise SourceRejected(
             str(e),
-            f"run this as a user who may ALTER the table (`multinic db grants`), or have it done: {statement}",
+            f"run it as a user who may ALTER the table (`multinic db grants`), or have it done: {statement}",
         ) from None
     except SourceError as e:
         if column in _columns(database, table):

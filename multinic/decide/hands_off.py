@@ -1,4 +1,4 @@
-"""What a person keeps a pass away from: interfaces that were not selected. Pure."""
+"""What a person keeps a pass away from: interfaces that are held, and those that were not selected. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from multinic.decide.restraint import Past
 from multinic.decide.selection import NOT_SELECTED
+from multinic.values.hold import HELD
 from multinic.values.plan import Interface, State
 
 _LEFT = "not part of this run, which is for other interfaces; the next pass looks at it"
@@ -13,9 +14,27 @@ _LEFT = "not part of this run, which is for other interfaces; the next pass look
 
 def hands_off(interface: Interface, past: Past) -> Interface:
     """Return an interface without what a person does not want to be done to it now."""
+    if words := _held(interface, past):
+        if _acts(interface):
+            done = "removed" if interface.state is State.DELETE else "changed"
+            return _left(interface, State.BLOCKED, HELD, f"not {done}: {words}")
+        as_desired = interface.state is State.UNCHANGED
+        reason = HELD if as_desired else interface.reason
+        return replace(interface, reason=reason, message=f"{interface.message}; {words}")
     if _acts(interface) and past.only is not None and interface.key not in past.only:
         return _left(interface, State.WAITING, NOT_SELECTED, _LEFT)
     return interface
+
+
+def _held(interface: Interface, past: Past) -> str:
+    """Return until when and why an interface is held; "" if it is not."""
+    link = interface.link
+    of_card = (link.permanent_mac or link.mac) if link else None
+    for mac in (of_card, interface.mac):
+        if mac is not None and mac in past.held:
+            return past.held[mac]
+    works = interface.state in (State.UPDATE, State.DELETE)
+    return past.held_unknown if works and _acts(interface) else ""
 
 
 def _acts(interface: Interface) -> bool:

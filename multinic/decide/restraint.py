@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from multinic.decide.safety import Block
+from multinic.values.addresses import Mac
 from multinic.values.desired import DesiredLink
 from multinic.values.plan import Interface, State
 from multinic.values.record import Failure
@@ -62,6 +63,10 @@ class Past:
     """The source is the last known good state, not the database: then nothing is removed."""
     only: frozenset[str] | None = None
     """The keys of the interfaces that a person selected; None: all."""
+    held: Mapping[Mac, str] = field(default_factory=dict)
+    """On what a person lets nothing be changed now: MAC address → until when and why, in words."""
+    held_unknown: str = ""
+    """In words, if nobody knows what is held: then nothing is done to what works."""
 
 
 def is_mass_deletion(orphans: Sequence[Interface], managed: int, *, no_rows: bool) -> bool:

@@ -37,6 +37,7 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("patterns", neighbours.patterns),
     ("foreign-routes", neighbours.foreign_routes),
     ("files", remembered.files),
+    ("holds", remembered.holds),
     ("state", remembered.state),
     ("metrics", remembered.metrics),
     ("timer", timer.timer),

@@ -9,6 +9,7 @@ from multinic.backend.detect import detect
 from multinic.decide.naming import slot_of_link
 from multinic.doctor.finding import Examination, Finding, Level
 from multinic.flow.view import View, look, look_without_database
+from multinic.values.hold import HELD, NOT_KNOWN
 from multinic.values.plan import Interface, State
 
 _HINTS = {
@@ -80,7 +81,12 @@ def plan(seen: Examination) -> Iterator[Finding]:
 def _held_up(interfaces: Iterable[Interface]) -> Iterator[Finding]:
     """Report the interfaces that are blocked, invalid or waiting."""
     for interface in interfaces:
-        if interface.state in (State.BLOCKED, State.INVALID):
+        if interface.reason == HELD and interface.state is State.BLOCKED:
+            words = f"{interface.name or interface.mac_text}: {interface.message}"
+            known = not interface.message.endswith(NOT_KNOWN)
+            hint = f"`multinic release {interface.name or interface.mac_text}` ends it" if known else ""
+            yield Finding("interfaces", Level.NOTE, words, hint)
+        elif interface.state in (State.BLOCKED, State.INVALID):
             words = f"{interface.name or interface.mac_text} is {interface.state}: {interface.message}"
             yield Finding("interfaces", Level.PROBLEM, words, _hint(interface))
         elif interface.state is State.WAITING:

@@ -13,10 +13,13 @@ from multinic.report.metrics import LIBRARY
 from multinic.report.statefile import trouble
 from multinic.state import checkpoint
 from multinic.state.counts import load_counts
+from multinic.state.holds import load_holds
 from multinic.state.record import load_record
 from multinic.state.statefile import load_state
 from multinic.values.errors import Exit
-from multinic.values.paths import CHECKPOINT, LAST_CHECKPOINT, OUR_DIRECTORIES, RECORD
+from multinic.values.hold import HELD, damaged_words
+from multinic.values.paths import CHECKPOINT, HOLDS, LAST_CHECKPOINT, OUR_DIRECTORIES, RECORD
+from multinic.values.plan import State
 from multinic.values.record import Record
 
 
@@ -39,6 +42,23 @@ def files(seen: Examination) -> Iterator[Finding]:
         hint = "the next pass restores it, or `multinic rollback --interrupted`"
         yield Finding("files", Level.WARNING, words, hint)
     checkpoint.load(seen.host, LAST_CHECKPOINT)  # if it is damaged, the error is a finding
+
+
+def holds(seen: Examination) -> Iterator[Finding]:
+    """Report what is held, and holds that cannot be read."""
+    found, now = load_holds(seen.host), time.time()
+    if words := damaged_words(found, now):
+        hint = "find out who held what, then drop it: `multinic release --all`"
+        yield Finding("holds", Level.PROBLEM, words, hint)
+    elif seen.host.present(HOLDS) and not (found.all or found.unknown(now)):
+        yield Finding("holds", Level.NOTE, f"{HOLDS} is damaged, and too old to count any more", "remove it")
+    plan = seen.view.plan.interfaces if seen.view else ()
+    told = {i.mac for i in plan if i.reason == HELD and i.state is State.BLOCKED}
+    for hold in found.active(now):
+        if told & {hold.mac, hold.card}:
+            continue
+        words = f"{hold.name or hold.mac} is {hold.words}"
+        yield Finding("holds", Level.NOTE, words, f"`multinic release {hold.name or hold.mac}` ends it")
 
 
 def _is_blank(text: str) -> bool:

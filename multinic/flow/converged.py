@@ -22,7 +22,7 @@ from multinic.flow import tables
 from multinic.flow.tables import ReadTables
 from multinic.host.host import Host
 from multinic.values.errors import Exit, TooLarge
-from multinic.values.paths import CONVERGED, RECORD, TEMPLATES
+from multinic.values.paths import CONVERGED, HOLDS, RECORD, TEMPLATES
 from multinic.values.settings import Settings
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _paths(view: View) -> tuple[str, ...]:
     from multinic.backend.choice import NAMES, named
     from multinic.backend.detect import detect
 
-    watched = {RECORD, TEMPLATES, *_overrides(view.host), *view.observed.foreign}
+    watched = {RECORD, HOLDS, TEMPLATES, *_overrides(view.host), *view.observed.foreign}
     for name in NAMES:  # a file of ours for another backend would be two masters of one link
         watched.update(named(name).watched(view.host))
     detected = detect(view.host)  # all that the choice of the backend came from

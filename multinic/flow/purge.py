@@ -37,6 +37,7 @@ from multinic.values.paths import (
     COUNTS,
     DETAILS,
     HISTORY,
+    HOLDS,
     LAST_CHECKPOINT,
     LOCK,
     OUR_DIRECTORIES,
@@ -132,7 +133,7 @@ def _database(settings: Settings, log: Log) -> Iterator[Session | None]:
 
 def _forget(host: Host) -> None:
     """Remove what is remembered. The lock stays, which is held; it is gone after the next boot."""
-    for path in (STATE, DETAILS, TOLD, LAST_CHECKPOINT, SEEN, RECORD, HISTORY, COUNTS):
+    for path in (STATE, DETAILS, TOLD, LAST_CHECKPOINT, SEEN, RECORD, HISTORY, HOLDS, COUNTS):
         host.remove(path)
     for directory in OUR_DIRECTORIES:
         tidy(host, directory)

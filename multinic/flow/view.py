@@ -22,11 +22,14 @@ from multinic.flow.observe import observe
 from multinic.flow.rendering import Rendering
 from multinic.host.config import node_name
 from multinic.host.host import Host
+from multinic.state.holds import load_holds
 from multinic.state.record import load_record
 from multinic.values.addresses import IPAddress
 from multinic.values.desired import Desired
 from multinic.values.errors import Refused
+from multinic.values.hold import NOT_KNOWN
 from multinic.values.observed import Observed
+from multinic.values.paths import HOLDS
 from multinic.values.plan import Plan
 from multinic.values.record import Record
 from multinic.values.settings import Settings
@@ -180,6 +183,7 @@ def _view(
     with_backend: tuple[Backend, str] | None = None,
     lost: list[str] | None = None,
 ) -> View:
+    past = _with_holds(host, past)
     chosen, why = with_backend or _without_leftovers(settings, host)
     rendering = Rendering(host, chosen, record.rendered)
     asked = asked_of_kernel(desired, record.entries, chosen.properties)
@@ -200,6 +204,14 @@ def _view(
         observed=observed,
         plan=plan,
     )
+
+
+def _with_holds(host: Host, past: Past) -> Past:
+    """Return what earlier passes saw, with what a person holds now. Raises HostError."""
+    if not host.present(HOLDS):
+        return past
+    holds, now = load_holds(host), time.time()
+    return replace(past, held=holds.words(now), held_unknown=NOT_KNOWN if holds.unknown(now) else "")
 
 
 def _without_leftovers(settings: Settings, host: Host) -> tuple[Backend, str]:

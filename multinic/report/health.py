@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from multinic.host.host import Host
 from multinic.state.statefile import load_state
 from multinic.values.errors import Exit
+from multinic.values.hold import HELD
 
 SILENT = 900.0
 """Seconds without a sign of life from any pass: three of them are missing then."""
@@ -54,7 +56,13 @@ def document(host: Host) -> dict[str, Any]:
         "failed_configs": totals.get("failed", 0),
         "database_connected": _fresh(state, now) and not _without_database(state),
         "deleted_interfaces": totals.get("removed", 0),
+        "held": held(state),
     }
+
+
+def held(state: Mapping[str, Any]) -> int:
+    """Return on how many interfaces a person lets nothing be changed, by the last pass."""
+    return sum(item.get("reason") == HELD for item in state.get("interfaces", ()))
 
 
 def duration(seconds: float) -> str:

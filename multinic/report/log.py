@@ -8,6 +8,7 @@ from multinic.host.log import Log
 from multinic.report.report import Report
 from multinic.report.statefile import lasting, trouble
 from multinic.state.statefile import load_state
+from multinic.values.hold import HELD
 from multinic.values.plan import Result, State
 
 _LEVELS = {State.FAILED: "error", State.INVALID: "error", State.BLOCKED: "warning"}
@@ -79,6 +80,7 @@ def log_decisions(host: Host, log: Log, report: Report) -> None:
         same = same and (before.get("message") == result.message or result.reason == FLEET_BRAKE)
         did = interface.pending and result.state is not State.FAILED
         quiet = result.state is State.UNCHANGED and before.get("state") in (None, str(State.CONVERGED))
+        quiet = quiet and result.reason != HELD
         again = same or result.reason == "backing-off"  # it was logged when it failed
         if quiet or (again and not did and not (log.watched and result.state in _BAD)):
             continue

@@ -12,6 +12,7 @@ from multinic.host.host import Host
 from multinic.report.report import Report
 from multinic.state.statefile import VERSION, load_state, save_state
 from multinic.values.errors import Exit
+from multinic.values.hold import HELD
 from multinic.values.plan import Result, State
 
 
@@ -122,7 +123,7 @@ def _item(result: Result, report: Report) -> dict[str, Any]:
         "row_id": interface.row_id,
         "state": str(lasting(result.state)),
         "reason": "converged" if result.state is State.CONVERGED else result.reason,
-        "message": words if good else result.message,
+        "message": words if good and result.reason != HELD else result.message,
         "addresses": [str(address) for address in desired.addresses] if desired else [],
         "mtu": desired.mtu if desired else None,
     }

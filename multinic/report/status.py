@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from multinic.backend.detect import detect
@@ -15,11 +16,13 @@ from multinic.report.agent import agent
 from multinic.report.schedule import Schedule, schedule
 from multinic.report.statefile import trouble
 from multinic.state import history
+from multinic.state.holds import load_holds
 from multinic.state.record import load_record
 from multinic.state.statefile import load_state
 from multinic.values.addresses import Mac
 from multinic.values.errors import Exit, HostError
 from multinic.values.history import Kind
+from multinic.values.hold import HELD, Hold, damaged_words
 from multinic.values.observed import Observed, ObservedLink
 from multinic.values.record import Record
 
@@ -34,8 +37,12 @@ def status(host: Host, only: Sequence[str] = ()) -> dict[str, Any]:
     last = load_state(host)
     observed = Observed(links=current_links())
     known = [dict(item) for item in last.get("interfaces", ())]
-    known += _besides(known, load_record(host), observed)
-    interfaces = [_with_live(item, observed) for item in known]
+    holds, now = load_holds(host), time.time()
+    active = holds.active(now)
+    known += _besides(known, load_record(host), observed, active)
+    held = {str(mac): hold for hold in active for mac in (hold.card, hold.mac)}
+    unknown = holds.unknown(now)
+    interfaces = [_with_hold(_with_live(item, observed), held, unknown=unknown) for item in known]
     interfaces.sort(key=lambda item: (slot_of(item["name"] or "") is None, slot_of(item["name"] or "") or 0))
     found, runs = detect(host), agent(host)
     passes = schedule(host, runs)
@@ -47,7 +54,7 @@ def status(host: Host, only: Sequence[str] = ()) -> dict[str, Any]:
         "backend": last.get("backend"),
         "time": last.get("time"),
         "exit": last.get("exit"),
-        "error": trouble(last),
+        "error": "; ".join(filter(None, (trouble(last), damaged_words(holds, now)))),
         "agent": runs,
         "passes": {
             **passes._asdict(),
@@ -58,6 +65,18 @@ def status(host: Host, only: Sequence[str] = ()) -> dict[str, Any]:
         "detected": {"backend": found.name, "why": found.why},
         "interfaces": interfaces,
     }
+
+
+def _with_hold(item: dict[str, Any], held: Mapping[str, Hold], *, unknown: bool) -> dict[str, Any]:
+    """Return an interface with its hold of now; the last pass may have seen another one, or none."""
+    hold, message = held.get(str(item["mac"])), item["message"]
+    if hold and hold.words not in message:
+        before = "" if item["reason"] == HELD else f"{message}; "
+        message = f"{before}{hold.words}"
+    elif hold is None and item["reason"] == HELD and not unknown:
+        message = "it was held; the next pass looks at it"
+    said = {"until": int(hold.until), "why": hold.why, "by": hold.by} if hold else None
+    return {**item, "message": message, "held": said}
 
 
 def of_status(item: dict[str, Any]) -> Called:
@@ -91,16 +110,25 @@ def _outage(host: Host) -> int | None:
     return int(kinds[-1].time) if kinds and kinds[-1].kind is Kind.OUTAGE else None
 
 
-def _besides(known: list[dict[str, Any]], record: Record, observed: Observed) -> Iterator[dict[str, Any]]:
-    """Yield what is managed, or has one of our names, and was not part of the last pass."""
+def _besides(
+    known: list[dict[str, Any]], record: Record, observed: Observed, holds: Iterable[Hold]
+) -> Iterator[dict[str, Any]]:
+    """Yield what is managed, held, or has one of our names, and was not part of the last pass."""
     seen = {str(item[field]) for item in known for field in ("key", "mac", "name") if item[field]}
     links = (link for link in observed.links if slot_of_link(link) is not None)
     carried = ((link.name, str(link.permanent_mac or link.mac or "")) for link in links)
     for name, mac in (*((name_of(e.slot), str(mac)) for mac, e in record.entries.items()), *carried):
         if not {name, mac} & seen:
             seen |= {name, mac}
-            unknown = {"state": "unknown", "reason": "unknown", "message": "not part of the last pass"}
-            yield {"name": name, "mac": mac, "port_id": "", "row_id": None, **unknown}
+            yield _unknown(name, mac)
+    for hold in holds:
+        if not {str(hold.mac), str(hold.card)} & seen:
+            yield _unknown(hold.name, str(hold.mac))
+
+
+def _unknown(name: str, mac: str) -> dict[str, Any]:
+    unknown = {"state": "unknown", "reason": "unknown", "message": "not part of the last pass"}
+    return {"name": name, "mac": mac, "port_id": "", "row_id": None, **unknown}
 
 
 def _with_live(item: Mapping[str, Any], observed: Observed) -> dict[str, Any]:

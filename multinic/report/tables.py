@@ -35,6 +35,7 @@ from multinic.values.errors import (
     SourceRejected,
 )
 from multinic.values.history import Event
+from multinic.values.hold import HELD
 from multinic.values.observed import ObservedLink
 from multinic.values.plan import Result, State
 from multinic.values.rtnetlink import LINK_SCOPE
@@ -71,7 +72,7 @@ def of_report(report: Report, boot_id: str) -> tuple[Values, dict[str, Values]]:
 
 def _of_result(result: Result) -> Values:
     interface, link = result.interface, result.link
-    good = result.state in GOOD
+    good = result.state in GOOD and result.reason != HELD
     return {
         "row_id": interface.row_id,
         "port_id": interface.port_id,

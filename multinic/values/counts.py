@@ -50,7 +50,7 @@ REASONS = frozenset(
         *("unusable-address", "duplicate-mac", "no-free-slot", "mtu-out-of-range"),
         *("unsupported-option", "table-in-use", "overruled", "backing-off"),
         *("hosts-disagree", "one-host-only", "deletion-fuse", "fleet-brake"),
-        "not-selected",
+        *("held", "not-selected"),
         *("other-node", "other-database", "ambiguous-node"),
     }
 )

@@ -50,6 +50,7 @@ def test_files_have_the_modes_that_netplan_itself_gives_them_whatever_the_umask(
 ) -> None:
     node.attach(0, link="ens3")
     node.box.run("sh", "-c", f"umask {umask}; exec multinic reconcile")
+    node.box.run("sh", "-c", f"umask {umask}; exec multinic hold multinic0 --why testing")
     made = modes(node, ETC, *RUN)
     assert made[ETC] == (0o600, "root", "root")
     node.box.run("sh", "-c", "umask 022; netplan generate")
@@ -64,6 +65,7 @@ def test_files_have_the_modes_that_netplan_itself_gives_them_whatever_the_umask(
         "/var/lib/multinic": 0o700,
         "/var/lib/multinic/checkpoint-last.json": 0o600,
         "/var/lib/multinic/history.jsonl": 0o600,
+        "/var/lib/multinic/holds.json": 0o600,
         "/var/lib/multinic/record.json": 0o600,
         "/var/lib/multinic/seen.json": 0o600,
     }

@@ -28,6 +28,7 @@ MODES = {
     "run/multinic/converged": 0o600,
     "run/multinic/told.json": 0o600,
     "var/lib/multinic/history.jsonl": 0o600,
+    "var/lib/multinic/holds.json": 0o600,
     "var/lib/multinic": 0o700,
     "var/lib/multinic/record.json": 0o600,
     "var/lib/multinic/checkpoint-last.json": 0o600,
@@ -57,6 +58,7 @@ def test_everything_that_is_written_has_its_mode_whatever_the_umask(node: Node, 
     for command in (
         ["plan", "--out", str(node.directory / "plan.json")],
         ["reconcile"],
+        ["hold", "multinic0", "--why", "testing"],
         ["status"],
         ["reconcile"],
     ):
