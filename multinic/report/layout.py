@@ -42,6 +42,8 @@ class Column(NamedTuple):
     header: str
     stays: bool = False
     """Whether it stays in the table, however narrow that is: its values are folded then."""
+    most: int = 1 << 16
+    """So many cells are enough for all but odd values, which are folded where there is no room."""
     label: bool = True
     """Whether its values have the header before them on a line below; else they have that line alone."""
 
@@ -68,6 +70,8 @@ def table(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> 
         for at, column in enumerate(columns)
     ]
     if width is not None:
+        if _sum(widths) > width:
+            widths = [min(found, column.most) for found, column in zip(widths, columns, strict=True)]
         while len(widths) > 1 and not columns[len(widths) - 1].stays and _sum(widths) > width:
             widths.pop()
         while (excess := _sum(widths) - width) > 0 and max(widths) > _LEAST:

@@ -38,9 +38,9 @@ def plan(shown: Plan, why_backend: str, *, wide: bool = False) -> None:
 
 
 _PLAN = (
-    Column("interface", stays=True),
-    Column("mac", stays=True),
-    Column("state", stays=True),
+    Column("interface", stays=True, most=15),
+    Column("mac", stays=True, most=17),
+    Column("state", stays=True, most=9),
     Column("reason"),
     Column("link"),
 )

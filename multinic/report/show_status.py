@@ -20,9 +20,9 @@ _ENDS = {
 _SOON = 20.0  # seconds: the next pass comes later
 _LABEL = 11  # cells for the word at the beginning of a line
 _COLUMNS = (
-    Column("interface", stays=True),
-    Column("mac", stays=True),
-    Column("state", stays=True),
+    Column("interface", stays=True, most=15),
+    Column("mac", stays=True, most=17),
+    Column("state", stays=True, most=9),
     Column("since"),
     Column("link"),
     Column("mtu"),

@@ -97,3 +97,11 @@ def test_a_person_who_asks_is_told_in_two_lines_what_was_looked_at(converged):
         assert sum("multinic0: invalid: row 1: mtu" in line for line in said) == 1
         assert any(line.startswith("looked at") and line.endswith("exit status 4") for line in said)
     assert node.reconcile(expect=4) == ""
+
+
+def test_an_outage_that_apply_meets_has_its_exit_status_too(converged):
+    node = converged(1)
+    node.sql("DROP TABLE multi_interface")
+    node.multinic("apply", "--yes", expect=2)
+    assert json.loads((node.root / "run/multinic/state.json").read_bytes())["exit"] == 2
+    assert node.document("health", expect=4)["status"] == "unhealthy"

@@ -117,13 +117,31 @@ def test_a_value_wider_than_the_terminal_is_folded_in_its_own_column(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     long = "'" + "zz:" * 60 + "'"
-    show.status(DOCUMENT | {"interfaces": [ITEM | {"name": "", "mac": long, "state": "invalid"}]})
+    odd = ITEM | {"name": "", "mac": long, "state": "invalid"}
+    show.status(DOCUMENT | {"interfaces": [ITEM, odd]})
     found = lines(capsys)
-    table = found[found.index("") + 2 :]
-    width = found[found.index("") + 1].index("state")
     assert max(map(len, found)) <= 80
-    assert "".join(line[11:width].strip() for line in table if line.startswith(("-  ", " " * 11))) == long
-    assert "invalid" in table[0]
+    first = found.index("") + 2
+    assert found[first].startswith("multinic0  fa:16:3e:00:00:01  converged  1970-01-02 00:00:00  up ")
+    folded = [line for line in found[first + 1 :] if line.startswith(("-  ", " " * 11))]
+    assert "".join(line[11:28].strip() for line in folded) == long
+    assert "  invalid    1970-01-02 00:00:00" in folded[0]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_that_is_narrower_still_cuts_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    tiny = Console(highlight=False, soft_wrap=True, width=32)
+    monkeypatch.setattr("multinic.report.show_status.console", lambda: tiny)
+    show.status(DOCUMENT)
+    found = lines(capsys)
+    assert max(map(len, found)) <= 32
+    everything = "".join("".join(found).split())
+    for value in ("multinic0", "converged", *map(str, ITEM["addresses"])):
+        assert value in everything
 
 
 @pytest.mark.parametrize(
