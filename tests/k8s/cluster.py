@@ -15,7 +15,7 @@ from uuid import uuid4
 from tests.hosts import CHECKOUT, eventually, run
 from tests.k8s import programs
 from tests.k8s.containers import Builder
-from tests.k8s.control import ControlPlane
+from tests.k8s.control import SERVICE, ControlPlane
 from tests.k8s.node import NETWORK, SANDBOX, KubeNode
 from tests.mariadb import PrivateMariaDB
 from tests.node import database_server, mac_of
@@ -28,6 +28,7 @@ CHART = CHECKOUT / "deployments/helm/multinic"
 RELEASE = "multinic-agent"
 CAPABILITIES = "{NET_ADMIN,NET_RAW,SYS_ADMIN,SYS_PTRACE,SYS_CHROOT,CHOWN,DAC_OVERRIDE,FOWNER}"
 PASSWORD = "hush-hush"
+IMAGE = "localhost/multinic"
 VERSIONS = ("first", "second")
 """Tags of two images of the program; the second says that it is another version."""
 OTHER_VERSION = "0.0.9"
@@ -86,14 +87,20 @@ class Cluster:
 
     def install(self, *values: str, version: str = VERSIONS[0], wait: bool = True) -> None:
         """Install the chart, or upgrade to other values; wait until its pods are ready."""
-        given = {
-            "image.repository": "localhost/multinic",
-            "image.tag": version,
-            "image.pullPolicy": "Never",
+        image = {"image.repository": IMAGE, "image.tag": version, "image.pullPolicy": "Never"}
+        given = {**self.values(), **image, "database.password": self.password}
+        words = [f"--set={name}={value}" for name, value in given.items()]
+        words += [f"--set={value}" for value in values]
+        self.control.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace=kube-system", *words)
+        if wait:
+            self.rolled_out()
+
+    def values(self) -> dict[str, str]:
+        """Return the values that every release has, besides its image and the password."""
+        return {
             "database.host": ADDRESS,
             "database.port": str(self.server.port),
             "database.user": "multinic",
-            "database.password": self.password,
             "database.name": self.database,
             "agent.pollInterval": "2s",
             "readinessProbe.exec.command": "{multinic-ready}",
@@ -102,11 +109,6 @@ class Cluster:
             "minReadySeconds": "0",
             "securityContext.capabilities.add": CAPABILITIES,
         }
-        words = [f"--set={name}={value}" for name, value in given.items()]
-        words += [f"--set={value}" for value in values]
-        self.control.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace=kube-system", *words)
-        if wait:
-            self.rolled_out()
 
     def rolled_out(self) -> None:
         """Wait until every node has the pod that the DaemonSet wants."""
@@ -222,6 +224,7 @@ def _hub(stack: ExitStack) -> str:
         ("link", "set", "lo", "up"),
         ("link", "add", "hub", "type", "bridge"),
         ("address", "add", f"{ADDRESS}/24", "dev", "hub"),
+        ("address", "add", f"{SERVICE}/32", "dev", "hub"),
         ("link", "set", "hub", "up"),
     ):
         run("ip", "-netns", hub, *words)
@@ -235,7 +238,7 @@ def _images(builder: Builder, where: Path) -> list[Path]:
         "cd /usr/local/lib/multinic/multinic && rm __pycache__/__init__.*"
         f" && sed -i 's/^__version__ = .*/__version__ = \"{OTHER_VERSION}\"/' __init__.py"
     )
-    second = builder.changed(first, f"localhost/multinic:{VERSIONS[1]}", "sh", "-c", change)
+    second = builder.changed(first, f"{IMAGE}:{VERSIONS[1]}", "sh", "-c", change)
     sandbox = builder.sandbox(SANDBOX)
-    named = {"program-1": first, "program-2": second, "sandbox": sandbox}
+    named = {**dict(zip(VERSIONS, (first, second), strict=True)), "sandbox": sandbox}
     return [builder.save(image, where / f"{name}.tar") for name, image in named.items()]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.k8s.cluster import Cluster
 from tests.k8s.cluster import cluster as running
+from tests.k8s.others import settle
 from tests.node import mac_of
 
 
@@ -24,8 +25,18 @@ def cluster(bare: Cluster) -> Cluster:
 
     A test finds it as the last one left it, and may be the first.
     """
+    settle(bare, *bare.nodes.values())
     for slot, (name, node) in enumerate(bare.nodes.items()):
         node.let_udev_know(0, mac_of(slot))
         bare.attach(name, slot, link="eth1")
     bare.install()
     return bare
+
+
+@pytest.fixture(autouse=True)
+def explained(bare: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print what may say why a test has failed."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        print(bare.report())

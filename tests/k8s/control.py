@@ -12,7 +12,11 @@ from typing import Any
 from tests.hosts import CommandFailed, eventually, run
 from tests.k8s.pki import Authority
 
-PORT = 6443
+SERVICES = "10.96.0.0/16"
+SERVICE = "10.96.0.1"
+"""Where pods find the API server: the service `kubernetes`, which Kubernetes makes itself."""
+PORT = 443
+"""That of the service, so that what leads to its address leads to the API server, without a kube-proxy."""
 READY_TIMEOUT = 180  # seconds; 15 on an idle machine
 
 
@@ -25,8 +29,8 @@ class ControlPlane:
         self.authority = Authority(directory)
         self._address = address
         self._processes = ExitStack()
-        self._admin = directory / "admin.conf"
-        self._admin.write_text(self.authority.kubeconfig(self.server, "admin", "/O=system:masters/CN=admin"))
+        self.admin = directory / "admin.conf"
+        self.admin.write_text(self.authority.kubeconfig(self.server, "admin", "/O=system:masters/CN=admin"))
 
     def start(self) -> None:
         """Start everything, and wait until pods can be made."""
@@ -38,7 +42,7 @@ class ControlPlane:
         self._spawn("kube-apiserver", etcd_servers=etcd, **self._of_api_server())
         # The others end if it is not healthy within ten seconds.
         eventually(self._is_ready, timeout=READY_TIMEOUT, pause=0.3, what="an API server")
-        common = {"kubeconfig": self._admin, "leader_elect": False, "bind_address": "127.0.0.1"}
+        common = {"kubeconfig": self.admin, "leader_elect": False, "bind_address": "127.0.0.1"}
         self._spawn("kube-controller-manager", **common, use_service_account_credentials=True,
             service_account_private_key_file=self.directory / "accounts.key",
             root_ca_file=self.authority.certificate)  # fmt: skip
@@ -46,7 +50,8 @@ class ControlPlane:
         self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=120s", timeout=130)
 
     def _of_api_server(self) -> dict[str, Any]:
-        names = ("IP:127.0.0.1", f"IP:{self._address}", "DNS:kubernetes.default.svc")
+        names = [f"IP:{address}" for address in ("127.0.0.1", self._address, SERVICE)]
+        names.append("DNS:kubernetes.default.svc")
         certificate, key = self.authority.issue("server", "/CN=kube-apiserver", *names)
         admin = self.directory / "admin.crt", self.directory / "admin.key"
         accounts = self.directory / "accounts.key"
@@ -55,7 +60,7 @@ class ControlPlane:
         return {
             "advertise_address": self._address,
             "secure_port": PORT,
-            "service_cluster_ip_range": "10.96.0.0/16",
+            "service_cluster_ip_range": SERVICES,
             "client_ca_file": self.authority.certificate,
             "tls_cert_file": certificate,
             "tls_private_key_file": key,
@@ -81,7 +86,7 @@ class ControlPlane:
 
     def kubectl(self, *arguments: str, timeout: float = 60, **options: Any) -> str:
         """Run kubectl as an administrator and return what it printed."""
-        command = [*self.prefix, self.programs / "kube", "kubectl", f"--kubeconfig={self._admin}"]
+        command = [*self.prefix, self.programs / "kube", "kubectl", f"--kubeconfig={self.admin}"]
         return run(*command, *arguments, timeout=timeout, **options).stdout
 
     def apply(self, *objects: dict[str, Any]) -> None:
@@ -96,7 +101,7 @@ class ControlPlane:
 
     def helm(self, *arguments: str, timeout: float = 120) -> str:
         """Run helm as an administrator and return what it printed."""
-        command = [*self.prefix, self.programs / "helm", f"--kubeconfig={self._admin}"]
+        command = [*self.prefix, self.programs / "helm", f"--kubeconfig={self.admin}"]
         return run(*command, *arguments, timeout=timeout).stdout
 
     def _is_ready(self) -> bool:

@@ -6,13 +6,14 @@ from tests.host import image
 from tests.images import Image
 
 # A node is a host like those of the tier `host`, with what those have of the libraries: a test runs
-# the program on the node, too.
+# the program on the node, too. iptables is what plugins of CNI write their rules by.
 NODE = Image(
     "kubernetes-node",
     "trixie",
-    f"{image.PACKAGES['bookworm']},containerd,runc,procps",
+    f"{image.PACKAGES['bookworm']},containerd,runc,procps,openssh-server"
+    ",containernetworking-plugins,iptables",
     image.SETUP,
-    image.CUSTOMIZE + "systemctl --root=. --quiet disable containerd\n",
+    image.CUSTOMIZE + "systemctl --root=. --quiet disable containerd ssh.service\n",
 )
 
 _WITHOUT_LISTS = 'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/log/*'

@@ -10,6 +10,7 @@ from typing import Any
 from tests.host.kinds import ADDRESS, GATEWAY, NETPLAN
 from tests.host.nspawn import Box
 from tests.hosts import eventually, run
+from tests.k8s.control import SERVICES
 from tests.k8s.images import NODE
 from tests.scratch import HIERARCHIES, remove_cgroup
 
@@ -52,11 +53,15 @@ version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{SANDBOX}"
   restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
 """
-# Pods of the tests have the network of their node. A node is ready only with some CNI nevertheless.
-CNI = '{"cniVersion": "1.0.0", "name": "none", "plugins": [{"type": "loopback"}]}\n'
+# For pods with a network of their own. Its plugin makes links, routes and rules of the firewall.
+IPAM = {"type": "host-local", "routes": [{"dst": "0.0.0.0/0"}]}
+# As multinic doctor asks for it: else networkd itself removes the rules of others when a NIC is plugged in.
+NETWORKD = "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
 KUBELET = """\
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -98,6 +103,7 @@ class KubeNode(Box):
         self.address = f"{NETWORK}.{10 + number}"
         self.gateway = f"{NETWORK}.{100 + number}"
         text = NETPLAN.management_text.replace(ADDRESS, self.address).replace(GATEWAY, self.gateway)
+        text += f"      - to: {SERVICES}\n        via: {NETWORK}.1\n"
         kind = replace(NETPLAN, suite=NODE.name, management_text=text, without=())
         super().__init__(kind, hostname=f"node{number}")
         self.management_mac = f"52:54:00:99:01:{number:02x}"
@@ -110,7 +116,7 @@ class KubeNode(Box):
             "/usr/local/sbin/prepare-node": PREPARE,
             "/etc/systemd/system/containerd.service.d/prepare.conf": BEFORE_CONTAINERD,
             "/etc/containerd/config.toml": CONTAINERD,
-            "/etc/cni/net.d/10-none.conflist": CNI,
+            "/etc/cni/net.d/10-pods.conflist": self._cni(),
             "/etc/kubelet/settings.yaml": KUBELET,
             "/etc/kubelet/kubeconfig": kubeconfig,
             "/etc/kubelet/ca.crt": authority,
@@ -124,6 +130,11 @@ class KubeNode(Box):
         for image in images:
             self.load(image)
         self.run("systemctl", "enable", "--now", "kubelet")
+
+    def _cni(self) -> str:
+        ipam = {**IPAM, "subnet": f"10.244.{self._number}.0/24"}
+        plugin = {"type": "ptp", "ipMasq": True, "ipam": ipam}
+        return json.dumps({"cniVersion": "1.0.0", "name": "pods", "plugins": [plugin]})
 
     def close(self) -> None:
         """Switch the node off and remove every trace of it; kubelet and containerd would take long to end."""
@@ -142,6 +153,11 @@ class KubeNode(Box):
 
     def _furnish(self) -> None:
         super()._furnish()
+        settings = Path(
+            f"/proc/{self._keeper}/root{self.directory}/root/etc/systemd/networkd.conf.d/cni.conf"
+        )
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text(NETWORKD)
         for path in KUBELET_DIRECTORIES:
             Path(f"/proc/{self._keeper}/root{self.directory}{path}").mkdir(parents=True)
 
