@@ -21,6 +21,8 @@ compile --group lint --constraint requirements/run.txt --constraint requirements
     --output-file requirements/lint.txt
 compile pyproject.toml --extra dashboard --constraint requirements/run.txt --constraint requirements/test.txt \
     --output-file requirements/dashboard.txt
+# The collection installs the same.
+cp requirements/dashboard.txt ansible/roles/multinic/files/dashboard.txt
 compile --group web --constraint requirements/test.txt --constraint requirements/dashboard.txt \
     --output-file requirements/web.txt
 compile --group docs --output-file requirements/docs.txt

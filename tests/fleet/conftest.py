@@ -34,6 +34,7 @@ class Fleet:
     def __init__(self, directory: Path, boxes: dict[str, Box], server: PrivateMariaDB) -> None:
         self.directory = directory
         self.boxes = boxes
+        self.server = server
         self.database = server.fresh_database()
         self.connection: Any = server.connect(database=self.database, autocommit=True)
         CONTROLLER.create(self.connection)
@@ -83,7 +84,7 @@ class Fleet:
     def left(self, name: str) -> list[str]:
         """Return what of ours is on a host."""
         places = (
-            "/etc/multinic /usr/bin/multinic /var/lib/multinic* /var/cache/multinic-packages /run/multinic*"
+            "/etc/multinic* /usr/bin/multinic /var/lib/multinic* /var/cache/multinic-packages /run/multinic*"
         )
         return self.boxes[name].glob(
             *places.split(),

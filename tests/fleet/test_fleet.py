@@ -12,7 +12,10 @@ from typing import Any
 import pip
 import pytest
 
+from multinic.database import tables
 from tests import wheel
+from tests.fleet import locked
+from tests.fleet.ansible import Outcome
 from tests.fleet.conftest import KINDS, Fleet
 from tests.hosts import CHECKOUT, eventually
 from tests.node import mac_of
@@ -220,3 +223,92 @@ def test_a_wheel_is_installed_with_its_units_and_removed_with_them(fleet: Fleet,
     assert fleet.left("trixie1") == []
     assert not box.exists("/opt/multinic")
     assert not box.exists("/usr/local/bin/multinic")
+
+
+@pytest.fixture
+def dashboard_at_hand(fleet: Fleet, debs: tuple[Path, Path]) -> Iterator[dict[str, Any]]:
+    """What the dashboard is installed with: a wheel, and the locked libraries, as hosts have no network."""
+    box = fleet.boxes["trixie2"]
+    shutil.copytree(Path(pip.__file__).parent, box.shared / "pip")
+    locked.fetch(fleet.directory / "dashboard.txt", box.shared / "wheels")
+    place = "/opt/multinic-dashboard"
+    box.run("python3", "-m", "venv", "--without-pip", place)
+    box.write(f"{place}/bin/pip", f'#!/bin/sh\nexec {place}/bin/python3 /srv/shared/pip "$@"\n', 0o755)
+    user = "multinic-dashboard"
+    fleet.server.create_user(user, "only-to-read", [f"SELECT ON `{fleet.database}`.*"])
+    for table in tables.OURS:
+        for text in tables.statements(table, "mysql"):
+            fleet.sql(text)
+    built = next(fleet.directory.glob("*.whl"), None) or wheel.build(fleet.directory)
+    url = fleet.hosts["trixie2"]["multinic_database_url"]
+    yield {
+        "multinic_dashboard_package": str(built),
+        "multinic_dashboard_database_url": url.replace("multinic@", f"{user}@"),
+        "multinic_dashboard_password": "only-to-read",
+        "multinic_dashboard_token": "0123456789abcdef",
+        "multinic_dashboard_settings": {"silent_after": "30m"},
+        "multinic_pip_arguments": ["--no-index", "--find-links=/srv/shared/wheels"],
+    }
+    for table in tables.OURS:
+        fleet.sql(f"DROP TABLE {table}")
+    box.remove(place)
+
+
+def asked(fleet: Fleet, name: str, path: str, token: str = "") -> str:
+    """Return the status that the dashboard of a host answers with, or why there is none."""
+    script = (
+        "import sys, urllib.error, urllib.request\n"
+        "request = urllib.request.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]})\n"
+        "try: print(urllib.request.urlopen(request).status)\n"
+        "except urllib.error.HTTPError as found: print(found.code)\n"
+        "except OSError as found: print(found)\n"
+    )
+    address = f"http://127.0.0.1:8090{path}"
+    return str(fleet.boxes[name].run("python3", "-c", script, address, token).stdout.strip())
+
+
+def test_the_dashboard_is_installed_on_one_host_once_and_removed(
+    fleet: Fleet, dashboard_at_hand: dict[str, Any]
+) -> None:
+    box, given = fleet.boxes["trixie2"], dashboard_at_hand
+
+    def play(name: str, *options: str, **variables: Any) -> Outcome:
+        variables = {"multinic_hosts": "all", **given, **variables}
+        return fleet.play(name, *options, hosts=["trixie2"], **variables)
+
+    lacking = play("dashboard", multinic_dashboard_package="/x/multinic_1_all.deb")
+    assert "the dashboard needs a wheel" in lacking.said
+    checked = play("dashboard", "--check")
+    assert "the dashboard would be installed from multinic-" in checked.said
+    assert fleet.left("trixie2") == []
+
+    done = play("dashboard")
+
+    assert done.status == 0, done.said
+    assert "only-to-read" not in done.said
+    assert "0123456789abcdef" not in done.said
+    eventually(lambda: asked(fleet, "trixie2", "/readyz") == "200", timeout=60)
+    assert asked(fleet, "trixie2", "/nodes") == "401"
+    assert asked(fleet, "trixie2", "/nodes", "0123456789abcdef") == "200"
+    unit = "multinic-dashboard.service"
+    assert box.run("systemctl", "is-enabled", unit).stdout == "enabled\n"
+    leader = box.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
+    assert box.run("stat", "--format=%U", f"/proc/{leader}").stdout == "multinic-dashboard\n"
+    for file in ("multinic.toml", "password", "token"):
+        said = box.run("stat", "--format=%a %U %G", f"/etc/multinic-dashboard/{file}").stdout
+        assert said == "640 root multinic-dashboard\n"
+    assert box.run("systemctl", "is-enabled", "multinic.timer", check=False).returncode != 0
+
+    again = play("dashboard")
+    assert again.recap["trixie2"]["changed"] == 0, again.said
+    assert box.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip() == leader
+
+    assert play("dashboard", multinic_dashboard_settings={"prefix": "/nics"}).status == 0
+    eventually(lambda: asked(fleet, "trixie2", "/nics/readyz") == "200", timeout=60)
+
+    gone = play("remove")
+    assert gone.status == 0, gone.said
+    assert fleet.left("trixie2") == []
+    assert not box.exists("/opt/multinic-dashboard")
+    assert box.run("id", "multinic-dashboard", check=False).returncode != 0
+    assert play("remove").recap["trixie2"]["changed"] == 0

@@ -174,3 +174,25 @@ def test_a_wheel_holds_all_that_an_installation_needs(tmp_path):
 
 def test_the_image_says_the_version_of_the_program():
     assert f"ARG VERSION={__version__}\n" in (ROOT / "packaging/container/Dockerfile").read_text()
+
+
+def test_the_collection_installs_the_locked_dashboard_and_confines_it_as_the_documented_unit_does() -> None:
+    role = ROOT / "ansible/roles/multinic"
+    assert (role / "files/dashboard.txt").read_text() == (ROOT / "requirements/dashboard.txt").read_text()
+
+    def lines(path: Path) -> set[str]:
+        return {line for line in path.read_text().splitlines() if line and not line.startswith("#")}
+
+    ours = lines(role / "templates/multinic-dashboard.service.j2")
+    documented = lines(ROOT / "docs/dashboard/multinic-dashboard.service")
+    # A user of its own has files of its own; one that exists only meanwhile gets them handed over.
+    own = (
+        "ExecStart=",
+        "User=",
+        "Group=",
+        "DynamicUser=",
+        "LoadCredential=",
+        "SetCredential=",
+        "Environment=",
+    )
+    assert [line for line in ours ^ documented if not line.startswith(own)] == []
