@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from multinic.kernel.announced import Announcements, Interest, OfInterest
@@ -37,8 +37,7 @@ def read(macs: frozenset[str], more: str) -> Tables:
         seen.append([_key(route) for route in kernel.advertised_routes() if route["link"] in ours])
         others: set[int] = set()
         if routing:
-            wanted = Through(ours, {*tables} - {MAIN_TABLE})
-            routes = _routes(kernel.routes(table=0, wanted=wanted), ours, tables)
+            routes = _routes(kernel, ours, {*tables} - {MAIN_TABLE})
             others = {route["link"] for route in routes}
             seen.append([_key(route) for route in routes])
             seen.append([rule["raw"] for rule in kernel.rules() if rule["table"] in tables])
@@ -99,17 +98,16 @@ def _parsed(more: str) -> tuple[bool, list[int], dict[str, list[str]]]:
     return json.loads(more) if more else (False, [], {})
 
 
-def _routes(
-    found: Iterable[Mapping[str, Any]], ours: Container[int], tables: Container[int]
-) -> list[Mapping[str, Any]]:
-    """Return the routes of our links, and of the tables that we use, but for what follows from addresses."""
-    return [
-        route
-        for route in found
-        if (route["link"] in ours or (route["table"] in tables and route["table"] != MAIN_TABLE))
-        and route["table"] != LOCAL_TABLE
-        and route["protocol"] not in RECEIVED
-    ]
+def _routes(kernel: Reader, ours: Collection[int], tables: Collection[int]) -> list[Mapping[str, Any]]:
+    """Return the routes of our links, and of the tables that we use, but for what follows from addresses.
+
+    The kernel finds those of a table at once. For those of a link it looks at all routes that there are, so
+    all links are looked for in one dump.
+    """
+    found = [route for table in sorted(tables) for route in kernel.routes(table)]
+    through = kernel.routes(table=0, wanted=Through(ours, ()))
+    found += [route for route in through if route["link"] in ours and route["table"] not in tables]
+    return [route for route in found if route["table"] != LOCAL_TABLE and route["protocol"] not in RECEIVED]
 
 
 def _key(route: Mapping[str, Any]) -> list[Any]:

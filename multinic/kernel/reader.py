@@ -70,6 +70,7 @@ class Reader:
         except OSError:
             pass  # before Linux 4.20: everything is sent and filtered here
         self._sequence = 0
+        self._buffer = memoryview(bytearray(1 << 18))  # a new one for each part costs more than the copy
 
     def __enter__(self) -> Reader:
         return self
@@ -179,7 +180,7 @@ class Reader:
         try:
             self._socket.send(header + request)
             while True:
-                data = self._socket.recv(1 << 18)
+                data = bytes(self._buffer[: self._socket.recv_into(self._buffer)])
                 received += len(data)
                 search = wanted if received > _LARGE else None
                 if search is not None and _is_plain(data) and not search(data):
@@ -228,6 +229,7 @@ class Through:
     """
 
     _SEVERAL = attribute(9, b"")[2:]  # RTA_MULTIPATH
+    _TYPES = slice(2, None, 4)  # where the types of attributes are, and other bytes
 
     def __init__(self, links: Iterable[int], tables: Iterable[int]) -> None:
         self._links, self._tables = links, tables
@@ -238,7 +240,10 @@ class Through:
         return tuple(_pattern(kind, map(U32.pack, values)) for kind, values in wanted)
 
     def __call__(self, data: bytes) -> bool:
-        return any(pattern.search(data) for pattern in self._patterns) or self._SEVERAL in data
+        if any(pattern.search(data) for pattern in self._patterns if pattern is not _NOTHING):
+            return True
+        # The first is quick, and mostly false.
+        return self._SEVERAL[0] in data[self._TYPES] and self._SEVERAL in data
 
 
 @lru_cache(maxsize=16)
