@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +18,7 @@ from multinic.values.errors import Exit, SourceError, SourceRejected
 from tests import galera
 from tests.db.conftest import settings
 from tests.db.test_doctor import examine
+from tests.hosts import eventually
 from tests.schemas import CONTROLLER
 
 pytestmark = pytest.mark.skipif(bool(galera.missing()), reason=str(galera.missing()))
@@ -247,3 +252,95 @@ def test_doctor_says_when_hosts_do_not_have_the_same_rows(nodes, mine, tmp_path)
     found = examine(tmp_path, mine.url)["database"]
     assert ("do not have the same rows" in found[3][1], found[3][0]) == (True, "warning")
     assert f"{nodes.hosts(0)} 0" in found[3][1]
+
+
+class Load:
+    """Hosts that read their rows and report one as configured after the other, in passes without a pause."""
+
+    HOSTS, PORTS = 6, 100
+
+    def __init__(self, mine):
+        self._settings = mine
+        self.reported: set[int] = set()
+        """Ids of rows whose success was taken: it must never be lost."""
+        self.wrong: list[str] = []
+        self.longest = 0.0
+        """Seconds that a pass took at most."""
+        self.passes = self.failed = 0
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._be, args=(host,)) for host in range(self.HOSTS)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _be(self, host):
+        while not self._end.wait(0.02):
+            begun = time.monotonic()
+            try:
+                self._do_pass(f"host{host}")
+                self.passes += 1
+            except SourceError:
+                self.failed += 1
+            except Exception as e:  # noqa: BLE001 - nothing else may come out of a pass
+                self.wrong.append(f"{type(e).__name__}: {e}")
+            self.longest = max(self.longest, time.monotonic() - begun)
+
+    def _do_pass(self, node):
+        with source.connect(self._settings) as database:
+            answer = database.ask(node)
+            if len(answer.rows) != self.PORTS:
+                self.wrong.append(f"{node} has {len(answer.rows)} rows, says {database.where}")
+                return
+            row_id, flag = (answer.columns.index(name) for name in ("id", "netplan_success"))
+            waiting = [row[row_id] for row in answer.rows if not row[flag]]
+            if waiting:
+                database.report_success({waiting[0]: True})
+                self.reported.add(waiting[0])
+
+
+@contextmanager
+def stopped(nodes, mine):
+    nodes.nodes[0].stop()
+    try:
+        yield
+    finally:
+        nodes.start(0)
+
+
+@contextmanager
+def killed_and_then_in_state_transfer(nodes, mine):
+    os.kill(nodes.nodes[0].pid, signal.SIGKILL)
+    with in_state_transfer(nodes, mine):
+        yield
+
+
+def test_hosts_read_and_report_while_nodes_come_and_go_and_nothing_is_lost(nodes, mine):
+    connection = nodes.nodes[0].connect(database=name_of(mine))
+    for host in range(Load.HOSTS):
+        for port in range(Load.PORTS):
+            mac = f"fa:16:3f:00:{host:02x}:{port:02x}"
+            CONTROLLER.attach(connection, mac, node=f"host{host}", address=None)
+    connection.close()
+    nodes.catch_up()
+    with Load(mine) as load:
+        for trouble in (isolated, stopped, frozen, rejecting, killed_and_then_in_state_transfer):
+            with trouble(nodes, mine):
+                before = load.passes
+                eventually(lambda before=before: load.passes >= before + Load.HOSTS, timeout=120)
+            nodes.settle()
+    nodes.catch_up()
+    assert load.wrong == []
+    assert load.longest < 60  # each host has three seconds for an answer, and three for the result
+    assert len(load.reported) >= 5 * Load.HOSTS
+    for number in (1, 2):  # the transfer of state to the other one is a stand-in, which brings no rows
+        found = nodes.nodes[number].execute(
+            f"SELECT id FROM `{name_of(mine)}`.multi_interface WHERE netplan_success = 1"
+        )
+        assert load.reported <= {row["id"] for row in found}
