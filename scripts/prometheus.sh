@@ -1,3 +1,4 @@
 #!/bin/sh
 # Get the programs prometheus and promtool for the tests, if they are not installed.
-exec "$(dirname "$0")/unpack.sh" prometheus usr/bin/prometheus usr/bin/promtool
+# Since Debian 13 promtool has a package of its own.
+exec "$(dirname "$0")/unpack.sh" "prometheus promtool" usr/bin/prometheus usr/bin/promtool
