@@ -122,7 +122,7 @@ def test_every_command_is_in_the_reference_and_no_other():
 def command_lines(text: str) -> Iterator[str]:
     """Every command line of a page that starts multinic: in its blocks, and in its sentences."""
     for line in "".join(blocks(text, "", "sh", "sh first-host", "text")).splitlines():
-        for part in re.split(r"&&|\|\||\|(?= )|(?<= )>", line):
+        for part in re.split(r"&&|\|\||\|(?= |$)|(?<= )>", line):
             words = part.strip().removeprefix("$ ").removeprefix("sudo ")
             if words.startswith("multinic ") and "[" not in words:
                 yield words
