@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import json
 import re
 import shlex
@@ -14,6 +15,7 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from multinic.agent import health as agent_health
@@ -376,6 +378,38 @@ def test_a_real_log_line_has_the_documented_fields(capsys):
         "interface_name",
         "reason",
     }
+
+
+# Blocks of other languages
+
+
+def readable(language: str, text: str) -> None:
+    """Read a block as the program would that it is for. Raises if that cannot read it."""
+    if language == "json":
+        json.loads(text)
+    elif language == "yaml":
+        list(yaml.safe_load_all(text))
+    elif language == "ini":
+        # A unit may have a setting twice, and a line without a value takes earlier ones away.
+        configparser.RawConfigParser(strict=False, interpolation=None).read_string(text)
+    elif language == "sh":
+        done = subprocess.run(["sh", "-n"], input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", READERS)
+def test_every_block_is_in_the_language_that_it_says(page):
+    known = {"json", "yaml", "ini", "sh", "sql", "toml", "text", "promql", ""}
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for info, body in re.findall(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        language = info.partition(" ")[0]
+        assert language in known
+        # A block without a word has commands; some are output, of our program or of others.
+        commands = language == "sh" or (not language and re.match(COMMAND, body))
+        readable("sh" if commands else language, body)
+
+
+COMMAND = re.compile(r"(sudo|make|multinic|kubectl|helm|ansible\S*|systemctl|journalctl|curl|[A-Z_]+=)\b")
 
 
 # Pages that are made from the program
