@@ -40,6 +40,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
             need ethtool ethtool
             need ping iputils-ping
             need sysctl procps
+            need mount mount
             need unshare util-linux
             need nsenter util-linux ;;
     esac

@@ -36,7 +36,7 @@ HOLD = "mount -t sysfs multinic-tests /sys 2>/dev/null; echo ready; exec cat"
 
 def missing() -> str | None:
     """Say why no network namespace can be made here; tried for real, inside one."""
-    needed = {"ip": "iproute2", "ping": "iputils-ping", "sysctl": "procps"}
+    needed = {"ip": "iproute2", "mount": "mount", "ping": "iputils-ping", "sysctl": "procps"}
     needed |= dict.fromkeys(("unshare", "nsenter"), "util-linux")
     for program, package in needed.items():
         if not shutil.which(program, path=SBIN):

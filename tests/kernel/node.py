@@ -27,8 +27,8 @@ def mac_of(number: int) -> str:
     return f"fa:16:3e:00:00:{number:02x}"
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until `condition` holds; fail when it never does."""
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Wait until `condition` holds; fail when it never does. Both cores may be busy with other things."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "this never came true"
