@@ -119,6 +119,35 @@ def migrate(context: Context, user: str | None, ask_password: bool) -> None:
     _print(context, schema.migrate(_as(context, user, ask_password)))
 
 
+@db.command()
+@_administrator
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Findings to show."
+)
+@click.pass_obj
+def check(context: Context, user: str | None, ask_password: bool, limit: int) -> None:
+    """Judge all rows of all nodes as their hosts will. Changes nothing, and needs no more than SELECT.
+
+    Ends with 4 if a host would refuse something, or something is there twice in the fleet.
+
+    \b
+    Example:
+        multinic --output json db check
+    """
+    from multinic.database import check as checking
+
+    settings = _as(context, user, ask_password)
+    slots = context.settings(attended=False).max_interfaces
+    document = checking.check(settings, max_interfaces=slots, limit=limit)
+    if context.document:
+        print_document(context, document)
+    else:
+        from multinic.report.check import check as show
+
+        show(document)
+    sys.exit(document["exit"])
+
+
 @db.command("release-brake", cls=Change)
 @_administrator
 @click.pass_obj

@@ -95,7 +95,7 @@ def addresses(value: Any, cidr: Any) -> tuple[IPInterface, ...]:
         return ()
     if len(words) > ADDRESSES_MAX:
         raise BadColumn("address", value, f"has more than {ADDRESSES_MAX} addresses")
-    network = _cidr(cidr)
+    network = network_of(cidr)
     found: list[IPInterface] = []
     for word in words:
         address = _address(word, network)
@@ -104,7 +104,8 @@ def addresses(value: Any, cidr: Any) -> tuple[IPInterface, ...]:
     return tuple(found)
 
 
-def _cidr(value: Any) -> IPNetwork | None:
+def network_of(value: Any) -> IPNetwork | None:
+    """Return the network in a `cidr` of multi_subnet; None for an empty one. Raises BadColumn."""
     text = as_word("multi_subnet.cidr", value)
     if not text:
         return None

@@ -26,6 +26,10 @@ class Incomparable(Exception):
     """Two columns that the statement compares have collations that the server does not compare."""
 
 
+class TooLong(SourceRejected):
+    """An answer is longer than we read."""
+
+
 class Interrupted(SourceError):
     """The connection broke: the same may work a moment later, on a new one."""
 
@@ -55,9 +59,9 @@ def joins(message: str) -> bool:
     return bool(_JOINED.search(message))
 
 
-def too_much(where: str) -> SourceRejected:
+def too_much(where: str) -> TooLong:
     """Return the error for an answer that is longer than we read."""
-    return SourceRejected(
+    return TooLong(
         f"{where}: the answer is longer than {ANSWER_MAX >> 20} MiB",
         "look for a column with a very long text, and at what wrote it",
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multinic.database import statement
 from multinic.database.connection import Incomparable, Missing
@@ -140,7 +140,7 @@ class Session(Hosts):
         try:
             found = self._select(node)
         except Missing as e:
-            self.shape = self._without(str(e))
+            self.shape = self.without(str(e))
             return None
         except Incomparable as e:
             # Of the names, or of the identifiers that join tables.
@@ -165,7 +165,7 @@ class Session(Hosts):
         names = [str(name) for (name,) in found]
         return not all("_ci" in name for name in names) if names else None
 
-    def _without(self, missing: str) -> Shape:
+    def without(self, missing: str) -> Shape:
         """Return the shape for tables that lack something. Raises SourceRejected where that is needed."""
         if self.shape.subnets and ("multi_subnet" in missing or "subnet_id" in missing):
             return self.shape._replace(subnets=False)
@@ -179,6 +179,16 @@ class Session(Hosts):
     def _select(self, node: str) -> Answer:
         text = statement.select(self.shape, self.placeholder)
         names, rows, _ = self.execute(text, statement.parameters(self.shape, node))
+        found = self.read(names, rows)
+        if len(found.rows) > ROWS_MAX:
+            raise SourceRejected(
+                f"{self.where}: more than {ROWS_MAX} rows are of a node of this name",
+                "remove those that were deleted long ago, and look at what writes so many",
+            )
+        return found
+
+    def read(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Answer:
+        """Return what came as an answer. Raises SourceError, and SourceRejected for another table."""
         try:
             found = statement.answer(names, rows)
         except (ValueError, LookupError):
@@ -190,10 +200,5 @@ class Session(Hosts):
             raise SourceRejected(
                 f"{self.where}: table multi_interface has no column {', '.join(sorted(missing))}",
                 "this is not the table of the MultiNIC controller; correct the database name in database.url",
-            )
-        if len(found.rows) > ROWS_MAX:
-            raise SourceRejected(
-                f"{self.where}: more than {ROWS_MAX} rows are of a node of this name",
-                "remove those that were deleted long ago, and look at what writes so many",
             )
         return found

@@ -71,6 +71,21 @@ def select(shape: Shape, mark: str) -> str:
     return f"{text}\nLIMIT {ROWS_MAX + 1}"
 
 
+def page(shape: Shape, mark: str, rows: int, *, first: bool) -> str:
+    """Return the statement for some rows of all nodes, by id; its parameter is the id that they follow."""
+    columns = ", s.*" if shape.subnets else ""
+    join = f" LEFT JOIN multi_subnet s ON {of_subnet('i', shape)}" if shape.subnets else ""
+    node = "NULL"
+    if shape.nodes:
+        node = "n.attached_node_name"
+        same = _same("i.attached_node_id", "n.attached_node_id", shape)
+        nameless = "(i.attached_node_name IS NULL OR i.attached_node_name = '')"
+        join = f" LEFT JOIN node_table n ON {nameless} AND {same}{join}"
+    after = "" if first else f" WHERE id > {mark}"
+    some = f"SELECT * FROM multi_interface{after} ORDER BY id LIMIT {rows}"  # noqa: S608
+    return f"SELECT i.*, {node} AS _node, NULL AS _subnet{columns} FROM ({some}) i{join} ORDER BY i.id"  # noqa: S608
+
+
 def of_subnet(interface: str, shape: Shape) -> str:
     """Return the condition that a row `s` of multi_subnet is the subnet of a row of multi_interface."""
     return _same("s.subnet_id", f"{interface}.subnet_id", shape)
