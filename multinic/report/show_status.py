@@ -126,7 +126,10 @@ def _row(item: Mapping[str, Any], wide: bool) -> list[Cell]:
         Cell(str(item["mtu"] or "-")),
         Cell(" ".join(item["addresses"]) or "-"),
         *(identity if wide else ()),
-        Cell(message if plain else f"{printable(str(item['reason']))}: {message}", needless=good),
+        Cell(
+            message if plain else f"{printable(str(item['reason']))}: {message}",
+            needless=good and not item["held"],
+        ),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from multinic.backend.detect import detect
@@ -22,7 +22,7 @@ from multinic.state.statefile import load_state
 from multinic.values.addresses import Mac
 from multinic.values.errors import Exit, HostError
 from multinic.values.history import Kind
-from multinic.values.hold import HELD, Hold, damaged_words
+from multinic.values.hold import HELD, Hold, Holds, damaged_words
 from multinic.values.observed import Observed, ObservedLink
 from multinic.values.record import Record
 
@@ -37,12 +37,9 @@ def status(host: Host, only: Sequence[str] = ()) -> dict[str, Any]:
     last = load_state(host)
     observed = Observed(links=current_links())
     known = [dict(item) for item in last.get("interfaces", ())]
+    known += _besides(known, load_record(host), observed)
     holds, now = load_holds(host), time.time()
-    active = holds.active(now)
-    known += _besides(known, load_record(host), observed, active)
-    held = {str(mac): hold for hold in active for mac in (hold.card, hold.mac)}
-    unknown = holds.unknown(now)
-    interfaces = [_with_hold(_with_live(item, observed), held, unknown=unknown) for item in known]
+    interfaces = _with_holds([_with_live(item, observed) for item in known], observed, holds, now)
     interfaces.sort(key=lambda item: (slot_of(item["name"] or "") is None, slot_of(item["name"] or "") or 0))
     found, runs = detect(host), agent(host)
     passes = schedule(host, runs)
@@ -67,9 +64,24 @@ def status(host: Host, only: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def _with_hold(item: dict[str, Any], held: Mapping[str, Hold], *, unknown: bool) -> dict[str, Any]:
+def _with_holds(
+    items: list[dict[str, Any]], observed: Observed, holds: Holds, now: float
+) -> list[dict[str, Any]]:
+    """Return the interfaces with their holds of now, and what is held besides."""
+    held = {str(mac): hold for hold in holds.active(now) for mac in (hold.card, hold.mac)}
+    seen = {str(item["mac"]) for item in items}
+    besides = [
+        _with_live(_unknown(hold.name, str(hold.mac)), observed)
+        for hold in holds.active(now)
+        if not seen & {str(hold.mac), str(hold.card)}
+    ]
+    unknown = holds.unknown(now)
+    return [_with_hold(item, held.get(str(item["mac"])), unknown=unknown) for item in (*items, *besides)]
+
+
+def _with_hold(item: dict[str, Any], hold: Hold | None, *, unknown: bool) -> dict[str, Any]:
     """Return an interface with its hold of now; the last pass may have seen another one, or none."""
-    hold, message = held.get(str(item["mac"])), item["message"]
+    message = item["message"]
     if hold and hold.words not in message:
         before = "" if item["reason"] == HELD else f"{message}; "
         message = f"{before}{hold.words}"
@@ -110,10 +122,8 @@ def _outage(host: Host) -> int | None:
     return int(kinds[-1].time) if kinds and kinds[-1].kind is Kind.OUTAGE else None
 
 
-def _besides(
-    known: list[dict[str, Any]], record: Record, observed: Observed, holds: Iterable[Hold]
-) -> Iterator[dict[str, Any]]:
-    """Yield what is managed, held, or has one of our names, and was not part of the last pass."""
+def _besides(known: list[dict[str, Any]], record: Record, observed: Observed) -> Iterator[dict[str, Any]]:
+    """Yield what is managed, or has one of our names, and was not part of the last pass."""
     seen = {str(item[field]) for item in known for field in ("key", "mac", "name") if item[field]}
     links = (link for link in observed.links if slot_of_link(link) is not None)
     carried = ((link.name, str(link.permanent_mac or link.mac or "")) for link in links)
@@ -121,9 +131,6 @@ def _besides(
         if not {name, mac} & seen:
             seen |= {name, mac}
             yield _unknown(name, mac)
-    for hold in holds:
-        if not {str(hold.mac), str(hold.card)} & seen:
-            yield _unknown(hold.name, str(hold.mac))
 
 
 def _unknown(name: str, mac: str) -> dict[str, Any]:
