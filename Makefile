@@ -53,6 +53,16 @@ golden: ## write the golden files anew from what the renderers say now; read the
 	@scripts/setup.sh run test
 	$(BIN)/python -m pytest --tiers=unit tests/golden --update-golden
 
+.PHONY: texts
+texts: ## list the texts of the command line that are not in its Korean catalogue yet, as entries for it
+	@scripts/setup.sh run test
+	@$(BIN)/python -m tests.texts
+
+.PHONY: translations
+translations: ## compare the pages in Korean with their English originals; once they are alike: python -m tests.translations --translated
+	@scripts/setup.sh run test
+	@$(BIN)/python -m tests.translations
+
 .PHONY: golden-chart
 golden-chart: ## write anew what the chart renders, in tests/fleet/chart/; needs what the fleet tier needs
 	@scripts/setup.sh run test

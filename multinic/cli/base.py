@@ -154,6 +154,10 @@ def fail(context: Context | None, message: str, hint: str, status: Exit) -> NoRe
     if context is not None and _log_format(context) == "json":
         Log("json", node=os.uname().nodename).error(message, hint=hint)
         sys.exit(status)
+    if sys.stderr.isatty():  # else a collector of logs may read it
+        from multinic.host.language import said
+
+        message, hint = said(message), said(hint)
     mark = mark_for(sys.stderr, "error")
     print_line(f"{mark}multinic: {message}", err=True)
     if hint:

@@ -22,6 +22,28 @@ class Command(click.Command):
             )
         )
 
+    def get_help(self, ctx: click.Context) -> str:
+        return _help(self, ctx)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return _short(self) or super().get_short_help_str(limit)
+
+
+def _help(command: click.Command, context: click.Context) -> str:
+    """Return the help of a command in the reader's language. What that needs is loaded for help alone."""
+    from multinic.cli import words
+
+    formatter = words.formatter(context)
+    command.format_help(context, formatter)
+    return formatter.getvalue().rstrip("\n")
+
+
+def _short(command: click.Command) -> str:
+    """Return what a list of commands says of one, if that is not English; "" if it is."""
+    from multinic.cli import words
+
+    return words.first_sentence(command.help or "")
+
 
 def _choose(context: click.Context, _: click.Parameter, output: str | None) -> None:
     """Let a command, and the groups that it is in, print in this format."""
@@ -35,6 +57,12 @@ class Group(click.Group):
     """A group of such commands."""
 
     command_class = Command
+
+    def get_help(self, ctx: click.Context) -> str:
+        return _help(self, ctx)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return _short(self) or super().get_short_help_str(limit)
 
 
 def print_as(output: str, document: object) -> None:

@@ -72,8 +72,10 @@ def _asked() -> str:
     """
     import getpass  # only here
 
+    from multinic.host.language import translated
+
     try:
-        while not (password := getpass.getpass("Password: ")):
+        while not (password := getpass.getpass(translated("Password: "))):
             pass
     except (EOFError, KeyboardInterrupt):
         raise click.Abort from None
@@ -85,8 +87,10 @@ def _print(context: Context, lines: Iterable[str]) -> None:
     if context.document:
         print_document(context, {"version": 1, "messages": list(lines)})
         return
+    from multinic.host.language import said
+
     for line in lines:
-        print_line(line)
+        print_line(said(line))
 
 
 @db.command(cls=Change)

@@ -208,6 +208,7 @@ def _load(path: str) -> Any:
 
 def _agreed(context: Context, view: Any, saved: Any) -> Any:
     """Show a plan, ask, and return its document; nothing waits meanwhile. Raises Refused for a no."""
+    from multinic.cli import words
     from multinic.report.document import check_fresh, document
     from multinic.values.errors import Refused
 
@@ -217,7 +218,7 @@ def _agreed(context: Context, view: Any, saved: Any) -> Any:
         from multinic.report import show
 
         show.plan(view.selected, view.why_backend, wide=context.wide)
-    if not view.selected.empty and not click.confirm("Carry this out?", err=True):
+    if not view.selected.empty and not words.asked("Carry this out?"):
         raise Refused("not confirmed; nothing was changed")
     return document(view.selected, view.past.only)
 
@@ -255,6 +256,7 @@ def rollback(context: Context, interrupted: bool, only_plan: bool, yes: bool) ->
         multinic rollback
     """
     from multinic.change import recovery
+    from multinic.cli import words
     from multinic.host.log import Log
     from multinic.values.errors import ConfigError
 
@@ -270,12 +272,13 @@ def rollback(context: Context, interrupted: bool, only_plan: bool, yes: bool) ->
         return
     ending.in_order()
     if not recovery.rollback(host, log, interrupted_only=interrupted):
-        click.echo("there is no change to undo")
+        words.say("there is no change to undo")
 
 
 def _show_rollback(context: Context, host: Host, interrupted: bool, *, ask: bool) -> None:
     """Show what a rollback would restore, and ask whether it may. Raises Refused for a no."""
     from multinic.change import preview
+    from multinic.cli import words
     from multinic.report.document import document
     from multinic.values.errors import Refused
     from multinic.values.plan import Plan
@@ -286,12 +289,12 @@ def _show_rollback(context: Context, host: Host, interrupted: bool, *, ask: bool
         print_document(context, document(found or Plan(node, "", ())))
     elif found is None:
         if not ask:
-            click.echo("there is no change to undo")
+            words.say("there is no change to undo")
     else:
         from multinic.report import show
 
         show.plan(found, "it made the change", wide=context.wide)
-    if ask and found and not click.confirm("Restore this?", err=True):
+    if ask and found and not words.asked("Restore this?"):
         raise Refused("not confirmed; nothing was changed")
 
 
@@ -307,6 +310,7 @@ def purge(context: Context, yes: bool) -> None:
     Example:
         multinic purge
     """
+    from multinic.cli import words
     from multinic.flow import purge as removal
     from multinic.report.document import document, results
     from multinic.values.errors import Refused
@@ -325,7 +329,7 @@ def purge(context: Context, yes: bool) -> None:
         plans = removal.plans(settings, host, log)
         show_all(plans)
         something = any(not plan.empty for plan in plans)
-        if something and not click.confirm("Take all of this off the host?", err=True):
+        if something and not words.asked("Take all of this off the host?"):
             raise Refused("not confirmed; nothing was changed")
         agreed = [document(plan) for plan in plans]
 
@@ -333,8 +337,8 @@ def purge(context: Context, yes: bool) -> None:
         if agreed is None:
             show_all(plans)
         elif agreed != [document(plan) for plan in plans]:
-            words = "the host has changed since the question; nothing was removed"
-            raise Refused(words, "look again: `multinic purge`")
+            changed = "the host has changed since the question; nothing was removed"
+            raise Refused(changed, "look again: `multinic purge`")
         return True
 
     ending.in_order()

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multinic.demo import namespace
+from multinic.host.language import translated
 from multinic.values.errors import Exit, HostError
 
 _LIMIT = 60.0  # seconds; a command of the demo takes less than one
@@ -34,7 +35,7 @@ class Stage:
 
     def say(self, sentence: str, style: str = "") -> None:
         """Print a paragraph."""
-        self._out.print(Text(sentence, style=style))
+        self._out.print(Text(translated(sentence), style=style))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print rows of the database."""
@@ -53,7 +54,7 @@ class Stage:
     def step(self, title: str, *sentences: str) -> None:
         """Begin a step."""
         self._steps += 1
-        self.say(f"\n{self._steps}  {title}", "bold")
+        self.say(f"\n{self._steps}  {translated(title)}", "bold")
         for sentence in sentences:
             self.say(sentence)
 
@@ -65,7 +66,7 @@ class Stage:
                 "this is a fault of multinic, or a kernel that it does not know: please report it",
             )
         self.promises += 1
-        self._out.print(Text.assemble(("✓ ", "green"), sentence))
+        self._out.print(Text.assemble(("✓ ", "green"), translated(sentence)))
 
     def multinic(self, *arguments: str, exit: Exit = Exit.OK, quiet: bool = False) -> None:  # noqa: A002
         """Run the program as its users do, and show its output. Raises HostError for another exit status.
@@ -90,9 +91,9 @@ class Stage:
         except subprocess.TimeoutExpired as e:
             raise HostError(f"`{shlex.join(command)}` did not end within {_LIMIT:g} s") from e
         if quiet:
-            self.say(done.stdout.rstrip() or "(prints nothing)", "" if done.stdout else "dim")
+            self.say(done.stdout.rstrip() or translated("(prints nothing)"), "" if done.stdout else "dim")
         if done.returncode:
-            self.say(f"(exit status {done.returncode})", "dim")
+            self.say(translated("(exit status {status})").format(status=done.returncode), "dim")
         if done.returncode != exit or (quiet and done.stdout):
             wanted = f"exit status {int(exit)}" + (" and no output" if quiet else "")
             raise HostError(f"`{shlex.join(command)}` should have ended with {wanted}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from multinic.demo.actors import Cloud, Controller
 from multinic.demo.stage import Stage
+from multinic.host.language import translated
 from multinic.values.errors import Exit
 
 NODE = "demo-node"
@@ -201,7 +202,8 @@ class Story:
         self.stage.multinic("status")
         kept = self._cloud.link("eth0") == self._eth0
         self.stage.promise("eth0, which is not ours, is exactly as it was at the beginning", kept)
-        self.stage.say(f"\nAll {self.stage.promises} promises were kept.", "bold green")
+        end = translated("\nAll {count} promises were kept.")
+        self.stage.say(end.format(count=self.stage.promises), "bold green")
 
     def _as_desired(self, name: str, mac: str, address: str, mtu: int) -> bool:
         found = self._cloud.links().get(name)

@@ -11,6 +11,7 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
+from multinic.host.language import translated
 from multinic.values.text import printable
 
 _COLOURS = {
@@ -25,6 +26,7 @@ _COLOURS = {
 }
 _GAP = "  "
 _INDENT = "    "
+_MORE = "\0"  # stands for the second column of a wide letter, while lines are counted in letters
 _LEAST = 8  # cells that a column has, however narrow the terminal
 
 
@@ -66,7 +68,7 @@ def table(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> 
     Columns that have no room are moved below their row, the last one first.
     """
     widths = [
-        max(cell_len(text) for text in (column.header, *(row[at].text for row in rows)))
+        max(cell_len(text) for text in (translated(column.header), *(row[at].text for row in rows)))
         for at, column in enumerate(columns)
     ]
     if width is not None:
@@ -78,7 +80,7 @@ def table(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> 
             widest = widths.index(max(widths))
             widths[widest] = max(_LEAST, widths[widest] - excess)
     inside = len(widths)
-    lines = list(_line([Cell(column.header, "bold") for column in columns[:inside]], widths))
+    lines = list(_line([Cell(translated(column.header), "bold") for column in columns[:inside]], widths))
     for row in rows:
         lines += _line(row[:inside], widths)
         lines += _below(columns[inside:], row[inside:], width or 80)
@@ -92,14 +94,20 @@ def paragraph(text: str, width: int | None, indent: str = "", hanging: str = "")
     """
     if width is None:
         return f"{indent}{text}"
-    return textwrap.fill(
-        text,
+    filled = textwrap.fill(
+        "".join(letter + _MORE * (cell_len(letter) - 1) for letter in text),
         max(width, len(indent + hanging) + _LEAST),
         initial_indent=indent,
         subsequent_indent=indent + hanging,
         break_on_hyphens=False,
         replace_whitespace=False,
     )
+    return filled.replace(_MORE, "")
+
+
+def padded(text: str, width: int) -> str:
+    """Return a text that takes at least so many columns of a terminal."""
+    return text + " " * (width - cell_len(text))
 
 
 def _sum(widths: Sequence[int]) -> int:
@@ -122,7 +130,7 @@ def _below(columns: Iterable[Column], row: Row, width: int) -> Iterator[Text]:
     """Yield the lines below a row: values with their labels together, others on lines of their own."""
     pairs = list(zip(columns, row, strict=True))
     shown = [(column, cell.text) for column, cell in pairs if not cell.needless and cell.text != "-"]
-    labelled = ", ".join(f"{column.header} {text}" for column, text in shown if column.label)
+    labelled = ", ".join(f"{translated(column.header)} {text}" for column, text in shown if column.label)
     for text in (labelled, *(text for column, text in shown if not column.label)):
         if text:
             yield Text(paragraph(text, width, _INDENT))

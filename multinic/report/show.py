@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from multinic.report.layout import Cell, Column, coloured, console, paragraph, print_lines, table
+from multinic.host.language import said
+from multinic.host.language import translated as _
+from multinic.report.layout import Cell, Column, coloured, console, padded, paragraph, print_lines, table
 from multinic.report.show_status import status
 from multinic.values.plan import Interface, Plan
 from multinic.values.text import printable
@@ -27,7 +28,8 @@ def plan(shown: Plan, why_backend: str, *, wide: bool = False) -> None:
     """
     out = console()
     width = None if wide else out.width
-    words = f"node {printable(shown.node)}, backend {shown.backend} ({why_backend})"
+    words = _("node {node}, backend {backend} ({why})")
+    words = words.format(node=printable(shown.node), backend=shown.backend, why=said(why_backend))
     out.print(Text(paragraph(words, width)))
     if shown.interfaces:
         rows = [_planned(interface, wide) for interface in shown.interfaces]
@@ -64,7 +66,7 @@ def _details(out: Console, interface: Interface, width: int | None) -> None:
         return
     out.print()
     name = printable(interface.name or interface.mac_text)
-    words = Text(paragraph(f"{name}: {printable(interface.message)}", width))
+    words = Text(paragraph(f"{name}: {printable(said(interface.message))}", width))
     words.stylize("bold", 0, len(name))
     out.print(words)
     for change in interface.changes:
@@ -88,9 +90,13 @@ def _summary(shown: Plan) -> str:
     counts: dict[str, int] = {}
     for interface in shown.interfaces:
         counts[str(interface.state)] = counts.get(str(interface.state), 0) + 1
-    counted = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no interfaces"
-    end = "nothing to do" if shown.empty else f"{len(shown.pending)} to change"
+    counted = _counted(sorted(counts.items())) or _("no interfaces")
+    end = _("nothing to do") if shown.empty else _("{count} to change").format(count=len(shown.pending))
     return f"\n{counted}: {end}"
+
+
+def _counted(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(_("{count} {what}").format(count=count, what=what) for what, count in counts)
 
 
 _EVENTS = {
@@ -112,9 +118,10 @@ def history(document: Mapping[str, Any]) -> None:
     """Print the events of this host: a line each, and what changed below it. 80 columns are enough."""
     out = console()
     if not document["events"]:
-        out.print(Text("no events"))
+        out.print(Text(_("no events")))
         return
-    out.print(Text(f"{'time':<19}  {'interface':<17}  {'event':<11}  reason", style="bold"))
+    titles = (padded(_("time"), 19), padded(_("interface"), 17), padded(_("event"), 11), _("reason"))
+    out.print(Text("  ".join(titles), style="bold"))
     for item in document["events"]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item["number"] / 1e6))
         who = printable(item["name"] or item["mac"] or "-")
@@ -123,8 +130,7 @@ def history(document: Mapping[str, Any]) -> None:
         coloured = (what, _EVENTS.get(item["event"], ""))
         out.print(Text.assemble(f"{when}  {who:<17}  ", coloured, f"  {reason}"))
         for line in _details_of(item):
-            for part in textwrap.wrap(printable(line), 76):
-                out.print(Text(f"    {part}"))
+            out.print(Text(paragraph(printable(said(line)), 80, "    ")))
 
 
 def _details_of(item: Mapping[str, Any]) -> Iterator[str]:
@@ -147,14 +153,14 @@ def findings(document: Mapping[str, Any]) -> None:
     """Print the findings of `multinic doctor`, each with what to do about it."""
     out = console()
     found = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("level", "check", "finding"):
-        found.add_column(header, no_wrap=header != "finding", overflow="fold")
+    for header in (_("level"), _("check"), _("finding")):
+        found.add_column(header, no_wrap=header != _("finding"), overflow="fold")
     for item in document["findings"]:
-        words = Text(printable(item["message"]))
+        words = Text(printable(said(item["message"])))
         if item["hint"]:
-            words.append(f"\n→ {printable(item['hint'])}", style="dim")
-        found.add_row(Text(item["level"], style=_LEVELS[item["level"]]), Text(item["check"]), words)
+            words.append(f"\n→ {printable(said(item['hint']))}", style="dim")
+        found.add_row(Text(_(item["level"]), style=_LEVELS[item["level"]]), Text(item["check"]), words)
     out.print(found)
     counts = document["summary"]
-    counted = ", ".join(f"{counts[level]} {level}" for level in reversed(_LEVELS) if level in counts)
+    counted = _counted((_(level), counts[level]) for level in reversed(_LEVELS) if level in counts)
     out.print(Text(f"\n{counted}"))

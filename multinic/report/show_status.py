@@ -8,14 +8,16 @@ from typing import Any
 
 from rich.text import Text
 
-from multinic.report.layout import Cell, Column, coloured, console, paragraph, print_lines, table
+from multinic.host.language import said
+from multinic.host.language import translated as _
+from multinic.report.layout import Cell, Column, coloured, console, padded, paragraph, print_lines, table
 from multinic.values.text import printable
 
 _ENDS = {
-    0: "nothing is wrong",
-    4: "not every interface is as desired",
-    5: "a safety rule refused",
-    75: "the database did not answer, or another run was busy",
+    0: _("nothing is wrong"),
+    4: _("not every interface is as desired"),
+    5: _("a safety rule refused"),
+    75: _("the database did not answer, or another run was busy"),
 }
 _SOON = 20.0  # seconds: the next pass comes later
 _LABEL = 11  # cells for the word at the beginning of a line
@@ -40,37 +42,39 @@ def status(document: Mapping[str, Any], *, wide: bool = False) -> None:
     out = console()
     width = None if wide else out.width
     for label, words, style in _lines(document, time.time()):
-        text = paragraph(f"{label:<{_LABEL}}{printable(words)}", width, hanging=" " * _LABEL)
+        text = paragraph(padded(label, _LABEL) + printable(words), width, hanging=" " * _LABEL)
         out.print(Text(text, style=style))
     columns = (*_COLUMNS[:-1], *(_IDENTITY if wide else ()), _COLUMNS[-1])
     if document["interfaces"]:
         rows = [_row(item, wide) for item in document["interfaces"]]
         print_lines(out, ["", *table(columns, rows, width)])
     else:
-        out.print("no managed interfaces")
+        out.print(_("no managed interfaces"))
 
 
 def _lines(document: Mapping[str, Any], now: float) -> Iterator[tuple[str, str, str]]:
     """Yield label, words and style of each line above the table."""
     detected = document["detected"]
     if document["node"]:
-        yield "node", f"{document['node']}, backend {document['backend']}", ""
-    yield "host", f"managed by {detected['backend']}: {detected['why']}", ""
+        words = _("{node}, backend {backend}")
+        yield _("node"), words.format(node=document["node"], backend=document["backend"]), ""
+    words = _("managed by {backend}: {why}")
+    yield _("host"), words.format(backend=detected["backend"], why=said(detected["why"])), ""
     if document["agent"]:
-        yield "agent", _agent_words(document["agent"]), ""
-    yield "last pass", _last_words(document, now), ""
-    yield "next pass", _next_words(document["passes"], now), ""
-    yield "database", _database_words(document["database"], now), ""
+        yield _("agent"), _agent_words(document["agent"]), ""
+    yield _("last pass"), _last_words(document, now), ""
+    yield _("next pass"), _next_words(document["passes"], now), ""
+    yield _("database"), _database_words(document["database"], now), ""
     if document["error"]:
-        yield "trouble", document["error"], "red"
+        yield _("trouble"), said(document["error"]), "red"
 
 
 def _agent_words(agent: Mapping[str, Any]) -> str:
-    words = f"an agent runs: {agent['process']}"
+    words = _("an agent runs: {process}").format(process=agent["process"])
     if agent["since"]:
-        words += f", since {_moment(agent['since'])}"
+        words += _(", since {time}").format(time=_moment(agent["since"]))
     if agent["answers"] is False:
-        words += f"; it does not answer on {agent['listen']}"
+        words += _("; it does not answer on {address}").format(address=agent["listen"])
     return words
 
 
@@ -79,42 +83,45 @@ def _last_words(document: Mapping[str, Any], now: float) -> str:
     known = passes["last"] is not None
     when, status = (passes["last"], passes["exit"]) if known else (document["time"], document["exit"])
     if when is None:
-        return "no pass has finished since boot"
+        return _("no pass has finished since boot")
     words = f"{_moment(when)}, {ago(now - when)}"
     if status is not None:
-        words += f": exit status {status} ({_ENDS.get(status, 'it could not be finished')})"
+        end = _ENDS.get(status, _("it could not be finished"))
+        words += _(": exit status {status} ({end})").format(status=status, end=end)
     if not known and now - when > _SOON:
-        words += "; there may be later ones: without news, one leaves a trace only every 5 minutes"
+        words += _("; there may be later ones: without news, one leaves a trace only every 5 minutes")
     return words
 
 
 def _next_words(passes: Mapping[str, Any], now: float) -> str:
     if passes["running"]:
-        return "a pass runs now"
+        return _("a pass runs now")
     if passes["by"] is None:
-        return "not known: neither multinic.timer nor an agent is seen here"
-    by = "multinic.timer" if passes["by"] == "timer" else "the agent"
+        return _("not known: neither multinic.timer nor an agent is seen here")
+    by = "multinic.timer" if passes["by"] == "timer" else _("the agent")
     if passes["next"] is None:
-        return f"by {by}; it does not say when"
+        return _("by {by}; it does not say when").format(by=by)
     wait = passes["next"] - now
-    return f"in {_span(wait)}, by {by}" if wait > 0 else f"due now, by {by}"
+    if wait <= 0:
+        return _("due now, by {by}").format(by=by)
+    return _("in {time}, by {by}").format(time=_span(wait), by=by)
 
 
 def _database_words(database: Mapping[str, Any], now: float) -> str:
     if database["read"] is None:
-        return "not known: no pass says whether it could be read"
+        return _("not known: no pass says whether it could be read")
     seen = f"{_moment(database['time'])}, {ago(now - database['time'])}"
     if database["read"]:
-        wrong = ", but the result could not be written" if database["error"] else ""
-        return f"read by the pass of {seen}{wrong}"
-    since = f" since {_moment(database['since'])}" if database["since"] else ""
-    return f"not readable{since}; seen last {seen}"
+        wrong = _(", but the result could not be written") if database["error"] else ""
+        return _("read by the pass of {seen}").format(seen=seen) + wrong
+    since = _(" since {time}").format(time=_moment(database["since"])) if database["since"] else ""
+    return _("not readable{since}; seen last {seen}").format(since=since, seen=seen)
 
 
 def _row(item: Mapping[str, Any], wide: bool) -> list[Cell]:
     good = item["state"] == "converged"
     plain = good or item["reason"] in ("drift", "unknown")
-    message = printable(str(item["message"]))
+    message = printable(said(str(item["message"])))
     row = item.get("row_id")
     identity = (Cell("-" if row is None else str(row)), Cell(printable(item.get("port_id") or "-")))
     return [
@@ -135,9 +142,9 @@ def _row(item: Mapping[str, Any], wide: bool) -> list[Cell]:
 
 def _link_words(item: Mapping[str, Any]) -> str:
     if item["link"] is None:
-        return "not plugged in"
+        return _("not plugged in")
     name = "" if item["link"] == item["name"] else f"{printable(item['link'])} "
-    carrier = "" if item["carrier"] or not item["up"] else ", no carrier"
+    carrier = "" if item["carrier"] or not item["up"] else _(", no carrier")
     return f"{name}{'up' if item['up'] else 'down'}{carrier}"
 
 
@@ -147,12 +154,14 @@ def _moment(when: float) -> str:
 
 def ago(seconds: float) -> str:
     """Return how long ago something was, in words."""
-    return "in the future: the clock was set back" if seconds < -1 else f"{_span(seconds)} ago"
+    if seconds < -1:
+        return _("in the future: the clock was set back")
+    return _("{time} ago").format(time=_span(seconds))
 
 
 def _span(seconds: float) -> str:
     whole = max(0, round(seconds))
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+    for unit, length in ((_("days"), 86400), (_("h"), 3600), (_("min"), 60)):
         if whole >= 2 * length:
             return f"{whole // length} {unit}"
-    return f"{whole} s"
+    return f"{whole} {_('s')}"

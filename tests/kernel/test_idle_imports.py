@@ -20,6 +20,8 @@ HEAVY = (
     "prometheus_client",
     "multinic.flow.full",
     "multinic.flow.view",
+    "multinic.host.language",
+    "multinic.cli.words",
 )
 
 # Python imports this by itself before the program begins, and it writes its report when the program ends.
@@ -56,6 +58,7 @@ def watched(node, tmp_path):
         "PYTHONPATH": f"{tmp_path / 'watcher'}{os.pathsep}{ROOT}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "WATCHED": str(report),
+        "LC_ALL": "ko_KR.UTF-8",  # no pass speaks to a person
         # Measuring coverage would import and write for itself.
         "COVERAGE_PROCESS_START": "",
         "COVERAGE_PROCESS_CONFIG": "",

@@ -160,6 +160,9 @@ def test_two_wheels_of_one_checkout_are_identical(tmp_path):
 def test_a_wheel_holds_all_that_an_installation_needs(tmp_path):
     with zipfile.ZipFile(wheel.build(tmp_path)) as archive:
         names = set(archive.namelist())
+    shipped = {path.relative_to(ROOT) for path in (ROOT / "multinic").rglob("*.po")}
+    assert len(shipped) == 2  # of the dashboard, and of the command line
+    assert {str(path) for path in shipped} <= names
     for directory in ("templates", "systemd"):
         shipped = {path.relative_to(ROOT) for path in (ROOT / directory).rglob("*.*") if path.is_file()}
         assert shipped
