@@ -470,13 +470,3 @@ def docstrings(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     alone = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
     return {node.value for node in alone if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-
-
-def test_both_readmes_have_the_same_sections_and_blocks():
-    english, korean = (ROOT / "README.md").read_text(), (ROOT / "README.ko.md").read_text(encoding="utf-8")
-    for pattern in (r"^#+ ", r"^```\w*$"):
-        assert len(re.findall(pattern, english, re.MULTILINE)) == len(
-            re.findall(pattern, korean, re.MULTILINE)
-        )
-    for language in ("toml", "text"):
-        assert blocks(english, language) == blocks(korean, language)
