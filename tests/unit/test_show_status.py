@@ -24,6 +24,7 @@ ITEM: dict[str, Any] = {
     "carrier": True,
     "mtu": 1450,
     "addresses": ["10.0.0.5/24", "fd00:1234:5678:9abc:def0:1234:5678:9abc/64", "fe80::f816:3eff:fe00:1/64"],
+    "held": None,
 }
 ABSENT = {"link": None, "up": None, "carrier": None, "mtu": None, "addresses": []}
 PASSES: dict[str, Any] = {"by": None, "running": False, "last": None, "exit": None, "next": None}
