@@ -129,6 +129,17 @@ def one(pairs: Pairs, name: str) -> str:
     return value
 
 
+def choice(pairs: Pairs, name: str, values: Sequence[str]) -> str:
+    """Return the only parameter of a page, one of these; the first one if it is not given. Raises Invalid."""
+    given = _given(pairs)
+    if unknown := sorted(given.keys() - {name}):
+        raise Invalid(f"unknown parameter {unknown[0]!r}; known is {name}")
+    found = _one(given, name) or values[0]
+    if found not in values:
+        raise Invalid(f"{name} must be one of {', '.join(values)}")
+    return found
+
+
 def none(pairs: Pairs) -> None:
     """Refuse parameters where a page has none. Raises Invalid."""
     if given := _given(pairs):

@@ -7,10 +7,12 @@ Only names of ours are put into the statements (S608); what comes from outside i
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from multinic.dashboard.conditions import Condition, Words, all_of
 from multinic.dashboard.listings import BAD
+from multinic.dashboard.past import Changed, Happened
 from multinic.dashboard.statements import GROUPS_MAX, Row, if_there, rows, subnets, with_times
 from multinic.database.session import Session
 from multinic.database.status import AGO, NOW
@@ -22,6 +24,10 @@ TOP = 10
 EVENTS_MAX = 20_000
 """So many of the newest events are counted by hour."""
 HOURS = 24
+CHANGED_MAX = 2_000
+"""So many interfaces of each state, those that changed last, are looked at for the hours before."""
+PAST_MAX = 10_000
+"""So many of the newest events are read for that."""
 
 _BAD = ", ".join(f"'{state}'" for state in BAD)
 
@@ -110,3 +116,41 @@ def events_by_hour(database: Session, words: Words) -> list[Row]:
         f"GROUP BY SUBSTR(at, 1, 13), kind LIMIT {GROUPS_MAX}"
     )
     return rows(database, text, condition.values)
+
+
+def changed_interfaces(database: Session, words: Words, hours: int) -> tuple[list[Changed], str]:
+    """Return the interfaces whose state began in the last hours, and since when all of them are there."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for state in STATES:
+        own = Condition(f"state = {words.mark}", (state,))
+        recent = Condition(f"since >= {AGO[words.product].format(hours * 3600)}")
+        condition = all_of([*words.present(), own, recent])
+        parts.append(
+            f"SELECT * FROM (SELECT node, port_id, mac, state, since FROM {INTERFACE} WHERE {condition.text} "
+            f"ORDER BY state DESC, since DESC, id DESC LIMIT {CHANGED_MAX}) AS {state}_ones"
+        )
+        values += condition.values
+    _, found, _ = database.execute(" UNION ALL ".join(parts), values)
+    changed = [
+        Changed((node, port or mac), state, str(since)[:19]) for node, port, mac, state, since in found
+    ]
+    counts = Counter(one.state for one in changed)
+    cut = [
+        min(one.since for one in changed if one.state == state)
+        for state in STATES
+        if counts[state] == CHANGED_MAX
+    ]
+    return changed, max(cut, default="")
+
+
+def newest_events(database: Session, words: Words) -> tuple[list[Happened], str]:
+    """Return the newest events of interfaces, the oldest first, and since when all of them are there."""
+    condition = all_of(words.present())
+    text = (
+        f"SELECT at, node, port_id, mac, kind FROM {EVENT} WHERE {condition.text} "
+        f"ORDER BY at DESC, id DESC LIMIT {PAST_MAX}"
+    )
+    _, found, _ = database.execute(text, condition.values)
+    events = [Happened(str(at)[:19], (node, port or mac), kind) for at, node, port, mac, kind in found][::-1]
+    return events, events[0].at if len(events) == PAST_MAX else ""

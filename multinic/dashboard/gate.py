@@ -72,7 +72,8 @@ class Gate:
             await send(message)
 
         if target > TARGET_MAX:
-            scope["path"], scope["query_string"] = "/", b""
+            scope["path"] = "/api/" if scope["path"].startswith("/api/") else "/"
+            scope["query_string"] = b""
             answer = self._say(scope, problems.TOO_LONG)
         elif scope["method"] not in ("GET", "HEAD"):
             answer = self._say(scope, problems.METHOD)

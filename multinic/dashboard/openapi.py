@@ -6,16 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multinic import __version__
+from multinic.dashboard import past
 from multinic.dashboard.filters import TEXT_MAX
 from multinic.dashboard.listings import LISTINGS, SIZES, Listing
 from multinic.dashboard.pages import PAGES
 
 _OF_PAGES: Mapping[str, Sequence[tuple[str, Mapping[str, Any], bool]]] = {
     "node": [("name", {"type": "string", "minLength": 1, "maxLength": TEXT_MAX}, True)],
+    "overview": [("span", {"type": "string", "enum": list(past.SPANS)}, False)],
     "subnet": [
         ("id", {"type": "string", "minLength": 1, "maxLength": TEXT_MAX}, True),
         ("after", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, False),
     ],
+}
+_PROBLEMS = {
+    "400": "The query cannot be meant",
+    "401": "The token is missing",
+    "404": "There is no such thing",
+    "414": "The query is too long",
+    "421": "It does not answer under this name",
+    "503": "No database, or too many requests",
 }
 _ERROR = {
     "type": "object",
@@ -49,7 +59,9 @@ def document(prefix: str) -> dict[str, Any]:
 def _operation(name: str, about: str, media: str = "application/json", of: str = "") -> Mapping[str, Any]:
     schema = {"type": "object"} if media == "application/json" else {"type": "string"}
     error = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
-    problems = {"400": "The query cannot be meant", "404": "There is no such thing", "503": "No database"}
+    problems = dict(_PROBLEMS)
+    if of:
+        problems["429"] = "Other exports are running"
     return {
         "get": {
             "operationId": of or name,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from multinic.dashboard import beside, filters, fleet, statements
+from multinic.dashboard import beside, filters, fleet, past, statements
 from multinic.dashboard.conditions import Words
 from multinic.dashboard.filters import Invalid, Pairs
 from multinic.dashboard.listings import BAD, INTERFACES, LISTINGS, NODES, RESULTS
@@ -54,13 +54,15 @@ class PageOf(NamedTuple):
 
 def overview(asking: Asking) -> Data:
     """Return how the fleet is: counts, what fails grouped by what it may have in common, who is silent."""
-    filters.none(asking.pairs)
+    span = filters.choice(asking.pairs, "span", tuple(past.SPANS))
     database, words = asking.database, asking.words
     groups = fleet.nodes_in_groups(database, words)
-    now = _now(groups, database)
+    now, totals = _now(groups, database), _totals(groups)
     return {
         "as_of": now,
-        **_totals(groups),
+        **totals,
+        "span": span,
+        "states": _states(asking, now, totals["interfaces"], past.SPANS[span]),
         "reasons": fleet.reasons(database, words),
         "subnets": fleet.bad_subnets(database, words),
         "versions": _grouped(groups, "version"),
@@ -117,6 +119,20 @@ def _grouped(groups: list[Row], by: str) -> list[Row]:
     names = ("nodes", "bad_nodes", "interfaces", "bad", "silent")
     rows = [{by: value, **{name: counts[name] for name in names}} for value, counts in found.items()]
     return sorted(rows, key=lambda row: -row["nodes"])
+
+
+def _states(asking: Asking, now: str, interfaces: Mapping[str, int], hours: int) -> list[Row]:
+    """Return how many interfaces were in which state when each of the last hours ended, the oldest first."""
+    changed, changed_since = fleet.changed_interfaces(asking.database, asking.words, hours)
+    happened, happened_since = fleet.newest_events(asking.database, asking.words)
+    at = past.ends(now[:19].replace("T", " "), hours)
+    counted = {state: interfaces[state] for state in STATES}
+    found = past.by_hour(at, counted, changed, happened, max(changed_since, happened_since))
+    nothing = dict.fromkeys((*STATES, past.UNKNOWN))
+    return [
+        {"at": f"{time.replace(' ', 'T')}Z", **(counts or nothing)}
+        for time, counts in zip(at, found, strict=True)
+    ]
 
 
 _TROUBLE = frozenset({"failed", "rolled-back", "blocked", "invalid", "outage", "unfinished"})

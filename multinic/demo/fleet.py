@@ -23,6 +23,8 @@ from multinic.values.history import Event, FieldChange, Kind
 from multinic.values.settings import DatabaseSettings
 
 SUBNETS = 8
+_LONG = 800_000
+"""Seconds for which most have been as they are: more than a week."""
 STEP = 3.0
 """Seconds from one thing that happens to the next."""
 _VERSIONS = (__version__, __version__, __version__, "0.9.4")
@@ -51,6 +53,8 @@ class _Interface:
     state: str = "converged"
     reason: str = "converged"
     message: str = "as desired"
+    begun: bool = False
+    """Whether its history has how it was made."""
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -185,11 +189,11 @@ class Fleet:
             if at % 12 == 5:
                 self._go_wrong(node, now - self._random.randrange(60, 80_000))
             if at % 17 == 3:
+                self._begin(node, node.interfaces[-1], now)
                 self._set(node.interfaces[-1], "waiting", *self._random.choice(list(_NOT_YET.items())))
             for _ in range(self._random.randrange(3)):
                 one = self._random.choice(node.interfaces)
                 self._happen(node, Kind.CREATED, now - self._random.randrange(600, 86_000), one)
-            node.happened.sort(key=lambda event: event.number)
             node.changed = list(node.interfaces)
             self._tell(node, now)
             self._age(node, at)
@@ -219,8 +223,9 @@ class Fleet:
         since = self._random.randrange(3_000, 90_000)
         text = f"UPDATE {NODE} SET last_seen = {ago}, since = {ago} WHERE node = {mark}"  # noqa: S608
         self._database.execute(text, (seen, max(since, seen), node.name))
-        text = f"UPDATE {INTERFACE} SET since = {ago} WHERE node = {mark}"  # noqa: S608
-        self._database.execute(text, (max(since, seen), node.name))
+        old = f"CASE WHEN state = 'converged' THEN {ago} ELSE {ago} END"
+        text = f"UPDATE {INTERFACE} SET since = {old} WHERE node = {mark}"  # noqa: S608
+        self._database.execute(text, (_LONG, max(since, seen), node.name))
 
     def _go_wrong(self, node: _Node, now: float) -> None:
         if node.silent:
@@ -230,6 +235,7 @@ class Fleet:
             self._happen(node, Kind.OUTAGE, now)
             return
         one = self._random.choice(node.interfaces)
+        self._begin(node, one, now)
         reason = self._random.choice(list(_BAD))
         state, message = _BAD[reason]
         kind = {"failed": Kind.FAILED, "invalid": Kind.INVALID, "blocked": Kind.BLOCKED}[state]
@@ -245,6 +251,12 @@ class Fleet:
             self._set(one, "converged", "converged", "as desired")
             node.changed.append(one)
             self._happen(node, Kind.REPAIRED, now, one)
+
+    def _begin(self, node: _Node, one: _Interface, now: float) -> None:
+        """Let an interface that is to become interesting have been made long ago."""
+        if not one.begun:
+            one.begun = True
+            self._happen(node, Kind.CREATED, now - _LONG, one)
 
     @staticmethod
     def _set(one: _Interface, state: str, reason: str, message: str) -> None:
@@ -275,6 +287,7 @@ class Fleet:
 
     def _tell(self, node: _Node, now: float) -> None:
         interfaces = {one.mac: one.values for one in node.changed}
+        node.happened.sort(key=lambda event: event.number)
         status.write(self._database, node.name, News(node.values, interfaces, (), node.happened, now))
         node.changed, node.happened = [], []
 

@@ -22,6 +22,7 @@ from multinic.dashboard.pages import Asking
 from multinic.dashboard.web import FRESH
 from multinic.database import source
 from multinic.host import config
+from multinic.values.counts import STATES
 from tests.web.conftest import HOSTILE, Place
 from tests.web.server import Page
 
@@ -235,6 +236,7 @@ def test_what_is_not_there_is_not_found_and_nothing_can_be_changed(place: Place)
         assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
     assert place.dashboard.get("/nodes", "HEAD").body == b""
     assert place.dashboard.get("/nodes?q=" + "a" * 9000).status == 414
+    assert place.dashboard.get("/api/v1/nodes?q=" + "a" * 9000).json["error"]["code"] == "too-long"
 
 
 def asking(place: Place, query: str = "") -> Asking:
@@ -242,7 +244,7 @@ def asking(place: Place, query: str = "") -> Asking:
     return Asking(source.connect(found.database), options.of_settings(found), parse_qsl(query))
 
 
-STATEMENTS = {"overview": 9, "wall": 3, "nodes": 3, "interfaces": 3, "node": 6, "subnet": 4}
+STATEMENTS = {"overview": 11, "wall": 3, "nodes": 3, "interfaces": 3, "node": 6, "subnet": 4}
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
@@ -256,6 +258,28 @@ def test_a_page_asks_no_more_of_the_database_than_it_did(place: Place, name: str
     with asked.database:
         pages.PAGES[name].make(asked)
     assert len(sent) <= STATEMENTS[name], "\n".join(sent)
+
+
+def test_the_states_of_the_last_hours_end_with_those_of_now(place: Place) -> None:
+    for span, hours in (("24h", 24), ("7d", 168)):
+        found = place.dashboard.get(f"/api/v1/overview?span={span}").json
+        now = found["states"][-1]
+        assert [len(found["states"]), now["at"]] == [hours, found["as_of"]]
+        assert {name: now[name] for name in STATES} == {name: found["interfaces"][name] for name in STATES}
+        assert now["unknown"] == 0
+        for hour in found["states"]:
+            database = place.fleet.database
+            until = hour["at"].replace("T", " ").rstrip("Z")
+            text = (
+                "SELECT COUNT(*) FROM multinic_interface "
+                f"WHERE state = 'failed' AND since <= '{until}' AND node LIKE 'worker-%'"
+            )
+            _, ((since,),), _ = database.execute(text, ())
+            assert hour["failed"] >= since  # and those that have recovered
+            assert sum(hour[name] for name in (*STATES, "unknown")) == found["interfaces"]["total"]
+    page = place.dashboard.get("/").text
+    assert page.count("<rect") > 24
+    assert place.dashboard.get("/?span=1y").status == 400
 
 
 def test_an_export_is_cut_at_its_limit_and_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
