@@ -42,9 +42,10 @@ class Dashboard:
         self.port, self.log = port, log
         self.address = f"http://127.0.0.1:{port}"
 
-    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        """Ask; in the names of headers a _ stands for a -."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+    def get(self, path: str, method: str = "GET", source: str = "", **headers: str) -> Answer:
+        """Ask, from this address; in the names of headers a _ stands for a -."""
+        mine = (source, 0) if source else None
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60, source_address=mine)
         try:
             connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
             answer = connection.getresponse()

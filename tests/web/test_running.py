@@ -21,6 +21,7 @@ from multinic.demo.fleet import Fleet
 from multinic.values.errors import SourceError
 from tests.mariadb import PrivateMariaDB, free_port
 from tests.web.conftest import settings
+from tests.web.nginx import nginx
 from tests.web.server import BIN, Dashboard, Page, dashboard
 
 PAGES = 120
@@ -136,7 +137,7 @@ def test_only_who_has_the_token_or_comes_through_the_proxy_may_read(small: str, 
         for name in ("OPS.example.org:80", "localhost", "[::1]:80"):
             assert found.get("/nodes", Host=name, **good).status == 200
         assert TOKEN not in found.log.read_text()
-    with dashboard(small, tmp_path, proxies="127.0.0.1", user_header="X-User") as found:
+    with dashboard(small, tmp_path, proxies="127.0.0.0/30", user_header="X-User") as found:
         assert found.get("/nodes").status == 401
         assert found.get("/nodes", X_User="kim", X_Forwarded_For="10.0.0.1, 192.0.2.7").status == 200
         said(found, "192.0.2.7 (kim) GET /nodes 200")
@@ -171,16 +172,24 @@ def crawl(found: Dashboard, prefix: str) -> int:
     return len(seen)
 
 
-@pytest.mark.parametrize("prefix", ["", "/ops/multinic"])
-def test_every_link_leads_somewhere_below_the_prefix(small: str, tmp_path: Path, prefix: str) -> None:
-    with dashboard(small, tmp_path, prefix=prefix) as found:
+@pytest.mark.parametrize(
+    ("prefix", "strip"), [("", False), ("/ops/multinic", False), ("/ops/multinic", True)]
+)
+def test_every_link_leads_somewhere_below_the_prefix_through_the_documented_nginx(
+    small: str, tmp_path: Path, prefix: str, strip: bool
+) -> None:
+    options = {"prefix": prefix, "proxies": "127.0.0.1"}
+    with (
+        dashboard(small, tmp_path, **options) as behind,
+        nginx(behind, prefix, tmp_path, strip=strip) as found,
+    ):
         assert crawl(found, prefix) == PAGES
         answer = found.get(f"{prefix}/jump?q=worker-a001")
         assert answer.headers["location"] == f"{prefix}/node?name=worker-a001"
         cookie = found.get(f"{prefix}/?lang=ko").headers["set-cookie"]
         assert f"Path={prefix or '/'};" in cookie
-        if prefix:  # also where the proxy has taken it off
-            assert f'href="{prefix}/nodes"' in found.get("/").text
+        assert found.get(f"{prefix}/nodes", source="127.0.0.5", X_Forwarded_For="192.0.2.1").status == 200
+        said(behind, "127.0.0.5 GET /nodes 200")
 
 
 def test_a_client_that_sends_no_whole_request_loses_its_place(small: str, tmp_path: Path) -> None:
@@ -205,6 +214,7 @@ def test_it_says_what_is_wrong_with_its_settings(small: str, tmp_path: Path) -> 
     for name, value, words in (
         ("USER_HEADER", "X-User", "names no proxy"),
         ("PROXIES", "proxy1", "'proxy1' is not an address"),
+        ("PROXIES", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
         ("LINKS", "Grafana", "is not of the form NAME=URL"),
         ("LINKS", "X=javascript:alert(1)", "is not of the form NAME=URL"),
         ("TOKEN_FILE", str(tmp_path / "none"), "No such file"),
