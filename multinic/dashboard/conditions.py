@@ -37,6 +37,8 @@ class Words(NamedTuple):
     """What stands for a parameter."""
     silent_after: int
     retired: Sequence[str]
+    deleted: Sequence[str] = ()
+    """The nodes that the controller has deleted."""
 
     @property
     def silent(self) -> str:
@@ -47,6 +49,9 @@ class Words(NamedTuple):
         """Yield what leaves out the nodes that are retired."""
         for pattern in self.retired:
             yield Condition(f"node NOT LIKE {self.mark} ESCAPE '!'", (pattern,))
+        if self.deleted:
+            marks = ", ".join([self.mark] * len(self.deleted))
+            yield Condition(f"node NOT IN ({marks})", tuple(self.deleted))
 
     def column(self, listed: Filter, name: str) -> str:
         """Return the expression of a column of a list."""

@@ -23,6 +23,8 @@ TOP = 10
 """Rows of a short list on the first page."""
 EVENTS_MAX = 20_000
 """So many of the newest events are counted by hour."""
+DELETED_MAX = 150
+"""So many deleted nodes are left out: each is a parameter, five times in the longest statement."""
 HOURS = 24
 CHANGED_MAX = 2_000
 """So many interfaces of each state, those that changed last, are looked at for the hours before."""
@@ -154,3 +156,16 @@ def newest_events(database: Session, words: Words) -> tuple[list[Happened], str]
     _, found, _ = database.execute(text, condition.values)
     events = [Happened(str(at)[:19], (node, port or mac), kind) for at, node, port, mac, kind in found][::-1]
     return events, events[0].at if len(events) == PAST_MAX else ""
+
+
+def deleted_nodes(database: Session) -> list[str]:
+    """Return the nodes in our table that the controller has deleted; [] where it has no table of nodes.
+
+    A time of 0000-00-00 is none, as in its other tables.
+    """
+    deleted = "CASE WHEN t.deleted_at > '1970-01-01' THEN 1 ELSE 0 END"
+    text = (
+        f"SELECT n.node AS node FROM {NODE} n JOIN node_table t ON t.attached_node_name = n.node "
+        f"GROUP BY n.node HAVING MIN({deleted}) = 1 LIMIT {DELETED_MAX}"
+    )
+    return [str(row["node"]) for row in if_there(database, text, ())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -32,13 +32,15 @@ class Asking(NamedTuple):
     database: Session
     options: Options
     pairs: Pairs
+    deleted: Sequence[str] = ()
+    """The nodes that the controller has deleted."""
 
     @property
     def words(self) -> Words:
         """How the database spells things."""
         options = self.options
         mark, product = self.database.placeholder, self.database.product
-        return Words(product, mark, options.silent_after, options.retired)
+        return Words(product, mark, options.silent_after, options.retired, self.deleted)
 
 
 class PageOf(NamedTuple):

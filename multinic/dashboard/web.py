@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from multinic import __version__
-from multinic.dashboard import catalogue, export, filters, openapi, pages, problems, render, statements
+from multinic.dashboard import catalogue, export, filters, fleet, openapi, pages, problems, render, statements
 from multinic.dashboard.cache import Cache
 from multinic.dashboard.filters import Filter
 from multinic.dashboard.gate import App, Gate, Scope
@@ -30,11 +31,14 @@ from multinic.dashboard.pages import PAGES, Asking, Data
 from multinic.dashboard.pool import Busy, Pool
 from multinic.dashboard.problems import Problem
 from multinic.database.connection import Missing
+from multinic.database.session import Session
 from multinic.host.log import Log
 from multinic.values.errors import MultinicError
 
 FRESH = 5.0
 """Seconds for which an answer of the database serves all readers."""
+DELETED_FRESH = 60.0
+"""Seconds for which it is remembered which nodes the controller has deleted."""
 EXPORTS_MAX = 2
 """Exports at a time."""
 _STATIC = {"dashboard.css": "text/css", "dashboard.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -52,6 +56,8 @@ class Dashboard:
         self._pool, self._cache = Pool(options.database), Cache()
         self._exports = 0
         self._is_down = False
+        self._deleted: Sequence[str] = ()
+        self._deleted_until = 0.0
         routes = [
             Route("/livez", self._alive),
             Route("/readyz", self._ready),
@@ -110,7 +116,14 @@ class Dashboard:
         return found
 
     async def _asked(self, make: Callable[[Asking], Any], pairs: filters.Pairs) -> Any:
-        return await self._pool.ask(lambda session: make(Asking(session, self._options, pairs)))
+        return await self._pool.ask(lambda session: make(self._asking(session, pairs)))
+
+    def _asking(self, session: Session, pairs: filters.Pairs) -> Asking:
+        """Return what a page is made from; which nodes are deleted is looked up once a minute."""
+        if time.monotonic() >= self._deleted_until and not self._options.database.ignore_deleted_at:
+            self._deleted = fleet.deleted_nodes(session)
+            self._deleted_until = time.monotonic() + DELETED_FRESH
+        return Asking(session, self._options, pairs, self._deleted)
 
     def _of_list(self, name: str, request: Request) -> Mapping[str, Any]:
         if name not in LISTINGS:

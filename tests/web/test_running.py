@@ -105,6 +105,35 @@ def test_a_connection_of_the_dashboard_writes_nothing_whatever_its_user_may(
         pool.close()
 
 
+@pytest.mark.parametrize("product", ["mariadb", "sqlite"])
+def test_a_node_that_the_controller_has_deleted_is_in_no_list_and_no_count(
+    product: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/fleet.db"
+    if product == "mariadb":
+        server = request.getfixturevalue("mariadb")
+        url = server.url(database=server.fresh_database())
+    with Fleet(settings(url), nodes=4) as fleet:
+        for name, deleted in (("a001", "NULL"), ("b001", "'2026-01-01 00:00:00'")):
+            columns = "attached_node_id, attached_node_name, deleted_at"
+            values = f"'id-{name}', 'worker-{name}', {deleted}"
+            fleet.database.execute(f"INSERT INTO node_table ({columns}) VALUES ({values})", ())
+    with dashboard(url, tmp_path) as found:
+        assert [row["node"][-4:] for row in found.get("/api/v1/nodes").json["rows"]] == [
+            "a001",
+            "c001",
+            "d001",
+        ]
+        overview = found.get("/api/v1/overview").json
+        assert overview["nodes"]["total"] == 3
+        assert overview["states"][-1]["converged"] == overview["interfaces"]["converged"]
+        assert "worker-b001" not in found.get("/interfaces").text + found.get("/api/v1/export/nodes.csv").text
+        assert found.get("/node?name=worker-b001").status == 200  # its page stays
+    monkeypatch.setenv("MULTINIC_DATABASE_DELETED_AT", "ignored")
+    with dashboard(url, tmp_path) as found:
+        assert found.get("/api/v1/overview").json["nodes"]["total"] == 4
+
+
 def test_without_tables_the_page_names_the_command_and_shows_them_once_they_are_there(tmp_path: Path) -> None:
     path = tmp_path / "fleet.db"
     sqlite3.connect(path).execute("VACUUM")
