@@ -13,7 +13,7 @@ from tests.web.server import dashboard
 
 PLACE = Path(__file__).parents[2] / "docs/dashboard"
 PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "overview": ("/", {"viewport": {"width": 1280, "height": 1250}}),
+    "overview": ("/", {"viewport": {"width": 1280, "height": 1500}}),
     "interfaces": ("/interfaces?state=failed&state=invalid&sort=-state", {}),
     "node": ("/node?name=worker-f001", {}),
     "wall": ("/wall?theme=dark", {"viewport": {"width": 1280, "height": 720}}),
