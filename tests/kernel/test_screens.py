@@ -17,8 +17,8 @@ def test_every_screen_is_in_the_documentation(shown):
     assert {path.stem for path in screens.PLACE.glob("*.svg")} == set(shown)
 
 
-# The others show times.
-@pytest.mark.parametrize("name", ["plan", "invalid"])
+# `status` shows how long ago and how soon.
+@pytest.mark.parametrize("name", ["plan", "invalid", "history"])
 def test_a_screen_shows_what_the_program_prints(shown, name):
     kept = screens.words((screens.PLACE / f"{name}.svg").read_text(encoding="utf-8"))
     lines = [line.rstrip() for line in COLOURS.sub("", shown[name]).splitlines()]
