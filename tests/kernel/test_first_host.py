@@ -10,16 +10,19 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.kernel.node import mac_of
+from tests.mariadb import PrivateMariaDB
+from tests.mariadb import missing as mariadb_missing
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/getting-started.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|sql|toml) first-host(?: result)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.skipif(bool(mariadb_missing()), reason=str(mariadb_missing()))
 def test_the_page_for_newcomers_leads_to_a_first_interface(namespace, tmp_path):
-    from tests.mariadb import PrivateMariaDB
-
     namespace.plug("ens7", mac_of(1))
     with PrivateMariaDB() as server:
         server.start(namespace.prefix, port=3306)
