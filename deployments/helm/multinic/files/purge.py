@@ -116,6 +116,8 @@ def _ask(path: str) -> dict:
         f"https://{address}:{port}{path}", headers={"Authorization": f"Bearer {token}"}
     )
     context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
+    # Python 3.13 refuses the authorities of many clusters for extensions that they lack; nobody else does.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     with urllib.request.urlopen(request, timeout=10, context=context) as answer:
         return json.load(answer)
 
