@@ -13,8 +13,9 @@ from multinic.values.errors import Exit
 
 @main.command()
 @click.argument("names", nargs=-1, metavar="[INTERFACE]...")
+@click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
 @click.pass_obj
-def status(context: Context, names: tuple[str, ...]) -> None:
+def status(context: Context, names: tuple[str, ...], watch: bool) -> None:
     """Show the last result and the present state of every managed interface. Needs no database.
 
     INTERFACE is a name, a MAC address, a port or a row; without it, all are shown.
@@ -23,9 +24,13 @@ def status(context: Context, names: tuple[str, ...]) -> None:
     Example:
         multinic --output json status
         multinic status multinic0
+        multinic status --watch
     """
     from multinic.report.status import status as document_of
 
+    if watch:
+        _watch(context, names)
+        return
     document = document_of(context.host(), names)
     if context.document:
         print_document(context, document)
@@ -33,6 +38,25 @@ def status(context: Context, names: tuple[str, ...]) -> None:
         from multinic.report import show
 
         show.status(document, wide=context.wide)
+
+
+def _watch(context: Context, names: tuple[str, ...]) -> None:
+    """Show the status on the terminal until a signal ends that. Raises ConfigError without a terminal."""
+    from multinic.cli import streams
+    from multinic.host import ending
+    from multinic.report import show
+    from multinic.report import watch as watching
+    from multinic.report.status import status as document_of
+    from multinic.values.errors import ConfigError
+
+    if context.document or not sys.stdout.isatty():
+        words = "--watch shows a table on a terminal; this is none, or no table is wanted"
+        raise ConfigError(words, "leave out --watch, and run `multinic status` as often as needed")
+    ending.in_order()
+    host = context.host()
+    watching.watch(
+        lambda out: show.status(document_of(host, names), wide=context.wide, out=out), streams.loss
+    )
 
 
 @main.command()

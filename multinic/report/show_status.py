@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.console import Console
 from rich.text import Text
 
 from multinic.host.language import said
@@ -34,12 +35,12 @@ _COLUMNS = (
 _IDENTITY = (Column("row"), Column("port"))
 
 
-def status(document: Mapping[str, Any], *, wide: bool = False) -> None:
+def status(document: Mapping[str, Any], *, wide: bool = False, out: Console | None = None) -> None:
     """Print the result of the last pass beside the present state of the links.
 
     `wide`: a line for each interface, with its row and port, however long.
     """
-    out = console()
+    out = out or console()
     width = None if wide else out.width
     for label, words, style in _lines(document, time.time()):
         text = paragraph(padded(label, _LABEL) + printable(words), width, hanging=" " * _LABEL)

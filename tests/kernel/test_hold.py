@@ -247,9 +247,10 @@ def test_neither_rollback_nor_purge_touches_what_is_held(converged):
     assert node.link(2)[0] == "multinic1"
     assert WHY in node.multinic("purge", "--yes", expect=5).stderr
     assert (node.link(1), node.link(2)[0]) == (before, "eth2")
-    node.multinic("release", "multinic0")
+    long_ago(node, 7300)
     node.multinic("purge", "--yes")
     assert node.link(1)[0] == "eth1"
+    assert not (node.root / HOLDS).exists()
 
 
 def text(content):
