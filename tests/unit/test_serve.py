@@ -212,6 +212,7 @@ def test_the_documented_document(host: Host, monkeypatch: pytest.MonkeyPatch) ->
         "failed_configs": 3,
         "database_connected": True,
         "deleted_interfaces": 2,
+        "held": 0,
     }
 
 
