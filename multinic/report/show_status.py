@@ -162,7 +162,7 @@ def ago(seconds: float) -> str:
 
 def _span(seconds: float) -> str:
     whole = max(0, round(seconds))
-    for unit, length in ((_("days"), 86400), (_("h"), 3600), (_("min"), 60)):
+    for unit, length in ((_("{count} days"), 86400), (_("{count} h"), 3600), (_("{count} min"), 60)):
         if whole >= 2 * length:
-            return f"{whole // length} {unit}"
-    return f"{whole} {_('s')}"
+            return unit.format(count=whole // length)
+    return _("{count} s").format(count=whole)
