@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +11,15 @@ from multinic.backend.base import Staged
 from multinic.backend.steps import remove_stale
 from multinic.change import duplicates, harm
 from multinic.change.keeping import Kept
+from multinic.change.outcome import (
+    as_planned,
+    desired_addresses_on,
+    duplicate_address,
+    failure,
+    outcome_of,
+    undone,
+    with_loss,
+)
 from multinic.change.restore import remaining
 from multinic.change.saving import ApplyContext, Before, all_or_nothing, restore_saved
 from multinic.change.slot_mates import with_slot_mates
@@ -21,7 +30,6 @@ from multinic.kernel.deletions import Deletions
 from multinic.kernel.links import Faults, Links
 from multinic.kernel.set_properties import set_changed
 from multinic.values.errors import HostError
-from multinic.values.observed import ObservedAddress, ObservedLink
 from multinic.values.plan import Interface, Plan, Result, State
 
 _ALL_RESTORED = "everything was restored"
@@ -52,13 +60,8 @@ def _staged(
         if words := staged.refused.get(interface.key):
             how = "cannot do without" if interface.state is State.DELETE else "refuses"
             words = f"{context.backend.name} {how} its file: {words}"
-            results[interface.key] = _failed(interface, "refused-by-backend", words)
+            results[interface.key] = failure(interface, "refused-by-backend", words)
     return staged, tuple(interface for interface in interfaces if interface.key not in staged.refused)
-
-
-def as_planned(interface: Interface) -> Result:
-    """Return the result of an interface that was not changed."""
-    return Result(interface, interface.state, interface.reason, interface.message, interface.link)
 
 
 def _duplicates(context: ApplyContext, pending: tuple[Interface, ...]) -> dict[str, Result]:
@@ -66,9 +69,9 @@ def _duplicates(context: ApplyContext, pending: tuple[Interface, ...]) -> dict[s
     claimed = duplicates.claimed(context, pending)
     held_back = with_slot_mates(set(claimed), pending) if claimed else set()
     return {
-        i.key: _failed(i, "duplicate-address", f"{claimed[i.key]}; nothing was changed")
+        i.key: failure(i, "duplicate-address", f"{claimed[i.key]}; nothing was changed")
         if i.key in claimed
-        else _failed(i, "slot-shared", "not changed, because an interface that shares a slot or a name waits")
+        else failure(i, "slot-shared", "not changed, because an interface that shares a slot or a name waits")
         for i in pending
         if i.key in held_back
     }
@@ -93,17 +96,17 @@ def _carry_out_watched(
         after = _verify(context, links, doable, faults, kept)
         lost = kept.hopeless()
         failed = with_slot_mates({i.key for i in doable if i.key in lost or _unfinished(i, after)}, doable)
-        results = [_result(i, after.get(i.key), faults, context.timeout) for i in doable]
+        results = [outcome_of(i, after.get(i.key), faults, context.timeout) for i in doable]
         results = _with_duplicates(context, results, after)
-        results = [_with_loss(r, lost.get(r.interface.key, "")) for r in results]
+        results = [with_loss(r, lost.get(r.interface.key, "")) for r in results]
         if failed:
             left = _restored(context, before, failed)
-            results = [_undone(r, left) if r.interface.key in failed else r for r in results]
+            results = [undone(r, left) if r.interface.key in failed else r for r in results]
         if objection := harm.reason_to_undo(links, context.log, before.others, reached, context.given_back):
             left = _restored(context, before)
             reason, words = objection
             end = f"not everything was restored: {'; '.join(left.values())}" if left else _ALL_RESTORED
-            results = [replace(_failed(i, reason, f"{words}; {end}"), restored=True) for i in doable]
+            results = [replace(failure(i, reason, f"{words}; {end}"), restored=True) for i in doable]
     return _with_links_now(results)
 
 
@@ -223,55 +226,14 @@ def _may_still_converge(before: Interface, left: Interface) -> bool:
     does not ask, so there is nothing to wait for. The carrier itself takes a card seconds after it was set
     up; if the link was up before the change without one, it is not about to come.
     """
-    if _duplicate_address(left):
+    if duplicate_address(left):
         return False
     if left.reason == "no-carrier":
         return not (before.link and before.link.up and not before.link.carrier)
     link = left.link if left.link is not None and left.link.carrier else None
     if link is not None and left.reason == "no-lease":
         return True
-    return left.pending or any(found.tentative for found in _desired_addresses_on(link, left))
-
-
-def _duplicate_address(left: Interface) -> str:
-    """Return an address that another machine has, as the kernel has found out; "" for none."""
-    return next(
-        (str(found.address) for found in _desired_addresses_on(left.link, left) if found.dadfailed), ""
-    )
-
-
-def _desired_addresses_on(link: ObservedLink | None, interface: Interface) -> list[ObservedAddress]:
-    wanted = interface.desired.addresses if interface.desired else ()
-    return [found for found in link.addresses if found.address in wanted] if link else []
-
-
-def _result(interface: Interface, left: Interface | None, faults: Faults, timeout: float) -> Result:
-    if left is not None and left.pending:
-        if address := _duplicate_address(left):  # a service may have failed for that reason
-            words = f"{address} is in use by another machine on that network"
-            return _failed(interface, "duplicate-address", words)
-        if error := faults.get(interface.key):
-            words = f"{error} ({error.hint})" if error.hint else str(error)
-            return _failed(interface, "activation-failed", words)
-        rest = "; ".join([*map(str, left.changes), *(f"{c.action} {c.path}" for c in left.files)])
-        return _failed(interface, "not-converged", f"not there after {timeout:g} s: {rest}")
-    if interface.state is State.DELETE:
-        return Result(interface, State.DELETE, interface.reason, _removed(interface))
-    if left is not None and left.state is not State.UNCHANGED:  # unplugged meanwhile, say
-        return Result(interface, left.state, left.reason, left.message, left.link)
-    return Result(interface, State.CONVERGED, interface.reason, _done(interface), left.link if left else None)
-
-
-def _undone(result: Result, left: Mapping[str, str]) -> Result:
-    """Return the result of an interface that was restored, also of one that had converged itself.
-
-    `left`: what could not be restored.
-    """
-    outcome = left.get(result.interface.key, "restored as it was")
-    if result.state is State.FAILED:
-        return replace(result, message=f"{result.message}; {outcome}", restored=True)
-    words = f"{outcome}, because an interface failed that shares a slot or a name with it"
-    return replace(result, state=State.FAILED, reason="slot-shared", message=words, restored=True)
+    return left.pending or any(found.tentative for found in desired_addresses_on(link, left))
 
 
 def _with_duplicates(context: ApplyContext, results: list[Result], after: Plan) -> list[Result]:
@@ -279,27 +241,6 @@ def _with_duplicates(context: ApplyContext, results: list[Result], after: Plan) 
     unfinished = [after.get(r.interface.key) for r in results if r.reason == "not-converged"]
     found = duplicates.refused(context, [left for left in unfinished if left is not None])
     return [
-        _failed(r.interface, "duplicate-address", found[r.interface.key]) if r.interface.key in found else r
+        failure(r.interface, "duplicate-address", found[r.interface.key]) if r.interface.key in found else r
         for r in results
     ]
-
-
-def _with_loss(result: Result, words: str) -> Result:
-    """Return the result of an interface on whose link another program lost something for good, if so."""
-    if not words or result.state is State.FAILED:
-        return result
-    return _failed(result.interface, "witness", words)
-
-
-def _failed(interface: Interface, reason: str, message: str) -> Result:
-    return Result(interface, State.FAILED, reason, message)
-
-
-def _removed(interface: Interface) -> str:
-    link = f"the link is {interface.target_name} again" if interface.link else "its link is not plugged in"
-    return f"{interface.message}; {link}"
-
-
-def _done(interface: Interface) -> str:
-    parts = [*map(str, interface.changes), *(f"{change.action} {change.path}" for change in interface.files)]
-    return "; ".join(parts)

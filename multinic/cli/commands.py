@@ -9,6 +9,7 @@ from multinic.cli import (  # noqa: F401 - they add their commands to `main`
     installation,
     passes,
     reconcile,
+    undo,
 )
 from multinic.cli.base import main
 

@@ -12,7 +12,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from multinic import __version__
-from multinic.change.apply import apply, as_planned
+from multinic.change.apply import apply
+from multinic.change.outcome import as_planned
 from multinic.change.saving import ApplyContext
 from multinic.database import source
 from multinic.database.session import Session
