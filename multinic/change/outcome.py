@@ -25,7 +25,7 @@ def outcome_of(
 ) -> Result:
     """Return the result of an interface that was changed.
 
-    `left`: the same interface in the plan after the change; `timeout`: how long that was waited for, in seconds.
+    `left`: the same interface in the plan after the change; `timeout`: how many seconds that took.
     """
     if left is not None and left.pending:
         if address := duplicate_address(left):  # a service may have failed for that reason
