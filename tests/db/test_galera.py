@@ -306,7 +306,10 @@ class Load:
                 self.wrong.append(f"{node} has {len(answer.rows)} rows, says {database.where}")
                 return
             row_id, flag = (answer.columns.index(name) for name in ("id", "netplan_success"))
-            waiting = [row[row_id] for row in answer.rows if not row[flag]]
+            # A row whose success was taken is not reported again: nothing would make up for a loss.
+            waiting = [
+                row[row_id] for row in answer.rows if not row[flag] and row[row_id] not in self.reported
+            ]
             if waiting:
                 database.report_success({waiting[0]: True})
                 self.reported.add(waiting[0])
