@@ -185,15 +185,21 @@ class _Diff:
 
     def _without_inherited(self, orphans: list[Interface], wanted: list[Interface]) -> Iterator[Interface]:
         """Yield the orphans without those files and rules that the next owner of their slot needs."""
-        # What is not carried out now needs no file of a slot that it does not have yet.
-        owners = [i for i in wanted if i.pending or (i.mac and self.holders.get(i.mac) == slot_of(i.name))]
-        configured = [(i.name, i.desired) for i in owners if i.desired and i.name]
-        files = {path for name, wish in configured for path in self.policy.files(name, wish)}
+        files = {path for owner in wanted for path in self._needed(owner)}
         files |= {change.path for interface in wanted for change in interface.files}
         rules = {rule for interface in wanted if interface.desired for rule in interface.desired.rules}
         for orphan in orphans:
             removed = tuple(change for change in orphan.files if change.path not in files)
             yield without_rules(replace(orphan, files=removed), rules)
+
+    def _needed(self, owner: Interface) -> Iterator[str]:
+        """Yield the files that the owner of a slot has, or gets now; who gets it later needs none yet."""
+        if not owner.desired or not owner.name:
+            return
+        has_slot = owner.mac is not None and self.holders.get(owner.mac) == slot_of(owner.name)
+        for path, text in self.policy.files(owner.name, owner.desired).items():
+            if owner.pending or has_slot or self.observed.files.get(path) == text:
+                yield path
 
     # Orphans.
 

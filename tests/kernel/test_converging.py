@@ -118,12 +118,12 @@ def test_status_tells_the_last_result_beside_what_the_links_are_now(converged):
         (i["name"], i["state"], i["link"], i["up"], i["mtu"], i["addresses"]) for i in document["interfaces"]
     ] == [
         ("multinic0", "converged", "multinic0", True, 1401, ["10.0.0.11/24"]),
-        ("multinic1", "converged", "multinic1", False, 1402, ["10.0.0.12/24"]),
+        ("multinic1", "drifted", "multinic1", False, 1402, ["10.0.0.12/24"]),
         ("multinic2", "waiting", None, None, None, []),
     ]
     assert (document["node"], document["backend"], document["exit"]) == ("node1", "netlink", 0)
     table = node.multinic("status").stdout
-    assert "multinic1 down" in table
+    assert "the link is down" in table
     assert "not plugged in" in table
 
 
