@@ -105,7 +105,8 @@ def test_dark_and_light_are_as_the_system_unless_chosen(open_page: Open) -> None
 
     page = open_page("/", color_scheme="dark")
     assert brightness(page) < 150
-    page.get_by_role("link", name="Light").click()
+    with page.expect_navigation():
+        page.get_by_role("link", name="Light").click()
     assert brightness(page) > 600
     assert brightness(open_page("/")) > 600
     assert brightness(open_page("/wall?theme=dark")) < 150
