@@ -278,6 +278,7 @@ def test_health_is_answered_and_nobody_stays(node: Node) -> None:
         "failed_configs": 0,
         "database_connected": True,
         "deleted_interfaces": 0,
+        "held": 0,
     }
     assert (ask("/livez")[0], ask("/readyz")[0], ask("/etc/passwd")[0]) == (200, 200, 404)
     pid = show(box, "multinic-health.service", "MainPID")
