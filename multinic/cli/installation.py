@@ -125,9 +125,7 @@ def migrate(context: Context, user: str | None, ask_password: bool) -> None:
 
 @db.command()
 @_administrator
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Findings to show."
-)
+@click.option("--limit", type=click.IntRange(1), default=1000, help="Findings to show; else 1000.")
 @click.pass_obj
 def check(context: Context, user: str | None, ask_password: bool, limit: int) -> None:
     """Judge all rows of all nodes as their hosts will. Changes nothing, and needs no more than SELECT.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import threading
 import time
@@ -324,13 +322,6 @@ def stopped(nodes, mine):
         nodes.start(0)
 
 
-@contextmanager
-def killed_and_then_in_state_transfer(nodes, mine):
-    os.kill(nodes.nodes[0].pid, signal.SIGKILL)
-    with in_state_transfer(nodes, mine):
-        yield
-
-
 def test_hosts_read_and_report_while_nodes_come_and_go_and_nothing_is_lost(nodes, mine):
     connection = nodes.nodes[0].connect(database=name_of(mine))
     for host in range(Load.HOSTS):
@@ -340,19 +331,18 @@ def test_hosts_read_and_report_while_nodes_come_and_go_and_nothing_is_lost(nodes
     connection.close()
     nodes.catch_up()
     load = Load(mine)
-    for trouble in (isolated, stopped, frozen, rejecting, killed_and_then_in_state_transfer):
+    # Not killed: tests/galera.py has a stand-in for the transfer of state, which brings no rows.
+    for trouble in (isolated, stopped, frozen, rejecting):
         with ExitStack() as end_of_trouble, load.running():
             load.goes_on()
             end_of_trouble.enter_context(trouble(nodes, mine))
             load.goes_on()
-            # The node comes back while nothing is written: tests/galera.py has a stand-in for the transfer of
-            # state, which is of one moment.
         nodes.settle()
     nodes.catch_up()
     assert load.wrong == []
     assert load.longest < 60  # each host has three seconds for an answer, and three for the result
-    assert len(load.reported) >= 5 * Load.HOSTS
-    for number in (1, 2):  # the transfer of state to the other one is a stand-in, which brings no rows
+    assert len(load.reported) >= 4 * Load.HOSTS
+    for number in range(3):
         found = nodes.nodes[number].execute(
             f"SELECT id FROM `{name_of(mine)}`.multi_interface WHERE netplan_success = 1"
         )
