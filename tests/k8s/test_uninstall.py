@@ -51,9 +51,9 @@ def test_purge_on_uninstall_takes_everything_off_all_nodes_and_names_one_that_fa
         uninstall(cluster)
         for node, slot in ROWS.items():
             host = cluster.nodes[node]
-            link = host.link_of(mac_of(slot)) or {}
-            assert link["ifname"] == "eth1"
-            assert not host.addresses("eth1")
+            name = (host.link_of(mac_of(slot)) or {})["ifname"]
+            assert name.startswith("eth")  # the number is that of the last plugging
+            assert not host.addresses(name)
             assert not host.glob("/etc/netplan/*multinic*", "/var/lib/multinic/*")
     left = cluster.kubectl("get", "all,secrets,configmaps", "--output=name")
     assert "multinic" not in left
