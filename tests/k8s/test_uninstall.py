@@ -55,8 +55,10 @@ def test_purge_on_uninstall_takes_everything_off_all_nodes_and_names_one_that_fa
             assert name.startswith("eth")  # the number is that of the last plugging
             assert not host.addresses(name)
             assert not host.glob("/etc/netplan/*multinic*", "/var/lib/multinic/*")
-    left = cluster.kubectl("get", "all,secrets,configmaps", "--output=name")
-    assert "multinic" not in left
+    everything = ("get", "all,secrets,configmaps", "--output=name")
+    soon(
+        lambda: "multinic" not in cluster.kubectl(*everything), "nothing of the release"
+    )  # pods end by and by
 
 
 def earlier_chart(directory: Path) -> Path:
