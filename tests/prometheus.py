@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -16,8 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests import unpacked
 from tests.hosts import eventually
 from tests.scratch import END_WITH_TESTS
 
@@ -26,19 +24,9 @@ RULES = ROOT / "docs/observability/alerts.yml"
 
 
 def program(name: str) -> str:
-    """Return the path of `prometheus` or `promtool`.
-
-    Without it, the test fails if its tier is required, else it is skipped.
-    """
-    unpacked = ROOT / "build/prometheus/usr/bin" / name
-    found = shutil.which(name) or (str(unpacked) if unpacked.exists() else "")
-    if not found:
-        words = f"{name} not found (scripts/prometheus.sh gets it)"
-        required = os.environ.get("MULTINIC_TEST_REQUIRE", "").replace(",", " ").split()
-        if {"all", "kernel"} & set(required):
-            pytest.fail(words)
-        pytest.skip(words)
-    return found
+    """Return the path of `prometheus` or `promtool`."""
+    hint = "scripts/prometheus.sh gets it"
+    return unpacked.program(f"usr/bin/{name}", package="prometheus", tier="kernel", hint=hint)
 
 
 def promtool(*arguments: str | Path, stdin: str = "") -> str:

@@ -50,6 +50,16 @@ class Column(NamedTuple):
     """Whether its values have the header before them on a line below; else they have that line alone."""
 
 
+INTERFACE = (
+    Column("interface", stays=True, most=15),
+    Column("mac", stays=True, most=17),
+    Column("state", stays=True, most=9),
+)
+"""How each table of interfaces begins."""
+IDENTITY = (Column("row"), Column("port"))
+"""By what else an interface is known, in wide tables."""
+
+
 class Cell(NamedTuple):
     """A value of a table, printable already; "-" for none."""
 

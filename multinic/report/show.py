@@ -13,7 +13,18 @@ from rich.text import Text
 
 from multinic.host.language import said
 from multinic.host.language import translated as _
-from multinic.report.layout import Cell, Column, coloured, console, padded, paragraph, print_lines, table
+from multinic.report.layout import (
+    IDENTITY,
+    INTERFACE,
+    Cell,
+    Column,
+    coloured,
+    console,
+    padded,
+    paragraph,
+    print_lines,
+    table,
+)
 from multinic.report.show_status import status
 from multinic.values.plan import Interface, Plan
 from multinic.values.text import printable
@@ -33,20 +44,17 @@ def plan(shown: Plan, why_backend: str, *, wide: bool = False) -> None:
     out.print(Text(paragraph(words, width)))
     if shown.interfaces:
         rows = [_planned(interface, wide) for interface in shown.interfaces]
-        print_lines(out, table(_PLAN + _IDENTITY * wide, rows, width))
+        print_lines(out, table(_PLAN + IDENTITY * wide, rows, width))
     for interface in shown.interfaces:
         _details(out, interface, width)
     out.print(Text(_summary(shown)))
 
 
 _PLAN = (
-    Column("interface", stays=True, most=15),
-    Column("mac", stays=True, most=17),
-    Column("state", stays=True, most=9),
+    *INTERFACE,
     Column("reason"),
     Column("link"),
 )
-_IDENTITY = (Column("row"), Column("port"))
 
 
 def _planned(interface: Interface, wide: bool) -> list[Cell]:

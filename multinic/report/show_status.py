@@ -11,7 +11,18 @@ from rich.text import Text
 
 from multinic.host.language import said
 from multinic.host.language import translated as _
-from multinic.report.layout import Cell, Column, coloured, console, padded, paragraph, print_lines, table
+from multinic.report.layout import (
+    IDENTITY,
+    INTERFACE,
+    Cell,
+    Column,
+    coloured,
+    console,
+    padded,
+    paragraph,
+    print_lines,
+    table,
+)
 from multinic.values.text import printable
 
 _ENDS = {
@@ -23,16 +34,13 @@ _ENDS = {
 _SOON = 20.0  # seconds: the next pass comes later
 _LABEL = 11  # cells for the word at the beginning of a line
 _COLUMNS = (
-    Column("interface", stays=True, most=15),
-    Column("mac", stays=True, most=17),
-    Column("state", stays=True, most=9),
+    *INTERFACE,
     Column("since"),
     Column("link"),
     Column("mtu"),
     Column("addresses"),
     Column("reason", label=False),
 )
-_IDENTITY = (Column("row"), Column("port"))
 
 
 def status(document: Mapping[str, Any], *, wide: bool = False, out: Console | None = None) -> None:
@@ -45,7 +53,7 @@ def status(document: Mapping[str, Any], *, wide: bool = False, out: Console | No
     for label, words, style in _lines(document, time.time()):
         text = paragraph(padded(label, _LABEL) + printable(words), width, hanging=" " * _LABEL)
         out.print(Text(text, style=style))
-    columns = (*_COLUMNS[:-1], *(_IDENTITY if wide else ()), _COLUMNS[-1])
+    columns = (*_COLUMNS[:-1], *(IDENTITY if wide else ()), _COLUMNS[-1])
     if document["interfaces"]:
         rows = [_row(item, wide) for item in document["interfaces"]]
         print_lines(out, ["", *table(columns, rows, width)])

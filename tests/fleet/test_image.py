@@ -19,6 +19,7 @@ from tests.hosts import CHECKOUT, eventually
 from tests.k8s.containers import Builder
 from tests.mariadb import PrivateMariaDB, free_port
 from tests.scratch import END_WITH_TESTS, scratch
+from tests.unpacked import end_without
 
 PASSWORD = "only-to-read"
 DASHBOARD = "localhost/multinic-dashboard:1"
@@ -39,7 +40,7 @@ exec chroot "$root" setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-
 def builder() -> Iterator[Builder]:
     """Both images, from one base and one build of the program."""
     if not shutil.which("buildah"):
-        pytest.skip("buildah not found (Debian, Ubuntu: buildah)")
+        end_without("buildah not found (Debian, Ubuntu: buildah)", "fleet")
     with scratch("image") as directory:
         made = Builder(directory)
         base = made.base()

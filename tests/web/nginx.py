@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
+from tests import unpacked
 from tests.hosts import CHECKOUT, eventually
 from tests.mariadb import free_port
 from tests.scratch import END_WITH_TESTS
@@ -21,16 +18,9 @@ _PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 def program() -> str:
-    """Return the path of nginx. Without it, the test fails if its tier is required, else it is skipped."""
-    unpacked = CHECKOUT / "build/nginx/usr/sbin/nginx"
-    found = shutil.which("nginx") or (str(unpacked) if unpacked.exists() else "")
-    if not found:
-        words = "nginx not found (scripts/unpack.sh nginx usr/sbin/nginx gets it)"
-        required = os.environ.get("MULTINIC_TEST_REQUIRE", "").replace(",", " ").split()
-        if {"all", "web"} & set(required):
-            pytest.fail(words)
-        pytest.skip(words)
-    return found
+    """Return the path of nginx."""
+    hint = "scripts/unpack.sh nginx usr/sbin/nginx gets it"
+    return unpacked.program("usr/sbin/nginx", package="nginx", tier="web", hint=hint)
 
 
 def documented() -> str:
