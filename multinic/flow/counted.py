@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from multinic.flow.course import Course
 from multinic.host.host import Host
 from multinic.host.log import Log
 from multinic.host.textfile import publish
@@ -16,9 +16,6 @@ from multinic.state.statefile import load_state
 from multinic.values.counts import Counts
 from multinic.values.errors import HostError, MultinicError
 from multinic.values.settings import Settings
-
-if TYPE_CHECKING:
-    from multinic.flow.reconcile import Course
 
 
 def write(settings: Settings, host: Host, log: Log, course: Course) -> None:

@@ -8,7 +8,6 @@ and a few stat calls. Everything else is view.py and full.py.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from multinic.database import source
 from multinic.database.session import Session
 from multinic.database.statement import Shape
 from multinic.flow import converged, tables
+from multinic.flow.course import Course
 from multinic.flow.tables import ReadTables
 from multinic.host.config import node_name
 from multinic.host.host import Host
@@ -106,20 +106,6 @@ def reconcile(
 
                 broken_off.outage(settings, host, e, of_pass=True)
             raise
-
-
-class Course:
-    """How a pass has gone so far."""
-
-    def __init__(self) -> None:
-        self.begun = time.monotonic()
-        self.recovered = 0
-        """How many interfaces were restored first, because a run was interrupted."""
-        self.session: Session | None = None
-        """That of the pass, once there is one. It connects again if it was closed meanwhile."""
-        self.report: Report | None = None
-        """The result; None of an idle pass, and of one that an error ended."""
-        self.error: Exception | None = None
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from multinic.agent.counted import Counted
 from multinic.doctor import remembered
 from multinic.doctor.finding import Examination
 from multinic.flow import counted
-from multinic.flow.reconcile import Course
+from multinic.flow.course import Course
 from multinic.host import config
 from multinic.host.host import Host
 from multinic.host.log import Log
