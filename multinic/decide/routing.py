@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import ip_network
 
+from multinic.decide.naming import slot_of_link
 from multinic.values import routes
 from multinic.values.addresses import IPAddress, IPNetwork
 from multinic.values.desired import DesiredLink, Options, Route, Rule
@@ -134,7 +135,7 @@ def _unwanted_leased(found: ObservedRoute, wish: DesiredLink | None, observed: O
         other.link != found.link
         and (other.to, other.table) == (found.to, found.table)
         and other.metric < found.metric
-        for other in observed.routes
+        for other in routes.of(observed.routes).defaults()
     )
 
 
@@ -227,8 +228,9 @@ def table_problem(
 def _other_user(table: int, link: ObservedLink | None, observed: Observed) -> str:
     """Return the name of another link, not a managed one, that has routes in a table; "" for none."""
     names = {other.index: other.name for other in observed.links}
+    managed = {other.index for other in observed.links if slot_of_link(other) is not None}
+    managed |= {link.index} if link is not None else set()
     for found in routes.of(observed.routes).in_table(table):
-        managed = found.protocol == ROUTE_PROTOCOL or (link is not None and found.link == link.index)
-        if not managed and not names.get(found.link, "").startswith("multinic"):
+        if found.protocol != ROUTE_PROTOCOL and found.link not in managed:
             return f"link {names.get(found.link, found.link)}"
     return ""

@@ -179,7 +179,7 @@ def test_a_variable_that_drifted_is_put_right_at_once(node: Node, drift: tuple[s
         (
             {"routes": [{"to": "10.9.0.0/16", "table": 600}]},
             "table-in-use",
-            "600 has routes through link own",
+            "600 has routes through link multinic-own",
         ),
         ({"gateway": "10.9.9.9", "default_route": True}, "bad-options", "options.gateway '10.9.9.9'"),
     ],
@@ -187,8 +187,8 @@ def test_a_variable_that_drifted_is_put_right_at_once(node: Node, drift: tuple[s
 def test_what_cannot_be_had_is_invalid_with_its_path_and_reason(
     node: Node, options: object, reason: str, words: str
 ) -> None:
-    node.namespace.plug("own", up=True)
-    node.ip("address", "add", "192.168.7.2/24", "dev", "own")
+    node.namespace.plug("multinic-own", up=True)
+    node.ip("address", "add", "192.168.7.2/24", "dev", "multinic-own")
     node.ip("route", "add", "10.8.0.0/16", "via", "192.168.7.1", "table", "600")
     attach(node, options)
     node.attach(2, "10.0.1.12/24", options=None, subnet_id="subnet-2", cidr="10.0.1.0/24")
