@@ -265,6 +265,17 @@ def _words(text: str) -> tuple[str, ...]:
         raise click.BadParameter(f"{e}: {text!r}", param_hint="--host-command") from None
 
 
+def whoever() -> str:
+    """Return who runs the program, for people."""
+    import getpass  # seldom needed
+
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        name = f"uid {os.getuid()}"
+    return printable(name)[:64]
+
+
 def print_document(context: Context, document: object) -> None:
     """Print the one document of a command."""
     formats.print_as(context.output, document)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from multinic.cli.base import Change, Context, main, print_document, print_line
+from multinic.cli.base import Change, Context, main, print_document, print_line, whoever
 from multinic.values.errors import ConfigError
-from multinic.values.text import printable
 
 
 @main.command(cls=Change)
@@ -48,7 +45,7 @@ def hold(context: Context, names: tuple[str, ...], length: str, why: str | None)
             words = holds.reason(why)
         except ValueError as e:
             raise ConfigError(f"--why: {e}") from None
-        lines = holding.hold(host, names, seconds, words, _who())
+        lines = holding.hold(host, names, seconds, words, whoever())
     else:
         if why is not None:
             raise ConfigError("no interface is named", "name one: `multinic hold multinic0 --why TEXT`")
@@ -90,14 +87,3 @@ def release(context: Context, names: tuple[str, ...], everything: bool) -> None:
         return
     for line in lines:
         print_line(line)
-
-
-def _who() -> str:
-    """Return who holds, for people."""
-    import getpass  # only here
-
-    try:
-        name = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in a container
-        name = f"uid {os.getuid()}"
-    return printable(name)[:64]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import click
 
-from multinic.cli.base import Change, Context, main, print_document, print_line
+from multinic.cli.base import Change, Context, main, print_document, print_line, whoever
 from multinic.cli.formats import Group
 from multinic.values.errors import ConfigError
 from multinic.values.settings import DatabaseSettings, Secret
@@ -160,11 +160,9 @@ def release_brake(context: Context, user: str | None, ask_password: bool) -> Non
     Example:
         multinic db release-brake
     """
-    import getpass  # only here
-
     from multinic.database import schema
 
-    by_whom = f"{os.environ.get('SUDO_USER') or getpass.getuser()} on {os.uname().nodename}"
+    by_whom = f"{whoever()} on {os.uname().nodename}"
     _print(context, schema.release_brake(_as(context, user, ask_password), by_whom))
 
 

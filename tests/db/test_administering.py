@@ -26,10 +26,10 @@ ROOT = Path(__file__).parents[2]
 OWN, HIS = "own-s3cret", "his-s3cret"
 
 
-def program(*arguments, tmp_path, **environment):
+def program(*arguments, tmp_path, before=(), **environment):
     """Run the program with settings that exist already: those of the hosts' user."""
     done = subprocess.run(
-        [sys.executable, "-m", "multinic", "--config", tmp_path / "multinic.toml", *arguments],
+        [*before, sys.executable, "-m", "multinic", "--config", tmp_path / "multinic.toml", *arguments],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         capture_output=True,
         text=True,
@@ -153,8 +153,14 @@ def test_the_printed_statements_give_each_user_what_it_needs_and_no_more(mariadb
         with pytest.raises(SourceRejected, match="denied"):
             status.beat(database, "node1")
     environment = {"MULTINIC_ADMIN_PASSWORD": "choose a password"}
-    done = program("db", "release-brake", "--user", "multinic-admin", tmp_path=tmp_path, **environment)
+    # As in a container, where no user has a name.
+    before = ["env", "--unset=SUDO_USER", "--unset=LOGNAME", "--unset=USER"]
+    before += ["unshare", "--user", "--map-user=54321"]
+    released = ("db", "release-brake", "--user", "multinic-admin")
+    done = program(*released, tmp_path=tmp_path, before=before, **environment)
     assert done.returncode == 0, done.stderr
+    (row,) = mariadb.execute("SELECT by_whom FROM multinic_release", database=configured)
+    assert row["by_whom"] == f"uid 54321 on {os.uname().nodename}"
 
 
 # One document, whatever happens
