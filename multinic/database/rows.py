@@ -19,7 +19,7 @@ from multinic.values.text import shown
 
 Row = Mapping[str, Any]
 
-ROWS_MAX = 1000  # that are desired of one node; as many as max_interfaces can be
+DESIRED_MAX = 1000  # rows that are desired of one node; as many as max_interfaces can be
 
 
 def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str) -> Desired:
@@ -42,9 +42,10 @@ def desired(node: str, answer: Answer, *, ignore_deleted_at: bool, database: str
     ]
     read = with_one_subnet(of_node)
     mine = [found for found in read if is_desired(found[0], ignore_deleted_at=ignore_deleted_at)]
-    if len(mine) > ROWS_MAX:
+    if len(mine) > DESIRED_MAX:
         raise SourceRejected(
-            f"the database has {len(mine)} rows for node {shown(name)}; more than {ROWS_MAX} cannot be meant",
+            f"the database has {len(mine)} rows for node {shown(name)}; "
+            f"more than {DESIRED_MAX} cannot be meant",
             "look at what writes them",
         )
     checked = _without_conflicts(_without_duplicates([parse(*found) for found in mine]))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from multinic.decide.parsing import OptionError, Read, boolean, distinct, integer, items, members, word
 from multinic.values.addresses import IPAddress, IPNetwork
 from multinic.values.desired import Options, Route
+from multinic.values.fields import OFFLOADS
 from multinic.values.rtnetlink import MAIN_TABLE
 
 __all__ = ["OptionError", "asked", "document", "parse"]
@@ -23,7 +24,6 @@ SEARCH_MAX = 16
 DESCRIPTION_MAX = 255  # bytes: IFALIASZ of linux/if.h, without the NUL
 U32_MAX = 2**32 - 1  # metrics and table numbers are 32 bits wide
 RESERVED_TABLES = {253: "default", 254: "main", 255: "local"}  # rt_class_t of linux/rtnetlink.h
-OFFLOADS = ("gro", "gso", "lro", "rx", "tso", "tx")
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, section 2.1
 

@@ -14,6 +14,8 @@ from multinic.values.record import Failure
 
 FUSE_READS = 3
 """So many consecutive reads must show a mass deletion before it happens."""
+FUSE_SECONDS = 60.0
+"""It happens no earlier than so many seconds after the first of these reads: quick passes are one doubt."""
 UNDONE_TOGETHER = frozenset({"witness", "connectivity"})
 """Reasons for which all changes of a pass are undone: it is not known which change did the harm."""
 BACK_OFF = 30.0
@@ -21,10 +23,6 @@ BACK_OFF = 30.0
 BACK_OFF_MAX = 3600.0
 JITTER = 0.25
 """Each wait is longer or shorter by up to this share, at random, so that a fleet does not retry in step."""
-
-
-FUSE_SECONDS = 60.0
-"""It happens no earlier than so many seconds after the first of these reads: quick passes are one doubt."""
 
 
 @dataclass(frozen=True)

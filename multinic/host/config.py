@@ -46,6 +46,11 @@ def load(
         )
     url, password_in_url = _split_password(values["database.url"])
     password = _password(values["database.password_file"], environment, warnings)
+    return _settings(values, url, password or password_in_url, tuple(warnings))
+
+
+def _settings(values: Mapping[str, Any], url: str, password: Secret, warnings: tuple[str, ...]) -> Settings:
+    """Return the values of all keys as settings; `url` is without a password."""
     return Settings(
         node=values["node"],
         backend=values["backend"],
@@ -57,7 +62,7 @@ def load(
         log_format=values["log_format"],
         database=DatabaseSettings(
             url=url,
-            password=password or password_in_url,
+            password=password,
             connect_timeout=values["database.connect_timeout"],
             read_timeout=values["database.read_timeout"],
             ignore_deleted_at=values["database.deleted_at"] == "ignored",
@@ -74,7 +79,7 @@ def load(
             for name, value in values.items()
             if name.startswith("dashboard.")
         },
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
 
 

@@ -280,6 +280,7 @@ class Host:
 
 
 def cannot(verb: str, path: str, error: OSError) -> HostError:
+    """Return the error for what could not be done to a path, with what to do where the reason says it."""
     hint = {
         errno.EACCES: "run as root",
         errno.EPERM: "run as root",

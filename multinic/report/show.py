@@ -135,8 +135,8 @@ def history(document: Mapping[str, Any]) -> None:
         who = printable(item["name"] or item["mac"] or "-")
         what = f"{item['event']:<11}"
         reason = printable(item["reason"])
-        coloured = (what, _EVENTS.get(item["event"], ""))
-        out.print(Text.assemble(f"{when}  {who:<17}  ", coloured, f"  {reason}"))
+        event = (what, _EVENTS.get(item["event"], ""))
+        out.print(Text.assemble(f"{when}  {who:<17}  ", event, f"  {reason}"))
         for line in _details_of(item):
             out.print(Text(paragraph(printable(said(line)), 80, "    ")))
 

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 IPAddress = IPv4Address | IPv6Address
-
-
 IPInterface = IPv4Interface | IPv6Interface
-
-
 IPNetwork = IPv4Network | IPv6Network
 
 

@@ -8,8 +8,6 @@ from multinic.values.addresses import IPAddress, IPInterface, IPNetwork, Mac
 from multinic.values.rtnetlink import MAIN_TABLE
 
 MTU_MIN = 68  # RFC 791: every IPv4 module must forward 68 octets
-
-
 MTU_MAX = 65535  # the Total Length field of IPv4 has 16 bits
 
 

@@ -61,8 +61,8 @@ def wanted(store):
 
 def test_as_many_rows_as_can_be_meant_are_read(store):
     BASE.create(store.connection)
-    fill(store, rows.ROWS_MAX)
-    assert len(wanted(store).links) == rows.ROWS_MAX
+    fill(store, rows.DESIRED_MAX)
+    assert len(wanted(store).links) == rows.DESIRED_MAX
 
 
 def test_more_rows_than_can_be_meant_are_refused_as_a_whole(store, tmp_path):
