@@ -25,9 +25,9 @@ sys.path.insert(0, str(ROOT))
 
 from bench.figures import note  # noqa: E402
 from multinic.dashboard import filters, options, render  # noqa: E402
+from multinic.dashboard.answers import addresses  # noqa: E402
 from multinic.dashboard.listings import LISTINGS  # noqa: E402
 from multinic.dashboard.pages import PAGES, Asking  # noqa: E402
-from multinic.dashboard.web import _addresses  # noqa: E402
 from multinic.database import source  # noqa: E402
 from multinic.demo.fleet import Fleet  # noqa: E402
 from multinic.host import config  # noqa: E402
@@ -82,7 +82,7 @@ def page(asking: Asking, name: str, query: str) -> str:
         "query": [],
         "urlencode": urlencode,
     }
-    frame = {"name": name, "seconds": 5, "twin": "", "fragment": False, "static": _addresses()}
+    frame = {"name": name, "seconds": 5, "twin": "", "fragment": False, "static": addresses()}
     return render.page(PAGES[name].template, "en", {**data, **more, **dress, **frame})
 
 

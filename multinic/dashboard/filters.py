@@ -16,7 +16,8 @@ TEXT_MAX = 255
 VALUES_MAX = 60
 """Values in one query."""
 Pairs = Iterable[tuple[str, str]]
-_DRESS = frozenset({"lang", "theme"})  # how a page looks: of every page, and no part of what is asked
+DRESS = frozenset({"lang", "theme"})
+"""Parameters that say how a page looks: of every page, and no part of what is asked."""
 
 
 class Invalid(ValueError):
@@ -148,7 +149,7 @@ def none(pairs: Pairs) -> None:
 
 def _given(pairs: Pairs) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    listed = [(name, value) for name, value in pairs if value and name not in _DRESS]
+    listed = [(name, value) for name, value in pairs if value and name not in DRESS]
     if len(listed) > VALUES_MAX:
         raise Invalid(f"more than {VALUES_MAX} parameters")
     for name, value in listed:

@@ -11,13 +11,12 @@ from collections import Counter
 from typing import Any
 
 from multinic.dashboard.conditions import Condition, Words, all_of
-from multinic.dashboard.listings import BAD
 from multinic.dashboard.past import Changed, Happened
 from multinic.dashboard.statements import GROUPS_MAX, Row, if_there, rows, subnets, with_times
 from multinic.database.session import Session
 from multinic.database.status import AGO, NOW
 from multinic.database.tables import EVENT, INTERFACE, NODE
-from multinic.values.counts import STATES
+from multinic.values.counts import NOT_AS_DESIRED, STATES
 
 TOP = 10
 """Rows of a short list on the first page."""
@@ -31,7 +30,7 @@ CHANGED_MAX = 2_000
 PAST_MAX = 10_000
 """So many of the newest events are read for that."""
 
-_BAD = ", ".join(f"'{state}'" for state in BAD)
+_BAD = ", ".join(f"'{state}'" for state in NOT_AS_DESIRED)
 
 
 def nodes_in_groups(database: Session, words: Words) -> list[Row]:
@@ -71,7 +70,7 @@ def newest_failures(database: Session, words: Words) -> list[Row]:
     """Return the interfaces that are not as desired since the shortest time."""
     parts: list[str] = []
     values: list[Any] = []
-    for state in BAD:
+    for state in NOT_AS_DESIRED:
         condition = all_of([*words.present(), Condition(f"state = {words.mark}", (state,))])
         parts.append(
             "SELECT * FROM (SELECT id, node, name, mac, state, reason, message, since "

@@ -11,8 +11,6 @@ from typing import NamedTuple
 from multinic.database.tables import INTERFACE, NODE
 from multinic.values.counts import STATES
 
-BAD = ("failed", "invalid", "blocked")
-"""The states of an interface that is not as desired."""
 RESULTS = ("ok", "partial", "blocked", "error")
 SIZES = (50, 100, 200, 500)
 """Rows on a page; the first is the usual one."""

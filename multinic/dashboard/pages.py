@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 from multinic.dashboard import beside, filters, fleet, past, statements
 from multinic.dashboard.conditions import Words
 from multinic.dashboard.filters import Invalid, Pairs
-from multinic.dashboard.listings import BAD, INTERFACES, LISTINGS, NODES, RESULTS
+from multinic.dashboard.listings import INTERFACES, LISTINGS, NODES, RESULTS
 from multinic.dashboard.options import Options
 from multinic.dashboard.statements import Row
 from multinic.database.session import Session
-from multinic.values.counts import STATES
+from multinic.values.counts import NOT_AS_DESIRED, STATES
 
 Data = dict[str, Any]
 
@@ -105,7 +105,7 @@ def _totals(groups: list[Row]) -> Data:
     return {
         "nodes": {name: nodes[name] for name in ("total", *RESULTS, "silent")},
         "interfaces": {name: interfaces[name] for name in ("total", *STATES)},
-        "bad": sum(interfaces[state] for state in BAD),
+        "bad": sum(interfaces[state] for state in NOT_AS_DESIRED),
     }
 
 
@@ -116,7 +116,7 @@ def _grouped(groups: list[Row], by: str) -> list[Row]:
         counts["nodes"] += group["nodes"]
         counts["bad_nodes"] += 0 if group["result"] == "ok" else group["nodes"]
         counts["interfaces"] += group["interfaces"] or 0
-        counts["bad"] += sum(group[state] or 0 for state in BAD)
+        counts["bad"] += sum(group[state] or 0 for state in NOT_AS_DESIRED)
         counts["silent"] += group["nodes"] * group["silent"]
     names = ("nodes", "bad_nodes", "interfaces", "bad", "silent")
     rows = [{by: value, **{name: counts[name] for name in names}} for value, counts in found.items()]

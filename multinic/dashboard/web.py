@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from http import HTTPStatus
-from importlib.resources import files
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,15 +18,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from multinic import __version__
-from multinic.dashboard import catalogue, export, filters, fleet, openapi, pages, problems, render, statements
+from multinic.dashboard import export, filters, fleet, metrics, openapi, pages, problems, statements
+from multinic.dashboard.answers import API, FRAGMENT, STATIC, Answers, static
 from multinic.dashboard.cache import Cache
 from multinic.dashboard.filters import Filter
-from multinic.dashboard.gate import App, Gate, Scope
+from multinic.dashboard.gate import Gate
 from multinic.dashboard.listings import LISTINGS
 from multinic.dashboard.options import Options
 from multinic.dashboard.pages import PAGES, Asking, Data
 from multinic.dashboard.pool import Busy, Pool
-from multinic.dashboard.problems import Problem
 from multinic.database.connection import Missing
 from multinic.database.session import Session
 from multinic.host.log import Log
@@ -41,11 +38,7 @@ DELETED_FRESH = 60.0
 """Seconds for which it is remembered which nodes the controller has deleted."""
 EXPORTS_MAX = 2
 """Exports at a time."""
-_STATIC = {"dashboard.css": "text/css", "dashboard.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _YEAR = "public, max-age=31536000, immutable"
-_API = "/api/v1/"
-FRAGMENT = "x-fragment"
-"""The header of a script that wants a page without its frame."""
 
 
 class Dashboard:
@@ -53,6 +46,7 @@ class Dashboard:
 
     def __init__(self, options: Options, log: Log) -> None:
         self._options, self._log = options, log
+        self._answers = Answers(options)
         self._pool, self._cache = Pool(options.database), Cache()
         self._exports = 0
         self._is_down = False
@@ -64,9 +58,9 @@ class Dashboard:
             Route("/metrics", self._metrics),
             Route("/static/{name}", self._static),
             Route("/jump", self._jump),
-            Route(f"{_API}openapi.json", self._openapi),
-            Route(f"{_API}export/{{name}}.{{kind}}", self._export),
-            Route(f"{_API}{{page}}", self._json),
+            Route(f"{API}openapi.json", self._openapi),
+            Route(f"{API}export/{{name}}.{{kind}}", self._export),
+            Route(f"{API}{{page}}", self._json),
             Route("/", self._html),
             Route("/{page}", self._html),
         ]
@@ -74,7 +68,7 @@ class Dashboard:
         handlers |= dict.fromkeys((filters.Invalid, pages.NotThere, Missing, Busy), self._problem)
         handlers[Exception] = self._unexpected  # the gate logs it
         inner = Starlette(routes=routes, exception_handlers=handlers)
-        self.gate = Gate(inner, self._say, options, log)
+        self.gate = Gate(inner, self._answers.say, options, log)
 
     def close(self) -> None:
         """Ask nothing more."""
@@ -85,27 +79,29 @@ class Dashboard:
     async def _html(self, request: Request) -> Response:
         name = request.path_params.get("page", "overview")
         if name not in PAGES or request.url.path == "/overview":
-            return self._answer(request, problems.NO_PAGE)
+            return self._answers.problem(request, problems.NO_PAGE)
         data = await self._data(name, request)
         fragment = FRAGMENT in request.headers
-        tag = _tag(data, self._language(request), str(request.url.query))
+        tag = _tag(data, self._answers.language(request), str(request.url.query))
         if fragment and request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag, "x-as-of": data["as_of"]})
         page = PAGES[name]
         more = {**data, "name": name, "seconds": page.seconds, **self._of_list(name, request)}
-        response = self._page(request, page.template, more)
+        response = self._answers.page(request, page.template, more)
         response.headers["etag"] = tag
-        response.headers["link"] = f'<{self._twin(name, request)}>; rel="alternate"; type="application/json"'
+        response.headers["link"] = (
+            f'<{self._answers.twin(name, request)}>; rel="alternate"; type="application/json"'
+        )
         return response
 
     async def _json(self, request: Request) -> Response:
         name = request.path_params["page"]
         if name not in PAGES:
-            return self._answer(request, problems.NO_PAGE)
+            return self._answers.problem(request, problems.NO_PAGE)
         return JSONResponse(await self._data(name, request))
 
     async def _data(self, name: str, request: Request) -> Data:
-        pairs = [(k, v) for k, v in request.query_params.multi_items() if k not in ("lang", "theme")]
+        pairs = [(k, v) for k, v in request.query_params.multi_items() if k not in filters.DRESS]
         make = partial(self._asked, PAGES[name].make, pairs)
         try:
             found: Data = await self._cache.ask((name, tuple(pairs)), FRESH, make)
@@ -137,10 +133,10 @@ class Dashboard:
     async def _export(self, request: Request) -> Response:
         name, kind = request.path_params["name"], request.path_params["kind"]
         if name not in LISTINGS or kind not in ("csv", "json"):
-            return self._answer(request, problems.NO_PAGE)
+            return self._answers.problem(request, problems.NO_PAGE)
         listed = filters.parse(LISTINGS[name], request.query_params.multi_items())
         if self._exports >= EXPORTS_MAX:
-            return self._answer(request, problems.EXPORTS)
+            return self._answers.problem(request, problems.EXPORTS)
         first = await self._read(listed)  # an error shall be an answer of its own, not the end of a file
         lines = (export.as_csv if kind == "csv" else export.as_json)(
             listed, _beginning_with(first, self._read)
@@ -179,110 +175,28 @@ class Dashboard:
         return PlainTextResponse("ready\n")
 
     async def _metrics(self, _: Request) -> Response:
-        lines = [
-            "# HELP multinic_dashboard_answers_total Answers, by page and status.",
-            "# TYPE multinic_dashboard_answers_total counter",
-            *(
-                f'multinic_dashboard_answers_total{{page="{page}",status="{status}"}} {number}'
-                for (page, status), number in sorted(self.gate.answers.items())
-            ),
-            "# HELP multinic_dashboard_answer_seconds_total How long they took together.",
-            "# TYPE multinic_dashboard_answer_seconds_total counter",
-            f"multinic_dashboard_answer_seconds_total {self.gate.seconds:.6f}",
-            "# HELP multinic_dashboard_database_reads_total How often a page was read from the database.",
-            "# TYPE multinic_dashboard_database_reads_total counter",
-            f"multinic_dashboard_database_reads_total {self._pool.reads}",
-            "# HELP multinic_dashboard_database_up 1: the last page could be read; 0: it could not.",
-            "# TYPE multinic_dashboard_database_up gauge",
-            f"multinic_dashboard_database_up {int(not self._is_down)}",
-            "# HELP multinic_build_info Always 1.",
-            "# TYPE multinic_build_info gauge",
-            f'multinic_build_info{{version="{__version__}",python="{sys.version.split()[0]}"}} 1',
-        ]
-        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+        text = metrics.exposition(self.gate, reads=self._pool.reads, up=not self._is_down)
+        return PlainTextResponse(text, media_type=metrics.MEDIA)
 
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in _STATIC:
-            return self._answer(request, problems.NO_PAGE)
-        return Response(static(name), media_type=_STATIC[name], headers={"cache-control": _YEAR})
+        if name not in STATIC:
+            return self._answers.problem(request, problems.NO_PAGE)
+        return Response(static(name), media_type=STATIC[name], headers={"cache-control": _YEAR})
 
     async def _openapi(self, _: Request) -> Response:
         return JSONResponse(openapi.document(self._options.prefix))
 
-    # Answers.
-
-    def _page(self, request: Request, template: str, data: Mapping[str, Any], status: int = 200) -> Response:
-        language, theme = self._language(request), self._theme(request)
-        query = [(k, v) for k, v in request.query_params.multi_items() if k not in ("lang", "theme")]
-        text = render.page(
-            template,
-            language,
-            {
-                **data,
-                "prefix": self._options.prefix,
-                "language": language,
-                "theme": theme,
-                "here": request.url.path,
-                "query": query,
-                "urlencode": urlencode,
-                "twin": self._twin(data["name"], request) if data.get("name") in PAGES else "",
-                "fragment": FRAGMENT in request.headers,
-                "static": _addresses(),
-            },
-        )
-        response = Response(text, status, media_type="text/html; charset=utf-8")
-        for name, value in (("lang", language), ("theme", theme)):
-            if name in request.query_params:
-                path = self._options.prefix or "/"
-                response.set_cookie(
-                    f"multinic_{name}", value, 31536000, path=path, httponly=True, samesite="lax"
-                )
-        return response
-
-    def _twin(self, name: str, request: Request) -> str:
-        query = request.url.query
-        return f"{self._options.prefix}{_API}{name}{f'?{query}' if query else ''}"
-
-    def _language(self, request: Request) -> str:
-        given = request.query_params.get("lang") or request.cookies.get("multinic_lang", "")
-        return (
-            given
-            if given in catalogue.LANGUAGES
-            else catalogue.chosen(request.headers.get("accept-language", ""))
-        )
-
-    @staticmethod
-    def _theme(request: Request) -> str:
-        given = request.query_params.get("theme") or request.cookies.get("multinic_theme", "")
-        return given if given in ("dark", "light") else "auto"
-
-    def _answer(self, request: Request, problem: Problem) -> Response:
-        headers = {"retry-after": "5"} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-        if problem is problems.TOKEN:
-            headers["www-authenticate"] = 'Basic realm="multinic", charset="UTF-8"'
-        if problem is problems.METHOD:
-            headers["allow"] = "GET, HEAD"
-        if request.url.path.startswith("/api/"):
-            return JSONResponse(problem.document(), problem.status, headers)
-        response = self._page(
-            request, "problem.html", {"problem": problem, "name": "", "seconds": 5}, problem.status
-        )
-        response.headers.update(headers)
-        return response
-
-    def _say(self, scope: Scope, problem: Problem) -> App:
-        answer: App = self._answer(Request(scope), problem)
-        return answer
+    # What goes wrong.
 
     async def _problem(self, request: Request, error: Exception) -> Response:
-        return self._answer(request, problems.of_error(error))
+        return self._answers.problem(request, problems.of_error(error))
 
     async def _no_page(self, request: Request, _: Exception) -> Response:
-        return self._answer(request, problems.NO_PAGE)
+        return self._answers.problem(request, problems.NO_PAGE)
 
     async def _unexpected(self, request: Request, _: Exception) -> Response:
-        return self._answer(request, problems.UNEXPECTED)
+        return self._answers.problem(request, problems.UNEXPECTED)
 
     def _note(self, error: MultinicError | None) -> None:
         """Log when the database cannot be read any more, and when it can again."""
@@ -312,14 +226,3 @@ def _tag(data: Data, *more: str) -> str:
     """Return what is the same as long as a page is, whenever it was made."""
     text = json.dumps([{**data, "as_of": ""}, more, __version__], sort_keys=True, default=str)
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-
-
-def static(name: str) -> bytes:
-    """Return one of our files."""
-    return files("multinic").joinpath(f"dashboard/static/{name}").read_bytes()
-
-
-@cache
-def _addresses() -> Mapping[str, str]:
-    """Return the addresses of our files: another content has another address, so that browsers keep each."""
-    return {name: f"static/{name}?{hashlib.sha256(static(name)).hexdigest()[:12]}" for name in _STATIC}

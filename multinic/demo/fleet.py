@@ -8,18 +8,15 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 from multinic import __version__
 from multinic.database import schema, source, status
 from multinic.database.session import Session
 from multinic.database.status import News
 from multinic.database.tables import INTERFACE, NODE
-from multinic.values.counts import STATES
-from multinic.values.errors import Exit
-from multinic.values.history import Event, FieldChange, Kind
+from multinic.demo.nodes import Interface, Node
+from multinic.values.history import Kind
 from multinic.values.settings import DatabaseSettings
 
 SUBNETS = 8
@@ -41,74 +38,6 @@ _NOT_YET = {
     "not-plugged-in": "no link with this MAC address is plugged in yet",
     "no-carrier": "the link has no carrier",
 }
-
-
-@dataclass
-class _Interface:
-    number: int
-    row_id: int
-    port_id: str
-    mac: str
-    address: str
-    state: str = "converged"
-    reason: str = "converged"
-    message: str = "as desired"
-    begun: bool = False
-    """Whether its history has how it was made."""
-
-    @property
-    def values(self) -> Mapping[str, Any]:
-        here = self.state in ("converged", "failed", "blocked")
-        return {
-            "row_id": self.row_id,
-            "port_id": self.port_id,
-            "name": f"multinic{self.number}",
-            "mac": self.mac,
-            "state": self.state,
-            "reason": self.reason,
-            "message": self.message.format(address=self.address),
-            "addresses": self.address if self.state == "converged" else "",
-            "mtu": 1500 if here else None,
-            "operational": "no-carrier" if self.reason == "no-carrier" else "up" if here else "absent",
-        }
-
-
-@dataclass
-class _Node:
-    name: str
-    version: str
-    backend: str
-    interfaces: list[_Interface]
-    error: str = ""
-    silent: bool = False
-    events: int = 0
-    changed: list[_Interface] = field(default_factory=list)
-    happened: list[Event] = field(default_factory=list)
-
-    @property
-    def values(self) -> Mapping[str, Any]:
-        counts = {state: sum(one.state == state for one in self.interfaces) for state in STATES}
-        exit_status = (
-            Exit.RETRY
-            if self.error
-            else Exit.PARTIAL
-            if counts["failed"] + counts["invalid"]
-            else Exit.REFUSED
-            if counts["blocked"]
-            else Exit.OK
-        )
-        words = {Exit.OK: "ok", Exit.PARTIAL: "partial", Exit.REFUSED: "blocked", Exit.RETRY: "error"}
-        return {
-            "version": self.version,
-            "backend": self.backend,
-            "boot_id": "",
-            "last_result": words[exit_status],
-            "exit_status": int(exit_status),
-            "interfaces": len(self.interfaces),
-            **counts,
-            "error_code": "database" if self.error else "",
-            "error": self.error,
-        }
 
 
 class Fleet:
@@ -156,14 +85,14 @@ class Fleet:
                 status.beat(self._database, node.name)
         for node in chosen.sample(self._nodes, 2):
             self._go_wrong(node, now)
-        bad = [node for node in self._nodes if node.error or any(_is_bad(one) for one in node.interfaces)]
+        bad = [node for node in self._nodes if node.error or node.bad]
         for node in chosen.sample(bad, min(len(bad), 2)):
             self._recover(node, now)
         for node in self._nodes:
             if node.happened or node.changed:
                 self._tell(node, now)
 
-    def _made(self, number: int, slots: tuple[int, int]) -> Iterator[_Node]:
+    def _made(self, number: int, slots: tuple[int, int]) -> Iterator[Node]:
         chosen, row_id = self._random, 0
         for at in range(number):
             interfaces = []
@@ -171,7 +100,7 @@ class Fleet:
                 row_id += 1
                 subnet = chosen.randrange(SUBNETS)
                 interfaces.append(
-                    _Interface(
+                    Interface(
                         number=slot,
                         row_id=row_id,
                         port_id=f"{row_id:08x}-cafe-4000-8000-{chosen.randrange(2**48):012x}",
@@ -180,7 +109,7 @@ class Fleet:
                     )
                 )
             name = f"worker-{'abcdefgh'[at % 8]}{at // 8 + 1:03}"
-            yield _Node(name, chosen.choice(_VERSIONS), chosen.choice(_BACKENDS), interfaces)
+            yield Node(name, chosen.choice(_VERSIONS), chosen.choice(_BACKENDS), interfaces)
 
     def _fill(self) -> None:
         self._write_rows()
@@ -190,10 +119,10 @@ class Fleet:
                 self._go_wrong(node, now - self._random.randrange(60, 80_000))
             if at % 17 == 3:
                 self._begin(node, node.interfaces[-1], now)
-                self._set(node.interfaces[-1], "waiting", *self._random.choice(list(_NOT_YET.items())))
+                node.interfaces[-1].become("waiting", *self._random.choice(list(_NOT_YET.items())))
             for _ in range(self._random.randrange(3)):
                 one = self._random.choice(node.interfaces)
-                self._happen(node, Kind.CREATED, now - self._random.randrange(600, 86_000), one)
+                node.happen(Kind.CREATED, now - self._random.randrange(600, 86_000), one)
             node.changed = list(node.interfaces)
             self._tell(node, now)
             self._age(node, at)
@@ -214,7 +143,7 @@ class Fleet:
                     row = (one.row_id, one.port_id, subnet, one.mac, address, 1500, node.name)
                     self._database.execute(text, row)
 
-    def _age(self, node: _Node, at: int) -> None:
+    def _age(self, node: Node, at: int) -> None:
         """Let a node have been as it is for some time, and some be silent for long."""
         mark = self._database.placeholder
         ago = status.AGO[self._database.product].format(mark)
@@ -227,73 +156,42 @@ class Fleet:
         text = f"UPDATE {INTERFACE} SET since = {old} WHERE node = {mark}"  # noqa: S608
         self._database.execute(text, (_LONG, max(since, seen), node.name))
 
-    def _go_wrong(self, node: _Node, now: float) -> None:
+    def _go_wrong(self, node: Node, now: float) -> None:
         if node.silent:
             return
         if self._random.random() < 0.15:
             node.error = "mysql db1:3306/multinic: the connection was lost or did not answer in time"
-            self._happen(node, Kind.OUTAGE, now)
+            node.happen(Kind.OUTAGE, now)
             return
         one = self._random.choice(node.interfaces)
         self._begin(node, one, now)
         reason = self._random.choice(list(_BAD))
         state, message = _BAD[reason]
         kind = {"failed": Kind.FAILED, "invalid": Kind.INVALID, "blocked": Kind.BLOCKED}[state]
-        self._set(one, state, reason, message)
+        one.become(state, reason, message)
         node.changed.append(one)
-        self._happen(node, kind, now, one)
+        node.happen(kind, now, one)
 
-    def _recover(self, node: _Node, now: float) -> None:
+    def _recover(self, node: Node, now: float) -> None:
         if node.error:
             node.error = ""
-            self._happen(node, Kind.OVER, now)
-        for one in filter(_is_bad, node.interfaces):
-            self._set(one, "converged", "converged", "as desired")
+            node.happen(Kind.OVER, now)
+        for one in node.bad:
+            one.become("converged", "converged", "as desired")
             node.changed.append(one)
-            self._happen(node, Kind.REPAIRED, now, one)
+            node.happen(Kind.REPAIRED, now, one)
 
-    def _begin(self, node: _Node, one: _Interface, now: float) -> None:
+    def _begin(self, node: Node, one: Interface, now: float) -> None:
         """Let an interface that is to become interesting have been made long ago."""
         if not one.begun:
             one.begun = True
-            self._happen(node, Kind.CREATED, now - _LONG, one)
+            node.happen(Kind.CREATED, now - _LONG, one)
 
-    @staticmethod
-    def _set(one: _Interface, state: str, reason: str, message: str) -> None:
-        one.state, one.reason, one.message = state, reason, message
-
-    @staticmethod
-    def _happen(node: _Node, kind: Kind, now: float, one: _Interface | None = None) -> None:
-        node.events += 1
-        number = round(now * 1e6) + node.events
-        if one is None:
-            node.happened.append(Event(number, kind, "database", node.error or "the database answers again"))
-            return
-        tried = kind in (Kind.CREATED, Kind.REPAIRED, Kind.FAILED)
-        changes = (FieldChange("address", "", one.address),) if tried else ()
-        node.happened.append(
-            Event(
-                number=number,
-                kind=kind,
-                reason=one.reason,
-                message=str(one.values["message"]),
-                name=f"multinic{one.number}",
-                mac=one.mac,
-                port_id=one.port_id,
-                row_id=one.row_id,
-                changes=changes,
-            )
-        )
-
-    def _tell(self, node: _Node, now: float) -> None:
+    def _tell(self, node: Node, now: float) -> None:
         interfaces = {one.mac: one.values for one in node.changed}
         node.happened.sort(key=lambda event: event.number)
         status.write(self._database, node.name, News(node.values, interfaces, (), node.happened, now))
         node.changed, node.happened = [], []
-
-
-def _is_bad(one: _Interface) -> bool:
-    return one.state in ("failed", "invalid", "blocked")
 
 
 def _subnet(at: int) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 from multinic.host.host import Host
 from multinic.state.statefile import load_state
+from multinic.values.counts import NOT_AS_DESIRED
 from multinic.values.errors import Exit
 from multinic.values.hold import HELD
 
 SILENT = 900.0
 """Seconds without a sign of life from any pass: three of them are missing then."""
-_BAD = ("failed", "invalid", "blocked")
 
 
 class Status(str, Enum):
@@ -75,7 +75,7 @@ def duration(seconds: float) -> str:
 def _status(state: dict[str, Any], now: float) -> Status:
     if not _fresh(state, now) or _without_database(state) or state.get("error"):
         return Status.UNHEALTHY
-    if state.get("report_error") or any(item["state"] in _BAD for item in state["interfaces"]):
+    if state.get("report_error") or any(item["state"] in NOT_AS_DESIRED for item in state["interfaces"]):
         return Status.DEGRADED
     return Status.HEALTHY
 

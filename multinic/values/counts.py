@@ -38,6 +38,8 @@ INTERRUPTED = "interrupted"
 """The reason of a rollback that completes an interrupted run."""
 STATES = ("converged", "waiting", "blocked", "invalid", "failed")
 """The states of interfaces after a pass."""
+NOT_AS_DESIRED = ("failed", "invalid", "blocked")
+"""Those of an interface that is not as desired."""
 OTHER = "other"
 """Stands for any word that is in no set."""
 REASONS = frozenset(
