@@ -73,6 +73,14 @@ class Backend:
         """Return the files of one interface: path on the host → text."""
         return {}
 
+    def without_lldp(self, link: DesiredLink, files: Mapping[str, str]) -> Mapping[str, str]:
+        """Return these files as an earlier version wrote them, which said nothing of LLDP.
+
+        As they differ in nothing else, they stay as they are until the row changes: a rewritten file makes
+        the service configure its link again.
+        """
+        return files
+
     def traces(self, host: Host, name: str) -> Sequence[str]:
         """Return the files that exist here and that the service made of those of one interface."""
         return ()

@@ -29,6 +29,7 @@ class Netlink(Backend):
             "dhcp4": no_client,
             "dhcp6": no_client,
             "dns": "netlink alone cannot configure the host's resolver",
+            "lldp": "netlink alone has no LLDP receiver",
             "link_local.ipv4": "the kernel makes only IPv6 link-local addresses itself",
         }
 

@@ -27,7 +27,7 @@ _DROP_IN_DIRECTORY = re.compile(rf"{_DROP_INS}/10-netplan-multinic[^/]*\.network
 
 
 class Netplan(Backend):
-    """One file for each interface, and a drop-in for networkd if netplan has no key for an option."""
+    """One file for each interface, and a drop-in for networkd with what netplan has no key for."""
 
     name = "netplan"
     by_permanent_mac = True  # match: {macaddress: } becomes PermanentMACAddress=
@@ -59,10 +59,19 @@ class Netplan(Backend):
 
     def files(self, name: str, link: DesiredLink, render: Render) -> Mapping[str, str]:
         context = {"name": name, "link": link, "metric": default_metric(link, slot_of(name) or 0)}
-        found = {f"{_ETC}/9{slot_of(name)}-{name}.yaml": render("netplan.yaml.j2", context)}
-        if link.options.accept_ra or link.options.dhcp6:
-            found[_drop_in(name)] = render("netplan-drop-in.conf.j2", context)
-        return found
+        return {
+            f"{_ETC}/9{slot_of(name)}-{name}.yaml": render("netplan.yaml.j2", context),
+            _drop_in(name): render("netplan-drop-in.conf.j2", context),
+        }
+
+    def without_lldp(self, link: DesiredLink, files: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the file for netplan, and the drop-in only if it has more in it than LLDP."""
+        with_drop_in = link.options.accept_ra or link.options.dhcp6
+        return {
+            path: networkctl.without_lldp(text)
+            for path, text in files.items()
+            if with_drop_in or path.startswith(_ETC)
+        }
 
     def traces(self, host: Host, name: str) -> Sequence[str]:
         """Return what the generator made, for networkd and for udev."""

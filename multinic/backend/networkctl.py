@@ -17,6 +17,7 @@ from multinic.kernel.properties import read_sysctl, sysctl_path
 from multinic.values.errors import CommandFailed, HostError
 from multinic.values.plan import Interface, State
 
+_NO_LLDP = re.compile(r"(?m)\n^\[Network\]\nLLDP=no\n\Z|^LLDP=no\n")
 _LIBRARIES = ("/usr/lib/systemd", "/usr/lib64/systemd", "/lib/systemd")
 
 
@@ -38,6 +39,11 @@ def _version(host: Host) -> int:
             if found := re.fullmatch(r"libsystemd-shared-(\d+)\b.*\.so", name):
                 return int(found[1])
     return 999
+
+
+def without_lldp(text: str) -> str:
+    """Return a file for networkd without the line that turns LLDP off, or the section that is only that."""
+    return _NO_LLDP.sub("", text)
 
 
 def take_effect(

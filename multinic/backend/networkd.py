@@ -47,6 +47,9 @@ class Networkd(Backend):
             f"{_ETC}/10-{name}.{kind}": render(f"networkd/{kind}.j2", context) for kind in ("link", "network")
         }
 
+    def without_lldp(self, link: DesiredLink, files: Mapping[str, str]) -> Mapping[str, str]:
+        return {path: networkctl.without_lldp(text) for path, text in files.items()}
+
     def foreign(self, host: Host) -> Sequence[str]:
         """Return all other files that name or configure links, also what netplan made for networkd."""
         paths = paths_in(host, self.sources)

@@ -59,7 +59,10 @@ class Wicked(Backend):
         return 0o644  # as all files in that directory; nothing in them is secret
 
     def lacks(self, host: Host) -> Mapping[str, str]:
-        return {"dns": "its DNS servers are those of the whole host (NETCONFIG_DNS_STATIC_SERVERS)"}
+        return {
+            "dns": "its DNS servers are those of the whole host (NETCONFIG_DNS_STATIC_SERVERS)",
+            "lldp": "its files have no variable for it",
+        }
 
     def properties(self, link: DesiredLink) -> Mapping[str, str]:
         """Return the variables in the ifsysctl file: wicked sets some of them, multinic the others."""

@@ -115,8 +115,11 @@ def _unwanted_advertised(wish: DesiredLink, link: ObservedLink) -> set[IPInterfa
 def file_changes(name: str, wish: DesiredLink, observed: Observed, policy: Policy) -> Iterator[FileChange]:
     """Yield the changes that make the files of a slot as its row asks for."""
     slot, rendered = slot_of(name), policy.files(name, wish)
-    for path, text in sorted(observed.files.items()):
-        if policy.slot_of_file(path) == slot and path not in rendered:
+    present = {path: text for path, text in observed.files.items() if policy.slot_of_file(path) == slot}
+    if not wish.options.lldp and present == policy.without_lldp(wish, rendered):
+        rendered = present
+    for path, text in sorted(present.items()):
+        if path not in rendered:
             yield FileChange(path, text, None, policy.mode(path), observed.modes.get(path))
     for path, text in sorted(rendered.items()):
         old, old_mode = observed.files.get(path), observed.modes.get(path)

@@ -225,6 +225,7 @@ _KEYS = {
     ),
     "txqueuelen": _Key(integer(0, 1_000_000)),
     "description": _Key(_description),
+    "lldp": _Key(boolean),
 }
 KEYS = tuple(_KEYS)
 """The top-level keys, in the order of the documentation."""

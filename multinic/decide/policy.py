@@ -36,6 +36,8 @@ class Policy:
     """Whether the backend gives a link its addresses, routes and rules only once it has a carrier."""
     properties: Callable[[DesiredLink], Files] = lambda _: {}
     """Return the properties that the backend leaves to us: field → text."""
+    without_lldp: Callable[[DesiredLink, Files], Files] = lambda _, files: files
+    """Return the files of one interface as an earlier version wrote them: they count as equal."""
     by_permanent_mac: bool = False
     """Whether the backend finds a link only by the permanent MAC address of the card."""
     connected_metric: Mapping[int, int] = field(default_factory=lambda: {4: 0, 6: 256})

@@ -86,6 +86,7 @@ def _policy(settings: Settings, host: Host, chosen: Backend, rendering: Renderin
         alone=chosen.alone,
         needs_carrier=chosen.needs_carrier,
         properties=chosen.properties,
+        without_lldp=chosen.without_lldp,
         by_permanent_mac=chosen.by_permanent_mac,
         connected_metric=chosen.connected_metric,
         databases=source.addresses(settings.database),

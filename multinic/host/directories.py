@@ -53,3 +53,14 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_if_empty(path: str) -> None:
+    """Remove a directory durably, if it is there and empty. Raises OSError."""
+    try:
+        os.rmdir(path)
+    except OSError as e:
+        if e.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
+    else:
+        sync_directory(os.path.dirname(path))

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from multinic.host.directories import check_ours, check_root, make_directory, sync_directory
+from multinic.host.directories import check_ours, check_root, make_directory, remove_if_empty, sync_directory
 from multinic.values.errors import HostError, TooLarge
 from multinic.values.paths import OUR_DIRECTORIES, UNFINISHED
 
 _FILE_LIMIT = 16 * 1024 * 1024  # bytes; ours stay below it even with 1,000 interfaces (record.py)
+
+_DROP_INS = ".network.d"  # systemd.network(5)
 
 
 def _nothing(_: str) -> None: ...
@@ -180,7 +182,10 @@ class Host:
                 raise cannot("write", path, e) from e
 
     def remove(self, path: str) -> None:
-        """Remove a file or symlink durably; an absent one is fine. Raises HostError."""
+        """Remove a file or symlink durably; an absent one is fine. Raises HostError.
+
+        A directory of drop-ins for one file of networkd goes with the last of them.
+        """
         target = self.path(path)
         with self.effect(f"remove {path}"):
             try:
@@ -192,6 +197,8 @@ class Host:
                     pass
                 # An absent file may not be gone durably yet: the run that removed it may have been killed.
                 sync_directory(os.path.dirname(target))
+                if os.path.dirname(target).endswith(_DROP_INS):
+                    remove_if_empty(os.path.dirname(target))
             except (FileNotFoundError, NotADirectoryError):
                 pass
             except OSError as e:
@@ -201,11 +208,9 @@ class Host:
         """Remove a directory if it is empty. Raises HostError."""
         with self.effect(f"remove {path}"):
             try:
-                os.rmdir(self.path(path))
-                sync_directory(os.path.dirname(self.path(path)))
+                remove_if_empty(self.path(path))
             except OSError as e:
-                if e.errno not in (errno.ENOENT, errno.ENOTEMPTY):
-                    raise cannot("remove", path, e) from e
+                raise cannot("remove", path, e) from e
 
     def rename(self, path: str, new: str) -> None:
         """Rename a file durably; it replaces a file at `new`. Raises HostError."""

@@ -81,6 +81,8 @@ class Options:
     txqueuelen: int | None = None
     """Packets."""
     description: str = ""
+    lldp: bool = False
+    """Whether the network service receives the frames by which switches tell who they are."""
 
 
 @dataclass(frozen=True, slots=True)

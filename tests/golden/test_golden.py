@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,15 +35,27 @@ def backend_of(case: Path) -> Backend:
     return named(case.parts[0])
 
 
-def rendered(case: Path) -> dict[str, str]:
-    given = json.loads((HERE / case / "input.json").read_text(encoding="utf-8"))
+def slot_of_case(case: Path) -> int:
+    return int(_given(case)["slot"])
+
+
+def _given(case: Path) -> dict[str, Any]:
+    return dict(json.loads((HERE / case / "input.json").read_text(encoding="utf-8")))
+
+
+def desired_of(case: Path) -> DesiredLink:
+    given = _given(case)
     row = {"id": 1, "port_id": "2f6c7d2a-5e8c-4f0e-9d0e-3a1b6f1c9b11", **given["row"]}
     if "options" in given:
         row["options"] = json.dumps(given["options"])
     link = parse(row, {"cidr": given.get("cidr")})
     assert isinstance(link, DesiredLink), link
-    link = resolved(link, given["slot"], 1000)
-    return dict(backend_of(case).files(name_of(given["slot"]), link, Renderer("/nonexistent")))
+    return resolved(link, given["slot"], 1000)
+
+
+def rendered(case: Path) -> dict[str, str]:
+    name, link = name_of(slot_of_case(case)), desired_of(case)
+    return dict(backend_of(case).files(name, link, Renderer("/nonexistent")))
 
 
 def golden(case: Path) -> dict[str, str]:
@@ -74,10 +87,9 @@ def test_what_is_rendered_is_what_was_reviewed(case: Path, request: pytest.Fixtu
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_rendered_is_recognised_as_ours(case: Path) -> None:
-    slot = json.loads((HERE / case / "input.json").read_text(encoding="utf-8"))["slot"]
     backend = backend_of(case)
     for path, text in golden(case).items():
-        assert backend.slot_of_file(path) == slot
+        assert backend.slot_of_file(path) == slot_of_case(case)
         assert "multinic" in text.splitlines()[0], "the first line says who owns the file"
         assert text.endswith("\n")
 

@@ -51,6 +51,7 @@ LEFT_BEHIND = (
     "/etc/udev/rules.d/*multinic*",
     "/etc/systemd/network/*multinic*.link*",
     "/etc/systemd/network/*multinic*.network",
+    "/etc/systemd/network/*multinic*.network.d/multinic.conf",
     "/etc/sysconfig/network/*multinic*",
     "/run/wicked/nanny/*multinic*",
     "/var/lib/wicked/*multinic*",

@@ -72,6 +72,12 @@ class Shown:
         path = f"/proc/sys/net/{name}".replace("LINK", self.name)
         return self.host.box.read(path).strip()
 
+    def receives(self, ethertype: int) -> bool:
+        """Return whether a program has a packet socket on the link for frames of one type."""
+        # Of net/packet/af_packet.c: sk RefCnt Type Proto Iface R Rmem User Inode
+        lines = self.host.box.run("cat", "/proc/net/packet").stdout.splitlines()
+        return [f"{ethertype:04x}", str(self.link["ifindex"])] in [line.split()[3:5] for line in lines]
+
     def resolver(self) -> tuple[set[str], set[str]]:
         """Return the DNS servers and search domains of the link, as its service knows them."""
         box = self.host.box
@@ -113,7 +119,11 @@ def _offload(shown: Shown, line: str) -> bool:
 
 
 CASES = (
-    Case("nothing", {}, lambda s: not s.defaults() and not s.defaults("-6") and not s.addresses("link")),
+    Case(
+        "nothing",
+        {},
+        lambda s: not (s.defaults() or s.defaults("-6") or s.addresses("link") or s.receives(0x88CC)),
+    ),
     Case(
         "default route",
         {"gateway": ROUTER, "default_route": True},
@@ -221,6 +231,7 @@ CASES = (
         ),
         None,
     ),
+    Case("lldp", {"lldp": True}, lambda s: s.receives(0x88CC)),
 )
 
 

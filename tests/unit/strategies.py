@@ -84,6 +84,7 @@ options = st.builds(
         lambda found: tuple(sorted(found.items()))
     ),
     txqueuelen=st.none() | st.integers(0, 1_000_000),
+    lldp=st.booleans(),
     description=st.text(max_size=60).map(lambda text: "".join(filter(str.isprintable, text)).strip()),
 )
 """Everything that `options` can ask for, also what contradicts itself."""

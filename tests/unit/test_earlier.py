@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
 
+from multinic.backend.choice import named
+from multinic.backend.render import Renderer
+from multinic.decide.differences import file_changes
+from multinic.decide.naming import name_of
+from multinic.decide.policy import Policy
 from multinic.host.host import File, Host
 from multinic.state import checkpoint
 from multinic.state.record import load_record, save_record
 from multinic.values.addresses import Mac
 from multinic.values.desired import DesiredLink, Options, Route, Rule
-from multinic.values.observed import ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
+from multinic.values.observed import Observed, ObservedAddress, ObservedLink, ObservedRoute, ObservedRule
 from multinic.values.paths import CHECKPOINT, RECORD
 from multinic.values.record import Entry, Failure, Record, Rendered
+from tests.golden.test_golden import desired_of, golden, slot_of_case
 
 EARLIER = Path(__file__).parent / "earlier"
 """As version 0.1.0 wrote them, but for the boot in the checkpoint, which is that of the test."""
@@ -106,3 +113,40 @@ def test_an_earlier_checkpoint_is_read_whole_but_for_links_of_another_boot(
     assert saved.rules == (ObservedRule(OUR_RULE, 2, 114, b"\7"),)
     assert saved.our_rules == (OUR_RULE, Rule(None, ip_network("fd00::/8"), 1000, 1000))
     assert saved.properties == {"rp_filter": "0"}
+
+
+def _says_nothing_of_lldp(path: str, text: str) -> str | None:
+    """Return a file of a golden case as an earlier version wrote it; None: it did not write it."""
+    without = text.replace("\n[Network]\nLLDP=no\n", "").replace("LLDP=no\n", "")
+    return without if "[" in without or not path.endswith(".conf") else None
+
+
+@pytest.mark.parametrize(
+    "case", ["netplan/one-address", "netplan/dhcp", "networkd/one-address", "networkd/dhcp"]
+)
+def test_files_that_say_nothing_of_lldp_stay_until_something_else_changes(case: str) -> None:
+    """A file that an update rewrote would have networkd configure every link again."""
+    backend, wish = named(case.split("/", maxsplit=1)[0]), desired_of(Path(case))
+    name = name_of(slot_of_case(Path(case)))
+    policy = Policy(
+        backend.name,
+        10,
+        backend.mode,
+        lambda name, link: backend.files(name, link, Renderer("/nonexistent")),
+        backend.slot_of_file,
+        without_lldp=backend.without_lldp,
+    )
+    texts = {path: _says_nothing_of_lldp(path, text) for path, text in golden(Path(case)).items()}
+    files = {path: text for path, text in texts.items() if text is not None}
+    assert files != golden(Path(case))
+    modes = {path: backend.mode(path) for path in files}
+
+    def changes(**options: object) -> dict[str, str | None]:
+        """Return what would be written for the row with other options."""
+        link = replace(wish, options=replace(wish.options, **options))  # type: ignore[arg-type]
+        observed = Observed((), (), (), files=files, modes=modes)
+        return {change.path: change.new for change in file_changes(name, link, observed, policy)}
+
+    assert changes() == {}
+    assert any("LLDP=yes" in (text or "") for text in changes(lldp=True).values())
+    assert any("LLDP=no" in (text or "") for text in changes(search=("example.org",)).values())

@@ -139,6 +139,20 @@ def test_a_pass_tidies_up_after_killed_runs_and_leaves_a_scratch_directory_in_us
         assert host.names(SCRATCH) == [os.path.basename(inside)]
 
 
+def test_a_directory_of_drop_ins_goes_with_the_last_of_them(host: Host) -> None:
+    directory = "/etc/systemd/network/10-netplan-multinic0.network.d"
+    ours, of_others = f"{directory}/multinic.conf", f"{directory}/own.conf"
+    rule = "/etc/udev/rules.d/70.rules"
+    for path in (ours, of_others, rule):
+        host.write(path, "", 0o644)
+    host.remove(ours)
+    assert host.names(directory) == ["own.conf"]
+    host.restore(of_others, None)
+    assert not host.present(directory)
+    host.remove(rule)
+    assert host.present("/etc/udev/rules.d")
+
+
 def test_what_its_own_run_removes_first_is_no_error_for_the_pass_that_tidies_up(host: Host) -> None:
     def vanish(moment: str) -> None:
         if moment.startswith("before remove"):

@@ -38,6 +38,7 @@ EVERYTHING: dict[str, Any] = {
     "ethtool": {"gro": True, "lro": False},
     "txqueuelen": 0,
     "description": "Uplink für Speicher, 'quoted'",
+    "lldp": True,
 }
 
 
@@ -65,6 +66,7 @@ def test_every_option_is_read() -> None:
         ethtool=(("gro", True), ("lro", False)),
         txqueuelen=0,
         description="Uplink für Speicher, 'quoted'",
+        lldp=True,
     )
     assert asked(parse(EVERYTHING)) == KEYS == tuple(EVERYTHING)
     assert document(parse(EVERYTHING)) == EVERYTHING

@@ -10,7 +10,7 @@ import pytest
 from multinic.backend.netplan import Netplan
 from multinic.backend.render import Renderer, fingerprint, shipped
 from multinic.values.errors import ConfigError, Exit
-from tests.unit.making import want
+from tests.unit.making import path, want
 
 ONE = want(1, "10.0.0.5/24")
 
@@ -21,7 +21,7 @@ def test_an_operators_template_replaces_ours_of_that_name_and_no_other(tmp_path:
     before = Netplan().files("multinic3", ONE, render)
     assert before == Netplan().files("multinic3", ONE, Renderer("/nonexistent"))
     (tmp_path / "netplan.yaml.j2").write_text("# {{ banner }}\nmine: {{ link.mac }}\n", encoding="utf-8")
-    (text,) = Netplan().files("multinic3", ONE, Renderer(str(tmp_path))).values()
+    text = Netplan().files("multinic3", ONE, Renderer(str(tmp_path)))[path(3)]
     assert text.endswith("\nmine: fa:16:3e:00:00:01\n")
     assert render("other.j2", {"name": "x"}) == "other x\n"
 
@@ -29,7 +29,7 @@ def test_an_operators_template_replaces_ours_of_that_name_and_no_other(tmp_path:
 def test_an_operators_template_may_extend_ours_by_name(tmp_path: Path) -> None:
     (tmp_path / "netplan.yaml.j2").write_text("{% include 'more.j2' %}", encoding="utf-8")
     (tmp_path / "more.j2").write_text("# more of {{ name }}", encoding="utf-8")
-    (text,) = Netplan().files("multinic3", ONE, Renderer(str(tmp_path))).values()
+    text = Netplan().files("multinic3", ONE, Renderer(str(tmp_path)))[path(3)]
     assert text == "# more of multinic3"
 
 
