@@ -167,6 +167,7 @@ WRONG = {
     "agnet.port=80": "agnet",
     "agent.port=70000": "/?agent[./]port",
     "image.pullPolicy=Always": "image.pullPolicy Always asks a registry at every start, and none is known",
+    "image.pullPolicy=Always,image.repository=localhost/multinic": 'is known for "localhost/multinic"',
     "image.digest=latest": "/?image[./]digest",
     "updateStrategy.type=Recreate": "/?updateStrategy[./]type",
     "updateStrategy.rollingUpdate.maxUnavailable=many": "/?updateStrategy[./]rollingUpdate[./]maxUnavailable",

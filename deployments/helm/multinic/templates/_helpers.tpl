@@ -61,6 +61,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* Refuse to pull what is in no registry: (list . IMAGE). podman and buildah call what they build localhost/NAME. */}}
+{{- define "multinic.checkRegistry" -}}
+{{- $top := index . 0 }}
+{{- $name := (index . 1).repository }}
+{{- if and (eq $top.Values.image.pullPolicy "Always") (not $top.Values.global.imageRegistry) (not $top.Values.image.registry) (regexMatch "^([^/]*$|localhost/)" $name) }}
+{{- fail (printf "image.pullPolicy Always asks a registry at every start, and none is known for %q: give image.registry, or use IfNotPresent with an image that is on every node" $name) }}
+{{- end }}
+{{- end }}
+
 {{- define "multinic.image" -}}
 {{- include "multinic.imageOf" (list . .Values.image) }}
 {{- end }}
