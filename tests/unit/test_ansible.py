@@ -332,6 +332,7 @@ def test_nodes_with_an_old_pod_come_in_batches_of_the_sizes_that_were_asked_for(
     found = cluster.batches(pods(**fleet), "new", "1 10% 50%")
     assert [len(batch) for batch in found] == [1, 2, 10, 6]
     assert [one["node"] for one in found[1]] == ["n01", "n02"]
+    assert [one["node"] for one in cluster.renewed(pods(**fleet), "new")] == ["n03"]
     for wrong in ("0", "many", "1 %"):
         with pytest.raises(ValueError, match="BATCHES"):
             cluster.batches(pods(**fleet), "new", wrong)

@@ -190,6 +190,12 @@ def _is_of(pod: Mapping[str, Any], revision: str) -> bool:
     return bool(pod["metadata"].get("labels", {}).get(HASH) == revision)
 
 
+def renewed(text: str, revision: str) -> list[dict[str, str]]:
+    """Return the pods in `kubectl get pods -o json` that have the revision already: name and node."""
+    items = json.loads(text)["items"]
+    return pods_on_nodes(json.dumps({"items": [pod for pod in items if _is_of(pod, revision)]}))
+
+
 def batches(text: str, revision: str, sizes: str) -> list[list[dict[str, str]]]:
     """Return the old pods in batches of these sizes, such as "1 10% 100%"; the last size is repeated.
 
@@ -271,5 +277,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         named = (qualified, cluster_nodes, image_facts, steps, foreign, unreached, not_ready, pods_on_nodes)
-        more = (health_table, unhealthy, seen, newest_revision, batches, behind)
+        more = (health_table, unhealthy, seen, newest_revision, renewed, batches, behind)
         return {function.__name__: function for function in (*named, *more)}
