@@ -15,7 +15,7 @@ from multinic.database import grants
 from multinic.demo.fleet import Fleet
 from multinic.values.settings import DatabaseSettings, Secret
 from tests.fleet.helm import objects, template
-from tests.hosts import CHECKOUT, eventually
+from tests.hosts import eventually
 from tests.k8s.containers import Builder
 from tests.mariadb import PrivateMariaDB, free_port
 from tests.scratch import END_WITH_TESTS, scratch
@@ -44,11 +44,8 @@ def builder() -> Iterator[Builder]:
     with scratch("image") as directory:
         made = Builder(directory)
         base = made.base()
-        options = ["--layers", "--isolation=chroot", f"--build-arg=BASE={base}", "--network=host"]
-        options += ["--volume=/etc/ssl/certs:/etc/ssl/certs:ro"]
-        options += [f"--file={CHECKOUT / 'packaging/container/Dockerfile'}"]
-        made.run("bud", *options, f"--tag={AGENT}", CHECKOUT)
-        made.run("bud", *options, "--target=dashboard", f"--tag={DASHBOARD}", CHECKOUT)
+        assert made.program("1", BASE=base) == AGENT
+        assert made.program("1", "dashboard", BASE=base) == DASHBOARD
         yield made
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from tests.hosts import CHECKOUT, run
 from tests.k8s.images import BASE
 
+BASED_ON = "localhost/base:1"
+"""The image that the program's is built on."""
 # It waits, and ends when it is told to. A static program, as the image has nothing else.
 _SANDBOX = """\
 #include <signal.h>
@@ -34,22 +36,23 @@ class Builder:
         return run(*self._command, *arguments, env=environment, timeout=timeout).stdout.strip()
 
     def base(self) -> str:
-        """Return the name of the image that the program's is built on."""
-        name = "localhost/base:1"
+        """Make the image that the program's is built on, and return its name."""
         container = self.run("from", "scratch")
         self.run("add", "--quiet", container, BASE.build(), "/")
-        self.run("commit", "--quiet", "--rm", container, name)
-        return name
+        self.run("commit", "--quiet", "--rm", container, BASED_ON)
+        return BASED_ON
 
-    def program(self, tag: str, **arguments: str) -> str:
-        """Build the program's image from this checkout, and return its name."""
-        name = f"localhost/multinic:{tag}"
+    def program(self, tag: str, target: str = "", **arguments: str) -> str:
+        """Build the program's image from this checkout, or that of another target, and return its name."""
+        name = f"localhost/multinic-{target}:{tag}" if target else f"localhost/multinic:{tag}"
         words = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        words += [f"--target={target}"] if target else []
         # As the machine reaches PyPI: a container has the name server of the machine, but not what it trusts.
         words += ["--network=host", "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"]
         dockerfile = CHECKOUT / "packaging/container/Dockerfile"
         self.run(
             "bud",
+            "--layers",  # what targets have in common is built once
             "--isolation=chroot",
             "--timestamp=0",
             *words,

@@ -6,6 +6,7 @@ import json
 
 from multinic import __version__
 from tests.k8s.cluster import VERSIONS, Cluster
+from tests.k8s.containers import BASED_ON
 from tests.k8s.images import BASE
 
 LISTING = """\
@@ -38,6 +39,6 @@ def test_the_image_has_the_program_its_libraries_and_nothing_else(bare: Cluster)
     bill = json.loads(run("cat", "/usr/share/doc/multinic/sbom.cdx.json"))
     assert listed - {"multinic"} == {part["name"].replace("-", "_") for part in bill["components"]}
 
-    before, after = (builder.size(image) for image in ("localhost/base:1", name))
+    before, after = (builder.size(image) for image in (BASED_ON, name))
     print(f"{name}: {after / 1e6:.0f} MB, of which the base {BASE.suite} has {before / 1e6:.0f} MB")
     assert after - before < 30e6
