@@ -32,19 +32,26 @@ def check_namespace(host: Host) -> None:
 
 
 def _hint() -> str:
-    """Say what a container needs besides the right command, and which profile of AppArmor may forbid it."""
+    """Say what a container needs besides the right command, and what of the node may forbid it."""
     hint = "correct --host-command; in a container it takes hostPID, SYS_ADMIN, SYS_CHROOT, SYS_PTRACE"
-    confined = _confined_by()
-    if not confined:
-        return hint
-    return f"{hint}; the AppArmor profile {confined} may deny it (the chart's appArmorProfile: Unconfined)"
-
-
-def _confined_by() -> str:
-    """Return the profile of AppArmor that this process has; an empty text if none is enforced."""
     try:
         with open("/proc/self/attr/current", encoding="utf-8") as file:
-            name, _, mode = file.read().strip("\0\n ").rpartition(" ")
-    except OSError:  # a kernel without it
-        return ""
-    return name if mode == "(enforce)" else ""
+            confined = confinement(file.read())
+    except OSError:  # a kernel with neither
+        confined = ""
+    return f"{hint}; {confined}" if confined else hint
+
+
+def confinement(label: str) -> str:
+    """Return what may deny a process of this label something, and the chart's value that allows it; or "".
+
+    AppArmor writes a label as "PROFILE (MODE)", SELinux as "USER:ROLE:TYPE:LEVEL".
+    """
+    label = label.strip("\0\n ")
+    profile, _, mode = label.rpartition(" ")
+    if mode == "(enforce)":
+        return f"the AppArmor profile {profile} may deny it (the chart's appArmorProfile: Unconfined)"
+    match label.split(":"):
+        case [_, _, kind, *_] if kind not in ("spc_t", "unconfined_t"):
+            return f"the SELinux type {kind} may deny it (the chart's seLinuxOptions: {{type: spc_t}})"
+    return ""

@@ -15,7 +15,8 @@ from typing import Any
 
 from tests.hosts import CHECKOUT, run
 
-ENVIRONMENT = Path(f"{sys.prefix}-fleet")
+ENVIRONMENT = Path(os.environ.get("MULTINIC_TEST_ANSIBLE") or f"{sys.prefix}-fleet")
+"""Where the programs are: MULTINIC_TEST_ANSIBLE names an environment with another version."""
 COLLECTION = CHECKOUT / "ansible"
 TIMEOUT = 600
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def test_the_tarball_holds_the_role_and_the_playbooks_and_nothing_of_a_run(contr
     (tarball,) = controller.glob("*.tar.gz")
     with tarfile.open(tarball) as archive:
         names = set(archive.getnames())
+        files = [file for name in names if not name.endswith(".md") if (file := archive.extractfile(name))]
+        named = {page for file in files for page in re.findall(r"[\w./-]+\.md\b", file.read().decode())}
     assert {f"playbooks/{name}.yml" for name in ("install", "plan", "rollout", "remove")} <= names
     assert {
         "roles/multinic/tasks/main.yml",
@@ -28,3 +31,5 @@ def test_the_tarball_holds_the_role_and_the_playbooks_and_nothing_of_a_run(contr
         "LICENSE",
     } <= names
     assert [name for name in names if "__pycache__" in name or name.startswith(".ansible/")] == []
+    # A message names no page that only the checkout has.
+    assert named <= names

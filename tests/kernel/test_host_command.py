@@ -6,6 +6,8 @@ import stat
 
 import pytest
 
+from multinic.kernel.namespace import confinement
+
 
 @pytest.fixture
 def prefix(node):
@@ -48,3 +50,23 @@ def test_links_that_are_not_those_of_the_host_are_left_alone(node, command):
 def test_words_that_are_no_command_are_a_mistake_on_the_command_line(node, words, said):
     node.provide(1)
     assert said in node.multinic("--host-command", words, "reconcile", expect=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (
+            "cri-containerd.apparmor.d (enforce)\n",
+            "the AppArmor profile cri-containerd.apparmor.d may deny it",
+        ),
+        ("system_u:system_r:container_t:s0:c1,c2\0", "the SELinux type container_t may deny it"),
+        ("cri-containerd.apparmor.d (complain)\n", ""),
+        ("system_u:system_r:spc_t:s0\0", ""),
+        ("unconfined\n", ""),
+        ("", ""),
+    ],
+)
+def test_what_confines_a_container_is_named_with_the_value_that_frees_it(label, said):
+    found = confinement(label)
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
