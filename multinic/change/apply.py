@@ -58,9 +58,10 @@ def _staged(
     staged = context.backend.stage(context.host, interfaces)
     for interface in interfaces:
         if words := staged.refused.get(interface.key):
-            how = "cannot do without" if interface.state is State.DELETE else "refuses"
-            words = f"{context.backend.name} {how} its file: {words}"
-            results[interface.key] = failure(interface, "refused-by-backend", words)
+            why = f"{context.backend.name} refuses its file: {words}"
+            if interface.state is State.DELETE:
+                why = f"{context.backend.name} cannot do without its file: {words}"
+            results[interface.key] = failure(interface, "refused-by-backend", why)
     return staged, tuple(interface for interface in interfaces if interface.key not in staged.refused)
 
 

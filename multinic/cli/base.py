@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import click
@@ -186,6 +186,14 @@ def _make_printable(error: click.ClickException) -> None:
     """Escape the message of an error: click quotes arguments in it, and does not always escape them."""
     if not isinstance(error, _HELP):
         error.__dict__["message"] = printable(error.message)
+
+
+def print_messages(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print messages in the reader's language, as they come."""
+    from multinic.host.language import said
+
+    for line in lines:
+        print_line(said(line), err=err)
 
 
 def print_line(line: str, *, err: bool = False) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import click
 
-from multinic.cli.base import Change, Context, main, print_document, print_line, whoever
+from multinic.cli.base import Change, Context, main, print_document, print_line, print_messages, whoever
 from multinic.values.errors import ConfigError
 
 
@@ -60,8 +61,7 @@ def hold(context: Context, names: tuple[str, ...], length: str, why: str | None)
             lines.append(f"{who} is held until {holds.when(item['until'])} by {item['by']}")
             lines.append(f"    {item['why']}")
         lines = lines or ["nothing is held"]
-    for line in lines:
-        print_line(line)
+    _print(lines)
 
 
 @main.command(cls=Change)
@@ -85,5 +85,13 @@ def release(context: Context, names: tuple[str, ...], everything: bool) -> None:
     if context.document:
         print_document(context, holding.document(host))
         return
+    _print(lines)
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print what happened in the reader's language, and why somebody holds as it was written."""
     for line in lines:
-        print_line(line)
+        if line.startswith("    "):
+            print_line(line)
+        else:
+            print_messages((line,))

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from multinic.cli.base import Context, main, print_document, print_line
+from multinic.cli.base import Context, main, print_document, print_line, print_messages
 from multinic.values.errors import Exit
 
 
@@ -78,7 +78,7 @@ def render(context: Context, names: tuple[str, ...]) -> None:
     if context.document:
         print_document(context, {"version": 1, "backend": view.backend.name, "files": files})
     elif not files:
-        click.echo(f"backend {view.backend.name} writes no files", err=True)
+        print_messages((f"backend {view.backend.name} writes no files",), err=True)
     else:
         for path, text in files.items():
             for line in (f"==> {path} <==", *text.split("\n")):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import click
 
-from multinic.cli.base import Change, Context, main, print_document, print_line, whoever
+from multinic.cli.base import Change, Context, main, print_document, print_line, print_messages, whoever
 from multinic.cli.formats import Group
 from multinic.values.errors import ConfigError
 from multinic.values.settings import DatabaseSettings, Secret
@@ -31,8 +31,7 @@ def install_units(context: Context, program: str | None, remove: bool) -> None:
     from multinic.install import units
 
     host = context.host()
-    for line in units.remove(host) if remove else units.install(host, program):
-        print_line(line)
+    _print(context, units.remove(host) if remove else units.install(host, program))
 
 
 @main.group(cls=Group)
@@ -87,10 +86,7 @@ def _print(context: Context, lines: Iterable[str]) -> None:
     if context.document:
         print_document(context, {"version": 1, "messages": list(lines)})
         return
-    from multinic.host.language import said
-
-    for line in lines:
-        print_line(said(line))
+    print_messages(lines)
 
 
 @db.command(cls=Change)

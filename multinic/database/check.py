@@ -22,7 +22,7 @@ from multinic.database.subnets import is_desired
 from multinic.values.desired import Desired, DesiredLink, InvalidRow
 from multinic.values.errors import Exit, SourceError, SourceRejected
 from multinic.values.settings import DatabaseSettings
-from multinic.values.text import shown
+from multinic.values.text import counted, shown
 
 VERSION = 1
 """The version of the document: it changes when a field changes its meaning or is removed."""
@@ -154,9 +154,8 @@ class _Check:
             yield Finding(PROBLEM, row.reason, row.message, name, row.row_id, row.mac_text)
         if found.elsewhere:
             spelled = ", ".join(sorted({shown(row.node) for row in found.elsewhere})[:_LISTED])
-            count = len(found.elsewhere)
-            are = f"{count} rows are" if count > 1 else "a row is"
-            words = f"{are} under another spelling of this name: {spelled}"
+            rows = counted(len(found.elsewhere), "row")
+            words = f"{rows} under another spelling of this name: {spelled}"
             yield Finding(NOTE, "ambiguous-node", words, name)
         if len(found.links) > self._max_interfaces:
             words = (

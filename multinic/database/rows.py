@@ -85,9 +85,9 @@ def match_node(node: str, names: Sequence[str]) -> str:
         if folded == short or (not domain and folded.partition(".")[0] == short)
     ]
     if len(candidates) > 1:
+        spelled = " and ".join(shown(candidate) for candidate in candidates)
         raise ConfigError(
-            f"node name {node!r} is ambiguous: the database has rows of "
-            + " and ".join(shown(candidate) for candidate in candidates),
+            f"node name {node!r} is ambiguous: the database has rows of {spelled}",
             "set `node` in /etc/multinic/multinic.toml (or --node) to the full name",
         )
     return candidates[0] if candidates else ""

@@ -10,7 +10,7 @@ from multinic.decide.safety import Block
 from multinic.values.history import BAD, Peer
 from multinic.values.plan import Interface, Plan, State
 from multinic.values.settings import Brake
-from multinic.values.text import shown
+from multinic.values.text import counted, shown
 
 FLEET_BRAKE = "fleet-brake"
 UPDATE, DELETE = "update", "delete"
@@ -79,8 +79,9 @@ def _fared(peers: Iterable[Peer], attempt: str, fields: frozenset[str]) -> tuple
 def _words(what: str, failed: list[str], tried: int) -> str:
     names = ", ".join(shown(name) for name in failed[:_NAMED])
     more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    others = counted(tried, "other node")
     return (
-        f"{what} failed or was rolled back in the last 10 minutes on {len(failed)} of {tried} other nodes "
+        f"{what} failed or was rolled back in the last 10 minutes on {len(failed)} of {others} "
         f"({names}{more}); correct the rows, or: `multinic apply --allow-braked` here, "
         "`multinic db release-brake` for all nodes"
     )
@@ -93,6 +94,7 @@ def brake(interfaces: Iterable[Interface], blocks: Mapping[str, Block]) -> Itera
         if block is None:
             yield interface
         else:
-            words = f"not {'removed' if interface.state is State.DELETE else 'changed'} yet: {block.message}"
+            removes = interface.state is State.DELETE
+            words = f"not removed yet: {block.message}" if removes else f"not changed yet: {block.message}"
             held_back = replace(interface, state=State.BLOCKED, reason=block.rule, message=words)
             yield replace(held_back, changes=(), files=())

@@ -21,6 +21,7 @@ from multinic.values.fields import LEFT_BEHIND
 from multinic.values.observed import Observed, ObservedLink
 from multinic.values.plan import Change, FileChange, Interface, State
 from multinic.values.rtnetlink import LINK_SCOPE
+from multinic.values.text import counted
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ class Case(NamedTuple):
 def _without_slot(facts: Facts) -> Finding:
     if facts.interface.name:
         return None
-    rows, slots = len(facts.desired.links), facts.policy.max_interfaces
+    rows, slots = counted(len(facts.desired.links), "row"), facts.policy.max_interfaces
     wish = facts.wish
-    words = f"row {wish.row_id}: no slot is left for {wish.mac}: {rows} rows, max_interfaces is {slots}"
+    words = f"row {wish.row_id}: no slot is left for {wish.mac}: {rows}, max_interfaces is {slots}"
     return "no-free-slot", words
 
 
@@ -187,9 +188,9 @@ def _mac_changed(facts: Facts) -> Finding:
     if link is None or link.permanent_mac in (None, mac) or not facts.policy.by_permanent_mac:
         return None
     words = (
-        f"link {link.name} has the MAC address {mac} only for now, that of the card is {link.permanent_mac}"
+        f"link {link.name} has the MAC address {mac} only for now, that of the card is {link.permanent_mac}, "
+        f"by which backend {facts.policy.backend} finds it: put that one into the row"
     )
-    words += f", by which backend {facts.policy.backend} finds it: put that one into the row"
     return _not_carried_out(facts, safety.Block("mac-changed", words))
 
 

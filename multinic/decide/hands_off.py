@@ -16,8 +16,9 @@ def hands_off(interface: Interface, past: Past) -> Interface:
     """Return an interface without what a person does not want to be done to it now."""
     if words := _held(interface, past):
         if _acts(interface):
-            done = "removed" if interface.state is State.DELETE else "changed"
-            return _left(interface, State.BLOCKED, HELD, f"not {done}: {words}")
+            removes = interface.state is State.DELETE
+            message = f"not removed: {words}" if removes else f"not changed: {words}"
+            return _left(interface, State.BLOCKED, HELD, message)
         as_desired = interface.state is State.UNCHANGED
         reason = HELD if as_desired else interface.reason
         return replace(interface, reason=reason, message=f"{interface.message}; {words}")

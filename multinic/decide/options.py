@@ -29,7 +29,6 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, sectio
 
 
 def _address(path: str, value: Any) -> IPAddress:
-    problem = "is not an IP address"
     if isinstance(value, str) and "%" in value:  # Python takes any text for a zone
         raise OptionError(path, value, "has a zone; leave out the % part")
     try:
@@ -37,13 +36,13 @@ def _address(path: str, value: Any) -> IPAddress:
     except ValueError:
         found = None
     if found is None:
-        raise OptionError(path, value, problem)
+        raise OptionError(path, value, "is not an IP address")
     if found.version == 6 and found.ipv4_mapped:
-        raise OptionError(path, value, f"{problem} of its own: write {found.ipv4_mapped}")
-    if found.is_multicast or found.is_unspecified:
-        raise OptionError(
-            path, value, f"is {'a multicast' if found.is_multicast else 'the unspecified'} address"
-        )
+        raise OptionError(path, value, f"is not an IP address of its own: write {found.ipv4_mapped}")
+    if found.is_multicast:
+        raise OptionError(path, value, "is a multicast address")
+    if found.is_unspecified:
+        raise OptionError(path, value, "is the unspecified address")
     return found
 
 

@@ -141,8 +141,10 @@ def _turn(suspect: Interface) -> tuple[int, float, str]:
 
 
 def _held_back(interface: Interface, failure: Failure, when: str) -> Interface:
-    times = "once" if failure.count == 1 else f"{failure.count} times"
-    words = f"failed {times}, tried again {when}; {failure.message}"
+    if failure.count == 1:
+        words = f"failed once, tried again {when}; {failure.message}"
+    else:
+        words = f"failed {failure.count} times, tried again {when}; {failure.message}"
     return replace(interface, state=State.FAILED, reason="backing-off", message=words, changes=(), files=())
 
 

@@ -39,8 +39,8 @@ def takes_over(
             if address.version != network.version or address not in network:
                 continue
             if _wins(network, metric, best, connected=what == "network"):
-                words = f"its {what} {network} would take over the way to {whose} ({address})"
-                return Block("in-use", words + _from(best, observed))
+                way = f"{whose} ({address}){_from(best, observed)}"
+                return Block("in-use", f"its {what} {network} would take over the way to {way}")
     return None
 
 

@@ -14,6 +14,7 @@ import click
 
 from multinic.demo import namespace
 from multinic.host import ending
+from multinic.host.language import translated
 
 
 def run(*, keep: bool) -> int:
@@ -39,6 +40,6 @@ def run(*, keep: bool) -> int:
             if keep:
                 stage.shell()
     except KeyboardInterrupt:
-        click.echo("\ninterrupted; everything of the demo is removed", err=True)
+        click.echo(translated("\ninterrupted; everything of the demo is removed"), err=True)
         return 128 + signal.SIGINT
     return 0

@@ -95,7 +95,7 @@ class Stage:
         if done.returncode:
             self.say(translated("(exit status {status})").format(status=done.returncode), "dim")
         if done.returncode != exit or (quiet and done.stdout):
-            wanted = f"exit status {int(exit)}" + (" and no output" if quiet else "")
+            wanted = f"exit status {int(exit)} and no output" if quiet else f"exit status {int(exit)}"
             raise HostError(f"`{shlex.join(command)}` should have ended with {wanted}")
 
     def shell(self) -> None:

@@ -14,7 +14,7 @@ from multinic.doctor.finding import Examination, Finding, Level
 from multinic.host.config import node_name
 from multinic.values.errors import SourceError
 from multinic.values.settings import DatabaseSettings
-from multinic.values.text import shown
+from multinic.values.text import counted, shown
 
 _OPTIONAL = ("subnet_id", "address", "mtu", "options", "status", "deleted_at", "modified_at")
 _NEEDED = {"USAGE", "SELECT", "UPDATE"}
@@ -61,8 +61,8 @@ def _remembered_login(database: Session, url: str) -> Iterator[Finding]:
     elif "server_public_key=" not in url:
         words = (
             f"the user logs in by {database.connection.login} without TLS: that works as long as the server "
+            "remembers the user; after its next restart no node gets in"
         )
-        words += "remembers the user; after its next restart no node gets in"
         yield Finding("login", Level.WARNING, words, _LOGIN)
 
 
@@ -78,7 +78,9 @@ def _each(hosts: list[tuple[str, DatabaseSettings]], node: str) -> Iterator[Find
             continue
         port = found.columns.index("port_id")
         answers[host] = {str(row[port]) for row in found.rows}
-        yield Finding("database", Level.OK, f"{host} answers, with {len(found.rows)} rows of this node")
+        yield Finding(
+            "database", Level.OK, f"{host} answers, with {counted(len(found.rows), 'row')} of this node"
+        )
     if len(set(map(frozenset, answers.values()))) > 1:
         counts = ", ".join(f"{host} {len(ports)}" for host, ports in answers.items())
         words = f"the hosts of database.url do not have the same rows of this node: {counts}"
@@ -167,8 +169,8 @@ def index(seen: Examination) -> Iterator[Finding]:
     if seen.database.shape.case:
         words = (
             "attached_node_name has a collation in which case matters: no index serves, every pass of every "
+            "host reads the whole table"
         )
-        words += "host reads the whole table"
         yield Finding("index", Level.WARNING, words, f"as an administrator of the database: {_COLLATION}")
     elif indexed:
         yield Finding("index", Level.OK, "attached_node_name has an index")
@@ -201,7 +203,7 @@ def node(seen: Examination) -> Iterator[Finding]:
         yield Finding("node", Level.WARNING, words, "set `node`, --node or NODE_NAME")
     desired = rows.desired(name, seen.answer, ignore_deleted_at=False, database=seen.database.address)
     if desired.rows_read:
-        words = f"the database has {desired.rows_read} rows of node {shown(desired.node)}"
+        words = f"the database has {counted(desired.rows_read, 'row')} of node {shown(desired.node)}"
         yield Finding("node", Level.OK, words)
         return
     others = _other_nodes(seen.database)

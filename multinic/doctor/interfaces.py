@@ -81,13 +81,15 @@ def plan(seen: Examination) -> Iterator[Finding]:
 def _held_up(interfaces: Iterable[Interface]) -> Iterator[Finding]:
     """Report the interfaces that are blocked, invalid or waiting."""
     for interface in interfaces:
-        if interface.reason == HELD and interface.state is State.BLOCKED:
+        blocked = interface.state is State.BLOCKED
+        if interface.reason == HELD and blocked:
             words = f"{interface.name or interface.mac_text}: {interface.message}"
             known = not interface.message.endswith(NOT_KNOWN)
             hint = f"`multinic release {interface.name or interface.mac_text}` ends it" if known else ""
             yield Finding("interfaces", Level.NOTE, words, hint)
-        elif interface.state in (State.BLOCKED, State.INVALID):
-            words = f"{interface.name or interface.mac_text} is {interface.state}: {interface.message}"
+        elif blocked or interface.state is State.INVALID:
+            who, why = interface.name or interface.mac_text, interface.message
+            words = f"{who} is blocked: {why}" if blocked else f"{who} is invalid: {why}"
             yield Finding("interfaces", Level.PROBLEM, words, _hint(interface))
         elif interface.state is State.WAITING:
             words = f"{interface.name} waits: {interface.message}"

@@ -15,6 +15,7 @@ from multinic.host.host import Host
 from multinic.kernel.observe import surroundings
 from multinic.values.errors import CommandFailed
 from multinic.values.rtnetlink import PROTOCOL_STATIC, RECEIVED
+from multinic.values.text import counted
 
 _RULES = "/etc/udev/rules.d"
 _HOTPLUG = "cloud-init-hook-hotplug.rules"
@@ -181,9 +182,9 @@ def foreign_routes(seen: Examination) -> Iterator[Finding]:
     at_stake = []
     foreign = [r for r in around.rules if r.protocol not in _NOT_FOREIGN]
     if rules and (count := sum(1 for found in foreign if found.rule.priority not in _DEFAULT_RULES)):
-        at_stake.append(f"{count} policy rules")
+        at_stake.append(counted(count, "policy rule"))
     if routes and (count := sum(1 for route in around.routes if route.protocol not in _NOT_FOREIGN)):
-        at_stake.append(f"{count} routes")
+        at_stake.append(counted(count, "route"))
     if at_stake:
         words = (
             f"systemd-networkd may remove {' and '.join(at_stake)} of other programs when it configures a "

@@ -51,7 +51,8 @@ def timer(seen: Examination) -> Iterator[Finding]:
 def _agent(runs: dict[str, Any]) -> Iterator[Finding]:
     words = f"an agent runs the passes: {runs['process']}"
     if runs["next_pass_in"] is not None:
-        words += f"; its last pass: {runs['last_pass']}, the next is in {runs['next_pass_in']:.0f} s"
+        then = f"its last pass: {runs['last_pass']}, the next is in {runs['next_pass_in']:.0f} s"
+        words = f"{words}; {then}"
     yield _finding(Level.OK, words)
     if runs["answers"] is False:
         words = f"the agent does not answer on {runs['listen']}"
@@ -103,7 +104,7 @@ def _installed(host: Host) -> Iterator[Finding]:
         yield from _program(program)
     shadows = dict(units.hidden(host))
     if shadows:
-        words = f"{', '.join(shadows)} hide{'s' * (len(shadows) == 1)} the units of the package"
+        words = f"the units of the package are hidden by {', '.join(shadows)}"
         hint = "`multinic install-units --remove` && systemctl daemon-reload; changes belong into drop-ins"
         yield _finding(Level.WARNING, words, hint)
     try:
@@ -175,7 +176,7 @@ def _is_enabled(host: Host, shown: dict[str, str], wanted: str) -> bool:
 
 def _enabled(enabled: bool, *, active: bool) -> Iterator[Finding]:
     if enabled:
-        yield _finding(Level.OK, f"{TIMER} is enabled" + (" and active" if active else ""))
+        yield _finding(Level.OK, f"{TIMER} is enabled and active" if active else f"{TIMER} is enabled")
     else:
         words = f"{TIMER} is not enabled: after the next boot no pass runs"
         yield _finding(Level.WARNING, words, f"systemctl enable --now {TIMER}")

@@ -11,6 +11,7 @@ from multinic.host.host import Host
 from multinic.host.log import Log
 from multinic.report.log import log_bad
 from multinic.values.paths import CONVERGED
+from multinic.values.text import counted
 
 if TYPE_CHECKING:
     from multinic.flow.converged import Fingerprint
@@ -24,8 +25,11 @@ def idle(host: Host, log: Log, known: Fingerprint, answer: Answer, where: str) -
         written = host.written(CONVERGED)
         age = f"{max(0, time.time() - written):.0f} s ago" if written else "before"
         log.info(f"{_rows(answer, where)}: as in the full pass {age}")
-        what = f"{len(known.macs)} MAC addresses and {len(known.paths)} files and directories"
-        log.info(f"looked at the links of {what}: nothing has changed, exit status {int(known.exit)}")
+        macs = counted(len(known.macs), "MAC address", "MAC addresses")
+        paths = counted(len(known.paths), "file or directory", "files and directories")
+        log.info(
+            f"looked at the links of {macs} and {paths}: nothing has changed, exit status {int(known.exit)}"
+        )
     log_bad(host, log)
 
 
@@ -34,9 +38,10 @@ def full(log: Log, view: View, report: Report, where: str) -> None:
     counts = Counter(str(result.state) for result in report.results)
     found = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no interfaces"
     log.info(_rows(view.answer, where))
-    what = f"{len(view.observed.links)} links and {len(view.observed.files)} files of ours"
+    links, files = counted(len(view.observed.links), "link"), counted(len(view.observed.files), "file")
+    what = f"{links} and {files} of ours"
     log.info(f"looked at {what}: {found}, exit status {int(report.status)}")
 
 
 def _rows(answer: Answer, where: str) -> str:
-    return f"read {len(answer.rows)} rows of this node from {where}"
+    return f"read {counted(len(answer.rows), 'row')} of this node from {where}"

@@ -16,6 +16,7 @@ from multinic.values.addresses import Mac
 from multinic.values.errors import MultinicError
 from multinic.values.plan import Plan
 from multinic.values.settings import Settings
+from multinic.values.text import counted
 
 HOSTS_DISAGREE, ONE_HOST_ONLY = "hosts-disagree", "one-host-only"
 _ALLOW = "if they shall go: `multinic apply --allow-mass-delete`"
@@ -29,7 +30,8 @@ def contradiction(settings: Settings, database: Session, plan: Plan) -> Block | 
     for where, named in _named_elsewhere(settings, database):
         asked += 1
         if still := named & doomed:
-            words = f"{database.where} has no rows of {len(doomed)} interfaces, but {where} has {len(still)}"
+            of = counted(len(doomed), "interface")
+            words = f"{database.where} has no rows of {of}, but {where} has {len(still)}"
             return Block(HOSTS_DISAGREE, f"{words}; look at what these hosts have; {_ALLOW}")
     if not asked:
         words = f"only {database.where} has no rows for them, and no other host of database.url answers"

@@ -73,11 +73,14 @@ def _wait(process: subprocess.Popen[bytes], timeout: float, shown: str) -> int:
 
 
 def _failed(shown: str, status: int, stdout: str, stderr: str) -> CommandFailed:
-    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     if status == -signal.SIGXFSZ:
-        ended = f"printed or wrote more than {_WRITE_LIMIT >> 20} MiB and was killed"
-    detail = (stderr.strip() or stdout.strip())[-_DETAIL_LIMIT:]
-    words = f"{shown} {ended}" + (f": {detail}" if detail else "")
+        words = f"{shown} printed or wrote more than {_WRITE_LIMIT >> 20} MiB and was killed"
+    elif status < 0:
+        words = f"{shown} was killed by signal {-status}"
+    else:
+        words = f"{shown} ended with status {status}"
+    if detail := (stderr.strip() or stdout.strip())[-_DETAIL_LIMIT:]:
+        words += f": {detail}"
     return CommandFailed(words, status=status, stdout=stdout, stderr=stderr)
 
 

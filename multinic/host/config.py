@@ -88,7 +88,7 @@ def _parse(key: Key, value: Any, where: str) -> Any:
         return key.parse(value)
     except ValueError as e:
         shown = "(not shown)" if key.name == "database.url" else repr(value)
-        raise ConfigError(f"{where}: {key.name} = {shown} {e}") from None
+        raise ConfigError(f"{where}: {key.name} = {shown}: {e}") from None
 
 
 def _read_file(file: str) -> tuple[str, int]:

@@ -284,12 +284,25 @@ class Host:
         return command.run(self.prefix, argv, limit, stdin=stdin, inherited=self.inherited)
 
 
+_CANNOT = {
+    "read": "cannot read {}: {}",
+    "list": "cannot list {}: {}",
+    "make": "cannot make {}: {}",
+    "write": "cannot write {}: {}",
+    "remove": "cannot remove {}: {}",
+    "rename": "cannot rename {}: {}",
+    "set": "cannot set {}: {}",
+}
+"""Whole sentences: each has a translation of its own."""
+
+
 def cannot(verb: str, path: str, error: OSError) -> HostError:
     """Return the error for what could not be done to a path, with what to do where the reason says it."""
+    """Return the error of something that cannot be done to a file; `verb` is one of those above."""
     hint = {
         errno.EACCES: "run as root",
         errno.EPERM: "run as root",
         errno.EROFS: "the file system is mounted read-only",
         errno.ENOSPC: "the file system is full",
     }.get(error.errno or 0, "")
-    return HostError(f"cannot {verb} {path}: {error.strerror}", hint)
+    return HostError(_CANNOT[verb].format(path, error.strerror), hint)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 
 from multinic.values.catalogue import parsed
 
@@ -17,6 +17,8 @@ LANGUAGES = ("ko",)
 """Those that have a catalogue; English has none."""
 _LONGEST = 600
 """Letters of a message: a longer one, with a text from the database in it, would take too long to match."""
+_JOINTS = ("; ", ": ", ", ")
+"""What stands between parts of a message, each of which may be a sentence."""
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 
 
@@ -49,15 +51,50 @@ def said(sentence: str) -> str:
     """Return a message of the program in the reader's language, by the template that it was made of.
 
     A template has {} for each value; a value may be such a sentence itself. A message of which the catalogue
-    has no template stays as it is.
+    has no template may be put together of several; what is none of ours, as the words of the kernel, stays as
+    it is.
     """
     texts = _texts()
-    if sentence in texts or len(sentence) > _LONGEST:
+    if not texts or sentence in texts or len(sentence) > _LONGEST:
         return texts.get(sentence, sentence)
-    for pattern, template in _templates():
-        if found := pattern.fullmatch(sentence):
-            return template.format(*(said(value) if " " in value else value for value in found.groups()))
-    return sentence
+    return _understood(sentence)[1]
+
+
+@lru_cache(1000)
+def _understood(sentence: str) -> tuple[int, str]:
+    """Return how many letters of a message are known, and the message in the reader's language.
+
+    Of several templates that fit, the one counts that knows the most, with those of its values: "cannot set
+    the MTU of {} to {}" is no "cannot set {}". Where that is the same, the one that has more itself.
+    """
+    texts = _texts()
+    if sentence in texts:
+        return _letters(sentence), texts[sentence]
+    best, of_best = (0, sentence), 0
+    for template, values in _fitting(sentence):
+        understood = [_value(value) for value in values]
+        own = _letters(template)
+        known = own + sum(letters for letters, _ in understood)
+        if (known, own) > (best[0], of_best):
+            words = texts.get(template, template).format(*(text for _, text in understood))
+            best, of_best = (known, words), own
+    return best
+
+
+def _fitting(sentence: str) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield each template that fits a message, with the values; what only joins parts counts as one, too."""
+    for part, template in _templates():
+        if part in sentence and (found := _pattern(template).fullmatch(sentence)):
+            yield template, found.groups()
+    for joint in _JOINTS:
+        head, found_one, tail = sentence.partition(joint)
+        if found_one:
+            yield f"{{}}{joint}{{}}", (head, tail)
+
+
+def _value(text: str) -> tuple[int, str]:
+    """Understand a part of a message; a word alone is a name, and stays as it is."""
+    return _understood(text) if " " in text else (0, text)
 
 
 @cache
@@ -85,11 +122,16 @@ def catalogue(language: str) -> dict[str, str]:
 
 
 @cache
-def _templates() -> list[tuple[re.Pattern[str], str]]:
-    """Return what matches the messages of each template, the longest template first."""
-    found = sorted((text for text in _texts() if "{}" in text), key=lambda text: (-len(text), text))
-    return [(_pattern(text), _texts()[text]) for text in found]
+def _templates() -> list[tuple[str, str]]:
+    """Return each template and its longest part: where a message has not that, no pattern is compiled."""
+    return [(max(text.split("{}"), key=len), text) for text in _texts() if "{}" in text]
 
 
+def _letters(template: str) -> int:
+    """Return how many letters of its own a template has; none if it only joins."""
+    return sum(map(str.isalnum, template))
+
+
+@cache
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("(.*?)".join(re.escape(part) for part in template.split("{}")), re.DOTALL)

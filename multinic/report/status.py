@@ -168,7 +168,7 @@ def _differences(item: Mapping[str, Any], link: ObservedLink | None, observed: O
     if link is None:
         yield f"no link has the MAC address {item['mac']}"
         if other := next((found for found in observed.links if found.name == name), None):
-            yield f"{name} has {other.mac or 'no MAC address'}"
+            yield f"{name} has the MAC address {other.mac}" if other.mac else f"{name} has no MAC address"
         return
     if link.name != name:
         yield f"the link has the name {link.name}"

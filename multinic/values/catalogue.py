@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 from collections.abc import Iterator
 
@@ -32,6 +32,6 @@ def _entries(text: str) -> Iterator[dict[str, str]]:
             yield entry
             entry = {}
         name = found[1] or name
-        entry[name] = entry.get(name, "") + str(ast.literal_eval(found[2]))
+        entry[name] = entry.get(name, "") + str(json.loads(found[2]))
     if entry:
         yield entry

@@ -18,6 +18,11 @@ def shown(value: object) -> str:
     return repr(cut)
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return a number with what it counts: "1 row", "2 rows"; `several` where that is not `one` with an s."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def printable(text: str) -> str:
     """Return `text` with every character that is not printable escaped; line ends become spaces."""
     if text.isprintable():

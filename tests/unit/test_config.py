@@ -234,10 +234,10 @@ def test_variables_that_kubernetes_makes_of_a_service_named_multinic_are_no_erro
         pytest.param("database = 'x'", "unknown key 'database'", "", id="a value for a table"),
         pytest.param("node = ", "Invalid value", "", id="no TOML"),
         pytest.param("node = 'a'\nnode = 'b'", "overwrite", "", id="a key twice"),
-        pytest.param("node = 7", "node = 7 must be a text", "", id="a number for a text"),
-        pytest.param('node = "a\\u001bb"', "node = 'a\\x1bb' must not", "", id="a control character"),
+        pytest.param("node = 7", "node = 7: must be a text", "", id="a number for a text"),
+        pytest.param('node = "a\\u001bb"', "node = 'a\\x1bb': must not", "", id="a control character"),
         pytest.param(
-            "backend = 'nmcli'", "backend = 'nmcli' must be one of auto, netplan", "", id="a backend"
+            "backend = 'nmcli'", "backend = 'nmcli': must be one of auto, netplan", "", id="a backend"
         ),
         pytest.param("max_interfaces = 0", "must be between 1 and 1000", "", id="no interface"),
         pytest.param("max_interfaces = 1001", "must be between 1 and 1000", "", id="too many interfaces"),
@@ -272,8 +272,8 @@ def test_a_mistake_in_the_file_is_named_with_file_and_key(
     [
         ({"MULTINIC_MAX_INTERFACES": "many"}, "MULTINIC_MAX_INTERFACES: max_interfaces = 'many'"),
         ({"POLL_INTERVAL": "often"}, "POLL_INTERVAL: agent.poll_interval = 'often'"),
-        ({"DB_HOST": "db", "DB_PORT": "99999"}, "DB_PORT = '99999' must be between 1 and 65535"),
-        ({"HEALTH_PORT": "x"}, "HEALTH_PORT = 'x' must be a whole number"),
+        ({"DB_HOST": "db", "DB_PORT": "99999"}, "DB_PORT = '99999': must be between 1 and 65535"),
+        ({"HEALTH_PORT": "x"}, "HEALTH_PORT = 'x': must be a whole number"),
     ],
 )
 def test_a_mistake_in_the_environment_names_the_variable(

@@ -452,7 +452,7 @@ def test_units_that_are_not_of_this_version_are_named(installed: Patient) -> Non
 def test_units_that_hide_those_of_a_package_are_named(installed: Patient) -> None:
     installed.have({"usr/lib/systemd/system/multinic.timer": "# Part of multinic; of the package\n"})
     assert installed.levels("timer") == ["warning", "ok"]
-    assert "/etc/systemd/system/multinic.timer hides the units of the package" in said(
+    assert "the units of the package are hidden by /etc/systemd/system/multinic.timer" in said(
         installed.findings(), "timer"
     )
 

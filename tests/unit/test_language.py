@@ -80,6 +80,48 @@ def _korean(monkeypatch: pytest.MonkeyPatch) -> None:
     known = language.catalogue("ko")
     monkeypatch.setattr(language, "_texts", lambda: known)
     language._templates.cache_clear()
+    language._understood.cache_clear()
+
+
+@pytest.mark.usefixtures("_korean")
+@pytest.mark.parametrize("values", ["a b c d e f", "10.0.0.5/24 multinic0 fe80::1 7 'x' 0644"])
+def test_a_message_is_translated_by_the_template_that_it_was_made_of(values: str) -> None:
+    known, words = language.catalogue("ko"), values.split()
+    for template in known:
+        if "{}" in template:
+            assert language.said(template.format(*words)) == known[template].format(*words), template
+
+
+@pytest.mark.usefixtures("_korean")
+@pytest.mark.parametrize(
+    ("message", "korean"),
+    [
+        (
+            "cannot set the MTU of multinic0 to 9000: Invalid argument (mtu greater than device maximum)",
+            "multinic0의 MTU 설정(9000): 실패했습니다(Invalid argument (mtu greater than device maximum))",
+        ),
+        (
+            "cannot set /proc/sys/net/ipv4/conf/all/x: Permission denied",
+            "/proc/sys/net/ipv4/conf/all/x: 값을 지정할 수 없습니다: Permission denied",
+        ),
+        (
+            "option --log-level: log_level = 'very loud': must be one of debug, info",
+            "옵션 --log-level: log_level = 'very loud': 다음 중 하나여야 합니다: debug, info",
+        ),
+        (
+            "multinic0: failed 3 times, tried again at 10:00:00 UTC or when its row or carrier changes; "
+            "not there after 10 s: address (none) → 10.0.0.5/24; restored as it was",
+            "multinic0: 3번 실패, 다시 시도: at 10:00:00 UTC 또는 행이나 캐리어가 바뀔 때; "
+            "10초가 지나도 없음: address (none) → 10.0.0.5/24; 원래대로 되돌렸습니다",
+        ),
+        (
+            "mysql db1:3306/multinic: Access denied for user 'multinic'@'10.0.0.7' (using password: YES)",
+            "mysql db1:3306/multinic: Access denied for user 'multinic'@'10.0.0.7' (using password: YES)",
+        ),
+    ],
+)
+def test_what_a_message_has_most_of_decides_and_words_of_others_stay(message: str, korean: str) -> None:
+    assert language.said(message) == korean
 
 
 @pytest.mark.usefixtures("_korean")
@@ -91,7 +133,7 @@ def test_a_message_is_translated_by_its_template_and_so_is_a_message_in_it() -> 
     )
     assert (
         language.said("the database has 3 rows of node 'n {0}'")
-        == "데이터베이스에 노드 'n {0}'의 행이 3개 있습니다"
+        == "데이터베이스에 노드 'n {0}'의 행 3개가 있습니다"
     )
     assert language.said("netplan is installed, systemd-networkd is running").startswith("netplan이 설치되어")
     # What a hostile row makes long would take a minute to match.

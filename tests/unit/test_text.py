@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multinic.values.text import printable, shown
+from multinic.values.text import counted, printable, shown
 
 
 @given(st.text())
@@ -52,3 +52,8 @@ def test_a_value_is_shown_in_one_short_printable_word(value: object) -> None:
 )
 def test_a_value_is_shown_as_a_reader_of_the_database_knows_it(value: object, word: str) -> None:
     assert shown(value) == word
+
+
+def test_one_thing_is_no_several() -> None:
+    assert [counted(number, "row") for number in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+    assert counted(2, "MAC address", "MAC addresses") == "2 MAC addresses"
