@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import click
@@ -20,6 +20,11 @@ from multinic.host.log import Log, mark_for
 from multinic.values.errors import Exit, MultinicError
 from multinic.values.settings import BACKENDS, Settings
 from multinic.values.text import printable
+
+_GIVEN = "multinic.given"
+"""Where click keeps the words of the command line."""
+# A command that nothing follows: newer clicks print the help as an error.
+_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Context(NamedTuple):
@@ -81,9 +86,7 @@ class Commands(Group):
                 sys.exit(e.exit)
             fail(ctx.obj, str(e), e.hint, e.exit)
         except click.ClickException as e:
-            _make_printable(e)
-            if _in_json(ctx.obj):
-                fail(ctx.obj, e.format_message(), "", Exit.USAGE)
+            _refuse(e, ctx.meta[_GIVEN])
             raise
         except (click.exceptions.Exit, click.Abort):
             raise
@@ -98,12 +101,18 @@ class Commands(Group):
             hint = "this is a bug of multinic; run it again with -v and report what it prints"
             fail(ctx.obj, f"unexpected error: {type(e).__name__}: {e}", hint, Exit.ERROR)
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the global options, and keep the whole command line for errors in it."""
+        given = tuple(args)  # click takes words out of the list
         try:
-            return super().make_context(*args, **kwargs)
+            context = super().make_context(info_name, args, parent, **extra)
         except click.ClickException as e:
-            _make_printable(e)
+            _refuse(e, given)
             raise
+        context.meta[_GIVEN] = given
+        return context
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Be the program: run it, and end the process."""
@@ -165,8 +174,29 @@ def fail(context: Context | None, message: str, hint: str, status: Exit) -> NoRe
     sys.exit(status)
 
 
-def _in_json(context: Context | None) -> bool:
-    return context is not None and (context.document or _log_format(context) == "json")
+def _refuse(error: click.ClickException, given: Sequence[str]) -> None:
+    """End with what is wrong with a command line, in the format that its words ask for, if that is not text."""
+    if isinstance(error, _HELP):
+        return
+    error.__dict__["message"] = printable(error.message)  # click quotes arguments, and escapes not always
+    log_format = _value(given, "--log-format", ("json", "text"))
+    path = _value(given, "--config") or os.environ.get("MULTINIC_CONFIG") or None
+    options = {"log_format": log_format} if log_format else {}
+    context = Context(options, path, "/", (), _value(given, "--output", FORMATS), verbose=False)
+    if context.document or _log_format(context) == "json":
+        fail(context, error.format_message(), "", Exit.USAGE)
+
+
+def _value(given: Sequence[str], option: str, allowed: Sequence[str] = ()) -> str:
+    """Return the last value, of those that are allowed, that words give to an option; "" for none."""
+    found = ""
+    for word, after in zip(given, (*given[1:], ""), strict=True):
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if name == option:
+            found = value if equals else after
+    return found if found in allowed or not allowed else ""
 
 
 def _log_format(context: Context) -> str:
@@ -176,16 +206,6 @@ def _log_format(context: Context) -> str:
     except MultinicError:
         said = context.options.get("log_format") or os.environ.get("MULTINIC_LOG_FORMAT", "")
         return "json" if str(said).lower() == "json" else "text"
-
-
-# A command that nothing follows: newer clicks print the help as an error.
-_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
-
-
-def _make_printable(error: click.ClickException) -> None:
-    """Escape the message of an error: click quotes arguments in it, and does not always escape them."""
-    if not isinstance(error, _HELP):
-        error.__dict__["message"] = printable(error.message)
 
 
 def print_messages(lines: Iterable[str], *, err: bool = False) -> None:

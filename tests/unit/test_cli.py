@@ -180,6 +180,48 @@ def test_an_error_is_a_document_too_and_nothing_else_is_on_stdout(program: Progr
         assert (document["version"], document["exit"]) == (1, 75)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--output json plan --wrong",
+        "--output json --wrong plan",
+        "--output json",
+        "--output json nosuch",
+        "plan --wrong --output=json",
+        "plan --output wide --wrong --output json",
+        "apply --output json /no/such/plan.json",
+        "db check --output json --limit x",
+    ],
+)
+def test_a_wrong_call_for_a_program_is_an_error_document(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = wrong_call(words, capsys)
+    document = json.loads(out)
+    assert (document["version"], document["exit"]) == (1, 2)
+    assert err == f"multinic: {document['error']}\n"
+    out, err = wrong_call(words.replace("json", "table"), capsys)
+    assert out == ""
+    assert "Error: " in err
+
+
+def test_a_wrong_call_with_a_log_for_a_program_is_a_line_of_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert json.loads(wrong_call("plan --wrong --log-format json", capsys)[1])["level"] == "error"
+    for words in ("plan --wrong -- --output json", "--output json db"):  # the latter shows the help
+        assert "Usage: multinic" in "".join(wrong_call(words, capsys))
+    monkeypatch.setenv("MULTINIC_LOG_FORMAT", "json")
+    assert json.loads(wrong_call("--wrong", capsys)[1])["level"] == "error"
+
+
+def wrong_call(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main.main(words.split(), prog_name="multinic")
+    assert ended.value.code == 2 or words.endswith(" db")  # 0 with an older click
+    return capsys.readouterr()
+
+
 def test_a_waiting_row_is_no_failure_and_no_pending_change_without_files(program: Program) -> None:
     program.init(ABSENT)
     (interface,) = json.loads(program("--output", "json", "plan", "--detailed-exitcode").stdout)["interfaces"]
