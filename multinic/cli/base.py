@@ -175,7 +175,7 @@ def fail(context: Context | None, message: str, hint: str, status: Exit) -> NoRe
 
 
 def _refuse(error: click.ClickException, given: Sequence[str]) -> None:
-    """End with what is wrong with a command line, in the format that its words ask for, if that is not text."""
+    """End with what is wrong with a command line, in the format that its words ask for; return for text."""
     if isinstance(error, _HELP):
         return
     error.__dict__["message"] = printable(error.message)  # click quotes arguments, and escapes not always

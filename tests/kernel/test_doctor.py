@@ -92,7 +92,7 @@ def test_rules_and_routes_that_networkd_would_remove_are_told_with_the_remedy(co
     node.ip("route", "add", "10.77.0.0/16", "dev", "multinic0", "protocol", "bird")
     ((level, words),) = found(node, "foreign-routes")
     assert level == "warning"
-    assert "1 policy rules and 1 routes" in words
+    assert "1 policy rule and 1 route " in words
     have(
         node,
         "etc/systemd/networkd.conf.d/multinic.conf",
