@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+
 import click
 
 from multinic.cli.base import Change, Context, main, print_document, print_line, print_messages, whoever

@@ -297,8 +297,10 @@ _CANNOT = {
 
 
 def cannot(verb: str, path: str, error: OSError) -> HostError:
-    """Return the error for what could not be done to a path, with what to do where the reason says it."""
-    """Return the error of something that cannot be done to a file; `verb` is one of those above."""
+    """Return the error for what could not be done to a path, with what to do where the reason says it.
+
+    `verb` is one of those above.
+    """
     hint = {
         errno.EACCES: "run as root",
         errno.EPERM: "run as root",
