@@ -49,7 +49,8 @@ class _Strict(yaml.SafeLoader):
 
 
 def read_netplan(text: str) -> Any:
-    return yaml.load(text, _Strict)
+    """Return a file for netplan, or the drop-in for networkd."""
+    return yaml.load(text, _Strict) if "\nnetwork:\n" in text else read_networkd(text)
 
 
 def meant_netplan(name: str, link: DesiredLink) -> Any:
@@ -66,7 +67,8 @@ def meant_netplan(name: str, link: DesiredLink) -> Any:
         wanted["mtu"] = link.mtu
     if link.addresses:
         wanted["addresses"] = [str(address) for address in link.addresses]
-    return in_netplan_file(name, wanted)
+    drop_in = f"/etc/systemd/network/10-netplan-{name}.network.d/multinic.conf"
+    return {**in_netplan_file(name, wanted), drop_in: [("[Network]", ""), ("LLDP", "no")]}
 
 
 def in_netplan_file(name: str, wanted: dict[str, Any]) -> Any:
@@ -195,6 +197,7 @@ def meant_networkd(name: str, link: DesiredLink) -> Any:
         ("[Network]", ""),
         ("DHCP", "no"),
         ("IPv6AcceptRA", "no"),
+        ("LLDP", "no"),
         ("LinkLocalAddressing", "ipv6" if dual else "no"),
         *(("Address", str(address)) for address in link.addresses),
     ]
