@@ -31,6 +31,7 @@ from multinic.kernel.messages import (
     route_of,
     rule_of,
 )
+from multinic.kernel.parts import payloads
 from multinic.values.errors import HostError
 from multinic.values.rtnetlink import MAIN_TABLE, PROTOCOL_RA
 
@@ -130,10 +131,12 @@ class Reader:
         wanted: Wanted | None = None,
     ) -> list[bytes]:
         """Return the kernel's messages of routes, for `route_of`: before Linux 4.20 those of all routes."""
-        short = table if table < 256 else 0
-        more = attribute(15, U32.pack(table)) if table > 255 else b""
-        requests = (ROUTE.pack(family, 0, 0, 0, short, protocol, 0, 0, 0) + more for family in families)
+        requests = (_route_request(family, table, protocol) for family in families)
         return [message for request in requests for message in self._dump(_GET_ROUTE, request, wanted)]
+
+    def route_parts(self, family: int, table: int = 0, protocol: int = 0) -> list[bytes]:
+        """Return the same messages as they came, many in a part: see parts.py."""
+        return self._parts(_GET_ROUTE, _route_request(family, table, protocol))
 
     def rules(self) -> list[Item]:
         """Return the policy-routing rules of both families that lead to a table."""
@@ -163,8 +166,15 @@ class Reader:
         return (link, gateway(attributes) or b"") if link else None
 
     def _dump(self, kind: int, request: bytes, wanted: Wanted | None = None) -> list[bytes]:
+        parts = self._parts(kind, request, wanted)
+        found = (payload for part in parts for payload in payloads(part))
+        if wanted is None or sum(map(len, parts)) <= _LARGE:
+            return list(found)
+        return [payload for payload in found if wanted(payload)]
+
+    def _parts(self, kind: int, request: bytes, wanted: Wanted | None = None) -> list[bytes]:
         for _ in range(10):
-            answer, complete = self._dump_once(kind, request, wanted)
+            answer, complete = self._parts_once(kind, request, wanted)
             if complete:
                 return answer
         raise HostError(
@@ -172,7 +182,7 @@ class Reader:
             "find out what keeps adding and removing links, addresses or routes on this host",
         )
 
-    def _dump_once(self, kind: int, request: bytes, wanted: Wanted | None) -> tuple[list[bytes], bool]:
+    def _parts_once(self, kind: int, request: bytes, wanted: Wanted | None) -> tuple[list[bytes], bool]:
         self._sequence += 1
         header = _HEADER.pack(_HEADER.size + len(request), kind, _REQUEST_DUMP, self._sequence, 0)
         answer: list[bytes] = []
@@ -181,29 +191,35 @@ class Reader:
             self._socket.send(header + request)
             while True:
                 data = bytes(self._buffer[: self._socket.recv_into(self._buffer)])
+                if _HEADER.unpack_from(data)[3] != self._sequence:
+                    continue  # the rest of a dump that was given up
                 received += len(data)
-                search = wanted if received > _LARGE else None
-                if search is not None and _is_plain(data) and not search(data):
+                if _is_plain(data):
+                    if wanted is None or received <= _LARGE or wanted(data):
+                        answer.append(data)
                     continue
                 offset = 0
                 while offset < len(data):
-                    size, message, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+                    size, message, flags, _, _ = _HEADER.unpack_from(data, offset)
                     payload = data[offset + _HEADER.size : offset + size]
-                    offset += (size + 3) & ~3
-                    if sequence != self._sequence:
-                        continue  # the rest of a dump that was given up
                     complete = complete and not flags & _DUMP_INTERRUPTED
+                    # The first four bytes of an end are 0, or why the dump broke off (negative errno).
+                    broken = message == _DONE and len(payload) >= 4 and _ERRNO.unpack_from(payload)[0] < 0
+                    if broken or message == _ERROR:
+                        _check_refusal(payload)
+                        return [], True
                     if message == _DONE:
-                        # Its first four bytes are 0, or why the dump broke off (negative errno).
-                        if len(payload) >= 4 and _ERRNO.unpack_from(payload)[0] < 0:
-                            return _refused(payload), True
-                        return answer, complete
-                    if message == _ERROR:
-                        return _refused(payload), True
-                    if search is None or search(payload):
-                        answer.append(payload)
+                        return [*answer, *([data[:offset]] if offset else [])], complete
+                    offset += (size + 3) & ~3
+                answer.append(data)
         except OSError as e:
             raise HostError(f"the kernel's network tables cannot be read: {e.strerror or e}") from e
+
+
+def _route_request(family: int, table: int, protocol: int) -> bytes:
+    short = table if table < 256 else 0
+    more = attribute(15, U32.pack(table)) if table > 255 else b""
+    return ROUTE.pack(family, 0, 0, 0, short, protocol, 0, 0, 0) + more
 
 
 class OneOf:
@@ -273,8 +289,7 @@ def _is_plain(data: bytes) -> bool:
     return not flags & _DUMP_INTERRUPTED and last != _DONE
 
 
-def _refused(payload: bytes) -> list[bytes]:
+def _check_refusal(payload: bytes) -> None:
     code = -_ERRNO.unpack_from(payload)[0]
-    if code == errno.ENOENT:  # a strict dump of a table that does not exist (yet)
-        return []
-    raise HostError(f"the kernel refused a netlink dump: {errno.errorcode.get(code, code)}")
+    if code != errno.ENOENT:  # a strict dump of a table that does not exist (yet)
+        raise HostError(f"the kernel refused a netlink dump: {errno.errorcode.get(code, code)}")

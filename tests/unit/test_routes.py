@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from multinic.kernel.messages import ROUTE, U32, attribute, route_of
 from multinic.kernel.reader import LASTING
-from multinic.kernel.routes import KernelRoutes, route
+from multinic.kernel.routes import Dump, KernelRoutes, route
 from multinic.values.routes import Routes
+from tests.unit.test_parts import parts
 
 TABLES = (254, 100, 1001)
 LINKS = (2, 9, 30, 4 << 16 | 8)  # the numbers of attributes, and what their beginnings look like
@@ -55,7 +56,8 @@ def messages(draw: st.DrawFn) -> bytes:
 @settings(max_examples=100)
 @given(st.lists(messages(), max_size=6, unique=True), st.lists(messages(), max_size=3), st.data())
 def test_what_is_asked_of_routes_does_not_depend_on_when_they_are_parsed(found, more, data):
-    lazy, whole = kinds(found)
+    cut = data.draw(st.integers(0, len(found)))
+    lazy, whole = kinds(found, cut)
     for name, arguments in (
         ("through", LINKS),
         ("in_table", TABLES),
@@ -67,13 +69,14 @@ def test_what_is_asked_of_routes_does_not_depend_on_when_they_are_parsed(found, 
             assert sorted(answer, key=repr) == sorted(getattr(whole, name)(argument), key=repr), name
     assert lazy.defaults() == whole.defaults()
     staying = data.draw(st.lists(st.sampled_from(found), unique=True)) if found else []
-    later, whole_later = kinds([*staying, *more])
+    later, whole_later = kinds([*staying, *more], data.draw(st.integers(0, len(staying))))
     kept, whole_kept = (routes.only(lambda one: one.table == TABLES[0]) for routes in (lazy, whole))
     assert lazy.gone_from(later) == whole.gone_from(whole_later)
     assert kept.gone_from(later) == whole_kept.gone_from(whole_later)
     assert list(kept) == list(whole_kept)
 
 
-def kinds(found: list[bytes]) -> tuple[KernelRoutes, Routes]:
-    """Return the same routes as messages, and parsed."""
-    return KernelRoutes(found), Routes(route(item) for one in found for item in route_of(one, LASTING))
+def kinds(found: list[bytes], cut: int = 0) -> tuple[KernelRoutes, Routes]:
+    """Return the same routes as a dump of two parts, and parsed."""
+    whole = Routes(route(item) for one in found for item in route_of(one, LASTING))
+    return KernelRoutes([Dump(tuple(parts(found, [cut])), LASTING)]), whole

@@ -1,0 +1,83 @@
+"""Parts of the kernel's dumps: many messages with their headers, as they came.
+
+100,000 routes are 100,000 messages in 160 parts. To search the parts, and to compare those of two dumps, is
+much cheaper than to make an object of every message.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, takewhile
+
+_SIZE = struct.Struct("=I")
+_HEADER = 16  # bytes, of linux/netlink.h
+_DUMP = slice(8, _HEADER)  # of a header: which dump, and for which socket
+_BLOCK = 1 << 12  # bytes that are compared at once
+
+
+def payloads(part: bytes) -> Iterator[bytes]:
+    """Yield the messages of a part, without their headers."""
+    offset = 0
+    while offset < len(part):
+        (size,) = _SIZE.unpack_from(part, offset)
+        yield part[offset + _HEADER : offset + size]
+        offset += (size + 3) & ~3
+
+
+def beginning(part: bytes, payload: bytes) -> bytes:
+    """Return what is in a part if the payload of one of its messages begins like this; seldom if not."""
+    return part[_DUMP] + payload
+
+
+def differing(before: Sequence[bytes], after: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Return the messages of two dumps that are not in both; also some that are, around them.
+
+    What both dumps begin and end with is left out. That is nearly all, because the kernel tells routes in the
+    same order each time; but nothing depends on that.
+    """
+    one, other = _whole(before), _whole(after)
+    common = _common_beginning(one, other)
+    # The last border between parts, which is one between messages in both.
+    start = max(takewhile(lambda border: border <= common, accumulate(map(len, before))), default=0)
+    end = _common_end(one, other, min(len(one), len(other)) - start)
+    at, at_other = start, start
+    found: list[bytes] = []
+    found_in_other: list[bytes] = []
+    while (rest := len(one) - at) != (rest_of_other := len(other) - at_other) or rest > end:
+        if rest >= rest_of_other:
+            at = _take(one, at, found)
+        else:
+            at_other = _take(other, at_other, found_in_other)
+    return found, found_in_other
+
+
+def _whole(parts: Iterable[bytes]) -> bytes:
+    """Return a dump as one text, without what differs from dump to dump."""
+    # In a message itself these eight bytes, a count and a socket's number, would be no attribute.
+    return b"".join(part.replace(part[_DUMP], bytes(8)) for part in parts)
+
+
+def _common_beginning(one: bytes, other: bytes) -> int:
+    at, most = 0, min(len(one), len(other))
+    while at < most and one[at : at + _BLOCK] == other[at : at + _BLOCK]:
+        at += _BLOCK
+    return min(at, most)
+
+
+def _common_end(one: bytes, other: bytes, most: int) -> int:
+    size = 0
+    while size + _BLOCK <= most and _block_before(one, size) == _block_before(other, size):
+        size += _BLOCK
+    return size
+
+
+def _block_before(text: bytes, size: int) -> bytes:
+    end = len(text) - size
+    return text[end - _BLOCK : end]
+
+
+def _take(text: bytes, at: int, found: list[bytes]) -> int:
+    size: int = _SIZE.unpack_from(text, at)[0]
+    found.append(text[at + _HEADER : at + size])
+    return at + ((size + 3) & ~3)
