@@ -11,6 +11,7 @@ from multinic.backend.base import Staged
 from multinic.backend.steps import remove_stale
 from multinic.change import duplicates, harm
 from multinic.change.keeping import Kept
+from multinic.change.looking import Looks
 from multinic.change.outcome import (
     as_planned,
     desired_addresses_on,
@@ -187,17 +188,17 @@ def _verify(
 ) -> Plan:
     """Plan again until no interface may still converge by waiting; return the last plan."""
     end = time.monotonic() + context.timeout
-    pause = 0.01
-    while True:
-        kept.give_back(early=True)
-        plan = context.replan()
-        _tune_again(context.host, links, doable, plan, faults)
-        lefts = [(before, plan.get(before.key)) for before in doable if before.key not in faults]
-        waiting = any(left and _may_still_converge(before, left) for before, left in lefts)
-        if time.monotonic() >= end or not waiting:
-            return plan
-        time.sleep(min(pause, max(0.0, end - time.monotonic())))
-        pause = min(pause * 2, 0.25)
+    with Looks(doable) as looks:
+        while True:
+            looks.begin()
+            kept.give_back(early=True)
+            plan = context.replan()
+            _tune_again(context.host, links, doable, plan, faults)
+            lefts = [(before, plan.get(before.key)) for before in doable if before.key not in faults]
+            waiting = any(left and _may_still_converge(before, left) for before, left in lefts)
+            if time.monotonic() >= end or not waiting:
+                return plan
+            looks.wait(end)
 
 
 def _tune_again(host: Host, links: Links, doable: tuple[Interface, ...], plan: Plan, faults: Faults) -> None:

@@ -9,8 +9,10 @@ another are of interest, too.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
+import time
 from collections.abc import Callable, Collection
 
 from multinic.kernel.messages import ADDRESS, LINK, route_of
@@ -86,6 +88,14 @@ class Announcements:
                 found = True
                 continue
             found = found or _any(data, of_interest)
+
+    def wait(self, of_interest: OfInterest, seconds: float) -> None:
+        """Wait until there is one of interest, and at most some seconds."""
+        end = time.monotonic() + seconds
+        while not self.have(of_interest):
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+                return
 
 
 def _any(data: bytes, of_interest: OfInterest) -> bool:
