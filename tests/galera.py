@@ -1,41 +1,62 @@
 """Three nodes of a real Galera cluster on loopback, for the tests alone.
 
-All begin with a copy of one set of data, so no state has to be carried over: a script of ours, in place of
-rsync, tells a node which position its data have, and the rest comes from the others' caches.
+All begin with a copy of one set of data. A node that knows the position of its data, or recovers it after it
+was killed, gets the rest from the others' caches; one that does not gets all data of another node, which a
+script of ours copies as the server's own does with rsync: while the other node takes no writes.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.mariadb import SBIN, PrivateMariaDB, free_port
+from tests.mariadb import SBIN, START_TIMEOUT, PrivateMariaDB, free_port
 
 LIBRARIES = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so")
 TRANSFER = """\
 #!/bin/sh
+set -e
+bypass=
 while [ $# -gt 0 ]; do
     case $1 in
         --role) role=$2; shift ;;
         --address) address=$2; shift ;;
-        --gtid) gtid=$2; shift ;;
+        --datadir) data=$2; shift ;;
+        --gtid) position=$2; shift ;;
+        --bypass) bypass=1 ;;
     esac
     shift
 done
 file={directory}/$(echo "$address" | tr -c '0-9\\n' _)
 if [ "$role" = joiner ]; then
-    rm -f "$file"
+    rm -rf "$file" "$file.data"
     echo "ready $address"
     until [ -s "$file" ]; do sleep 0.05; done
+    if [ -d "$file.data" ]; then
+        find "${data:?}" -mindepth 1 -maxdepth 1 ! -name 'galera.*' ! -name '*.dat' -exec rm -r {} +
+        cp -R "$file.data/." "$data"
+        rm -r "$file.data"
+    fi
     cat "$file"
 else
+    if [ -z "$bypass" ]; then
+        rm -f "$data/tables_flushed"
+        echo 'flush tables'
+        until grep -q : "$data/tables_flushed" 2>/dev/null; do sleep 0.05; done
+        position=$(cat "$data/tables_flushed")
+        rm "$data/tables_flushed"
+        mkdir "$file.data"
+        find "${data:?}" -mindepth 1 -maxdepth 1 ! -name 'galera.*' ! -name '*.dat' \\
+            -exec cp -R {} "$file.data" \\;
+    fi
     echo continue
-    echo "$gtid" >"$file.new"
+    echo "$position" >"$file.new"
     mv "$file.new" "$file"
-    echo "done $gtid"
+    echo "done $position"
 fi
 """
 # How soon a node that is silent is no part of the cluster; the defaults are five times as long.
@@ -58,12 +79,17 @@ class Cluster:
         self.nodes = nodes
         self._directory = directory
         self._ports = [free_port() for _ in nodes]
-        script = directory / "wsrep_sst_position"
+        script = directory / "wsrep_sst_copy"
         script.write_text(TRANSFER.replace("{directory}", str(directory)))
         script.chmod(0o755)
 
-    def start(self, number: int, *, first: bool = False, transfer: str = "position") -> None:
-        """Start one node. `transfer` "skip": it waits for the state of the others for ever, in SST."""
+    def start(
+        self, number: int, *, first: bool = False, killed: bool = False, transfer: str = "copy"
+    ) -> None:
+        """Start one node; `killed`: it looks first where it ended, as the server's unit has it do.
+
+        `transfer` "skip": it waits for the state of the others for ever, in SST.
+        """
         others = ",".join(f"127.0.0.1:{port}" for port in self._ports)
         listen = f"gmcast.listen_addr=tcp://127.0.0.1:{self._ports[number]}"
         options = [
@@ -79,8 +105,11 @@ class Cluster:
             f"--wsrep-sst-method={transfer}",
             *(["--wsrep-new-cluster"] if first else []),
         ]
-        path = f"PATH={self._directory}:{SBIN}"
-        self.nodes[number].start(["env", path], options=options)
+        node = self.nodes[number]
+        if killed:
+            (said,) = re.findall(r"Recovered position: *(\S+)", node.run([*options, "--wsrep-recover"]))
+            options.append(f"--wsrep-start-position={said}")
+        node.start(["env", f"PATH={self._directory}:{SBIN}"], options=options)
         if transfer != "skip":
             self.wait(number, "ON")
 
@@ -110,7 +139,7 @@ class Cluster:
         return str(self.nodes[number].execute(f"SHOW STATUS LIKE 'wsrep_{name}'")[0]["Value"])
 
     def _until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + START_TIMEOUT
         while not condition():
             assert time.monotonic() < end, self.nodes[0].log.read_text(errors="replace")[-4000:]
             time.sleep(0.05)

@@ -87,8 +87,32 @@ class PrivateMariaDB:
         if not self.data.exists():
             self._initialise()
         certificate = self._certificate() if tls else ()
-        command = [
-            *prefix,
+        command = [*prefix, *self._command(), *certificate, *options]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.stop()
+            raise
+
+    def run(self, options: Sequence[str]) -> str:
+        """Run the server, which is stopped, for something after which it ends; return what it said."""
+        done = subprocess.run(
+            [*self._command(), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=START_TIMEOUT,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def _command(self) -> list[str]:
+        return [
             *END_WITH_TESTS,
             _find("mariadbd"),
             "--no-defaults",
@@ -97,19 +121,17 @@ class PrivateMariaDB:
             f"--tmpdir={self.directory}",  # its files bear process ids, which are not unique
             f"--socket={self.socket}",
             f"--pid-file={self.directory / 'pid'}",
-            f"--bind-address={address}",
+            f"--bind-address={self.host}",
             f"--port={self.port}",
             *OPTIONS,
-            *certificate,
-            *options,
         ]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            self._wait_until_it_answers()
-        except BaseException:
-            self.stop()
-            raise
+
+    def kill(self) -> None:
+        """End the server where it stands; what it had not written yet is lost."""
+        assert self._process is not None, "this server does not run"
+        self._process.kill()
+        self._process.wait()
+        self._process = None
 
     def stop(self) -> None:
         """End the server and keep its data."""
