@@ -240,6 +240,9 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc]
 HOSTS = ("netplan", "bookworm", "bullseye", "networkd", "networkmanager", "package", "wicked")
 """The hosts that tests share, as they are begun: the longest first, and what makes an image of its own."""
 
+FLEETS = ("test_fleet", "test_deploy")
+"""The files of that tier that tell one long story each, the longest first: the others fit beside them."""
+
 
 def scope_of(nodeid: str) -> str:
     """Return what a test has in common with those that one worker is to run.
@@ -272,7 +275,13 @@ def place_of(nodeid: str) -> tuple[int, int]:
     directories = ("vm", "fleet", "k8s", "host", "kernel", "db")
     directory = nodeid.split("/")[1]
     early = directories.index(directory) if directory in directories else len(directories)
-    return early, HOSTS.index(scope_of(nodeid).removeprefix("host ")) if directory == "host" else 0
+    match directory:
+        case "host":
+            return early, HOSTS.index(scope_of(nodeid).removeprefix("host "))
+        case "fleet":
+            stem = Path(nodeid.partition("::")[0]).stem
+            return early, FLEETS.index(stem) if stem in FLEETS else len(FLEETS)
+    return early, 0
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:

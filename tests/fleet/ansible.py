@@ -15,16 +15,18 @@ from typing import Any
 
 from tests.hosts import CHECKOUT, run
 
-ENVIRONMENT = Path(os.environ.get("MULTINIC_TEST_ANSIBLE") or f"{sys.prefix}-fleet")
-"""Where the programs are: MULTINIC_TEST_ANSIBLE names an environment with another version."""
+ENVIRONMENT = Path(f"{sys.prefix}-fleet")
+PLAYER = Path(os.environ.get("MULTINIC_TEST_ANSIBLE") or ENVIRONMENT)
+"""Where ansible-core is: MULTINIC_TEST_ANSIBLE names an environment with another version."""
 COLLECTION = CHECKOUT / "ansible"
 TIMEOUT = 600
 
 
 def missing() -> str | None:
     """Say why no playbook can be run here."""
-    if not (ENVIRONMENT / "bin/ansible-playbook").exists():
-        return f"no Ansible in {ENVIRONMENT} (scripts/setup.sh fleet)"
+    for place in (ENVIRONMENT, PLAYER):
+        if not (place / "bin/ansible-playbook").exists():
+            return f"no Ansible in {place} (scripts/setup.sh fleet)"
     return None
 
 
@@ -32,8 +34,9 @@ def tool(
     directory: Path, name: str, *arguments: str | Path, check: bool = True, within: Path = Path("/")
 ) -> Any:
     """Run one of Ansible's programs `within` a directory, with all that it keeps in a directory of ours."""
+    place = PLAYER if (PLAYER / "bin" / name).exists() else ENVIRONMENT
     environment = {
-        "PATH": f"{ENVIRONMENT}/bin:{os.environ['PATH']}",
+        "PATH": f"{place}/bin:{os.environ['PATH']}",
         "HOME": str(directory),
         "PWD": str(within),
         "LANG": "C.UTF-8",
@@ -45,7 +48,7 @@ def tool(
         "ANSIBLE_GALAXY_SERVER_LIST": "",
         "ANSIBLE_RETRY_FILES_ENABLED": "0",
     }
-    program = ("env", f"--chdir={within}", ENVIRONMENT / "bin" / name)
+    program = ("env", f"--chdir={within}", place / "bin" / name)
     return run(*program, *arguments, check=check, env=environment, timeout=TIMEOUT)
 
 

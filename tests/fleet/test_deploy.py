@@ -19,7 +19,7 @@ import yaml
 
 from multinic import __version__
 from tests.fleet import helm
-from tests.fleet.ansible import ENVIRONMENT
+from tests.fleet.ansible import PLAYER
 from tests.fleet.nodes import NODE
 from tests.host.nspawn import Box
 from tests.hosts import CHECKOUT, eventually, run
@@ -79,7 +79,7 @@ class Cluster:
     def deploy(self, *options: str, **more: str) -> CompletedProcess[str]:
         """Run the command as an operator does, and note what it said."""
         environment = {
-            "PATH": f"{BIN}:{ENVIRONMENT}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": f"{BIN}:{PLAYER}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.there),
             "LANG": "C.UTF-8",
             "CLUSTER": str(self.there),

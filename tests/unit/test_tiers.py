@@ -61,7 +61,9 @@ def test_tests_of_one_host_stay_together_and_begin_before_all_others():
     tests = {
         "tests/unit/test_x.py::test_a": "tests/unit/test_x.py::test_a",
         "tests/kernel/test_x.py::test_networkd[netplan]": "tests/kernel/test_x.py::test_networkd[netplan]",
-        "tests/fleet/test_x.py::test_a": "tests/fleet/test_x.py",
+        "tests/fleet/test_collection.py::test_a": "tests/fleet/test_collection.py",
+        "tests/fleet/test_deploy.py::test_a": "tests/fleet/test_deploy.py",
+        "tests/fleet/test_fleet.py::test_a": "tests/fleet/test_fleet.py",
         "tests/vm/test_life.py::test_a": "tests/vm/test_life.py::test_a",
         "tests/vm/test_x.py::test_a": "vm",
         "tests/host/test_package.py::test_a[bookworm]": "host package",
@@ -74,9 +76,10 @@ def test_tests_of_one_host_stay_together_and_begin_before_all_others():
     assert {test: scope_of(test) for test in tests} == tests
     early = [scope_of(test) for test in sorted(tests, key=place_of)]
     hosts = ["netplan", "netplan", "bullseye", "networkd", "networkmanager", "package"]
-    machines = ["tests/vm/test_life.py::test_a", "vm", "tests/fleet/test_x.py"]
-    assert early[:9] == [*machines, *(f"host {host}" for host in hosts)]
-    assert [test.split("/")[1] for test in early[9:]] == ["kernel", "unit"]
+    fleets = [f"tests/fleet/test_{name}.py" for name in ("fleet", "deploy", "collection")]
+    machines = ["tests/vm/test_life.py::test_a", "vm", *fleets]
+    assert early[:11] == [*machines, *(f"host {host}" for host in hosts)]
+    assert [test.split("/")[1] for test in early[11:]] == ["kernel", "unit"]
 
 
 def test_a_run_without_a_required_tier_ends_as_a_failure_and_names_it():
