@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,7 @@ from typing import Any
 
 from tests import terminal
 from tests.hosts import eventually
-from tests.prepared import enter, prepared
+from tests.prepared import prepared
 from tests.scratch import END_WITH_TESTS
 
 # A user's PATH often lacks the last two.
@@ -255,8 +255,7 @@ class Namespace:
     @contextmanager
     def monitor(self) -> Iterator[list[Event]]:
         """Collect every change of links, addresses, routes and rules during a block; see `monitor()`."""
-        self._refuse_the_machine()
-        with monitor(lambda: enter(self._namespaces("net"))) as events:
+        with monitor(self.prefix) as events:
             yield events
 
     def _namespaces(self, *names: str) -> list[str]:
@@ -296,15 +295,15 @@ class Event:
 
 
 @contextmanager
-def monitor(within: Callable[[], object]) -> Iterator[list[Event]]:
-    """Collect what the kernel reports where `within` leads a process; the list is filled when the block ends.
+def monitor(prefix: Sequence[str]) -> Iterator[list[Event]]:
+    """Collect what the kernel reports where a command prefix leads; the list is filled when the block ends.
 
     Complete from the first line of the block to its last: it begins when the socket listens, and at the end
     what the kernel has queued is read out.
     """
     from tests.watch import Listener
 
-    listener = Listener(within)
+    listener = Listener(prefix)
     events: list[Event] = []
     try:
         yield events

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import traceback
-from collections.abc import Callable
-from contextlib import suppress
+import subprocess
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pyroute2.netlink import rtnl
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
-SO_RCVBUFFORCE = 33
+from tests import listening
+from tests.listening import opened
+
 # Neighbours and statistics are left out: they change by themselves when packets flow.
 GROUPS = (
     rtnl.RTMGRP_LINK
@@ -29,29 +30,13 @@ GROUPS = (
 class Listener:
     """A socket that the kernel reports to from the moment on that it is made."""
 
-    def __init__(self, within: Callable[[], object] = lambda: None) -> None:
-        """Listen where `within` leads this process; it is called in a child."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        child = os.fork()
-        if not child:
-            try:
-                within()
-                with _listening() as listening:
-                    socket.send_fds(
-                        theirs, [json.dumps(socket.if_nameindex()).encode()], [listening.fileno()]
-                    )
-            except BaseException:  # noqa: BLE001 - nothing may go on as if it were the parent
-                traceback.print_exc()
-            finally:
-                os._exit(0)
-        theirs.close()
-        with ours:
-            names, files, _, _ = socket.recv_fds(ours, 1 << 17, 1)
-        os.waitpid(child, 0)
-        if not files:
-            raise RuntimeError("nobody could listen there")
-        self._socket = socket.socket(fileno=files[0])
-        self._names = dict(json.loads(names))
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        """Listen where this command prefix leads, or else where this process is."""
+        if prefix:
+            self._socket, names = _listening(prefix)
+        else:
+            self._socket, names = opened(GROUPS), socket.if_nameindex()
+        self._names = dict(names)
         self._marshal = MarshalRtnl()
 
     def events(self) -> list[dict[str, str]]:
@@ -69,14 +54,15 @@ class Listener:
         self._socket.close()
 
 
-def _listening() -> socket.socket:
-    listening = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
-    # So that everything fits; where that is refused to us, what does not fit is an error of recv.
-    for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
-        with suppress(PermissionError):
-            listening.setsockopt(socket.SOL_SOCKET, option, 1 << 24)
-    listening.bind((0, GROUPS))
-    return listening
+def _listening(prefix: Sequence[str]) -> tuple[socket.socket, list[tuple[int, str]]]:
+    """Return a socket of that namespace, and the links that are in it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        descriptor = theirs.fileno()
+        command = [*prefix, sys.executable, "-I", "-S", listening.__file__, str(GROUPS), str(descriptor)]
+        subprocess.run(command, pass_fds=[descriptor], check=True)
+        names, files, _, _ = socket.recv_fds(ours, 1 << 17, 1)
+    return socket.socket(fileno=files[0]), json.loads(names)
 
 
 def event(message: Any, names: dict[int, str]) -> dict[str, str]:

@@ -35,7 +35,6 @@ from tests.host.image import IMAGES, build_image
 from tests.host.kinds import ADDRESS, GATEWAY, MANAGEMENT_MAC, NETPLAN, Kind
 from tests.hosts import CHECKOUT, ENVIRONMENT, Host, eventually, run
 from tests.namespaces import FAR_INDICES, Event, monitor
-from tests.prepared import enter
 from tests.scratch import CGROUPS, END_WITH_TESTS, mark, remove_cgroup, scratch
 
 TOOLS = ("dnsmasq", "ip", "mount", "nsenter", "systemd-nspawn", "unshare")
@@ -561,7 +560,7 @@ class Box(Host):
         The list is filled as the block is left. A link that is renamed has two names.
         """
         wanted: list[Event] = []
-        with monitor(lambda: enter([f"/run/netns/{self.host}"])) as events:
+        with monitor(["nsenter", f"--net=/run/netns/{self.host}"]) as events:
             yield wanted
         wanted.extend(event for event in events if not links or event.link in links)
 
