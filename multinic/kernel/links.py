@@ -174,7 +174,10 @@ class Links:
         """Remove exactly the route that was observed; it may be gone already."""
         what = f"remove the route {route} from {name}"
         payload = route_to_add(route.raw)
-        self._do(what, lambda: self._request(_DELETE_ROUTE, _DELETE, payload), fine=_GONE)
+        by_object = payload != route_to_add(route.raw, by_object=False)
+        # A route goes with its next hop object, and of that the kernel says: Nexthop id does not exist.
+        fine = (*_GONE, errno.EINVAL) if by_object else _GONE
+        self._do(what, lambda: self._request(_DELETE_ROUTE, _DELETE, payload), fine=fine)
 
     def remove_rule(self, rule: ObservedRule) -> None:
         """Remove exactly the rule that was observed; it may be gone already."""

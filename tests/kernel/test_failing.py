@@ -358,3 +358,28 @@ def test_the_kernels_own_sentence_is_in_the_message(node):
     done = node.namespace.run(sys.executable, "-c", RESTORE_IN_VAIN, check=False, env=node.environment())
     words = "cannot add the route 10.9.0.0/16 on eth1: Network is unreachable (Nexthop has invalid gateway)"
     assert words in done.stderr
+
+
+REMOVE_WHAT_IS_GONE = """
+from multinic.host.host import Host
+from multinic.kernel import observe
+from multinic.kernel.links import Links
+import subprocess
+found = [route for route in observe.surroundings().routes if route.via]
+assert len(found) == 2, found
+subprocess.run(["ip", "nexthop", "flush"], check=True)
+with Links(Host()) as links:
+    for route in found:
+        links.remove_route("eth1", route)
+"""
+
+
+def test_a_route_that_went_with_its_next_hop_object_is_gone(node):
+    """So networkd takes away what routers told, once it is to listen to them no more."""
+    node.namespace.plug("eth1", up=True)
+    routes = [("4", "10.0.0.11/24", "10.0.0.2", "10.9.0.0/16"), ("6", "fd00::b/64", "fd00::2", "fd09::/48")]
+    for number, address, via, to in routes:
+        node.ip("address", "add", address, "dev", "eth1")
+        node.ip("nexthop", "add", "id", number, "via", via, "dev", "eth1")
+        node.ip("route", "add", to, "nhid", number)
+    node.namespace.run(sys.executable, "-c", REMOVE_WHAT_IS_GONE, env=node.environment())
