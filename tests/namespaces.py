@@ -33,6 +33,8 @@ FAR_INDICES = 10_000  # the links in `cloud` have higher indices than this
 # container forbids that, only a program that reads /sys would notice. It ends when its standard input does.
 HOLD = "mount -t sysfs multinic-tests /sys 2>/dev/null; echo ready; exec cat"
 
+_AS_ROOT = ("unshare", "--net", "--mount")
+
 
 def missing() -> str | None:
     """Say why no network namespace can be made here; tried for real, inside one."""
@@ -41,18 +43,25 @@ def missing() -> str | None:
     for program, package in needed.items():
         if not shutil.which(program, path=SBIN):
             return f"{program} not found (Debian, Ubuntu: {package})"
-    return None if _unshare() else "only root may make network namespaces and veth links here"
+    if _unshare():
+        return None
+    if os.geteuid() != 0:
+        return "only root may make network namespaces and veth links here"
+    return f"no network namespaces or veth links here: {_tried(_AS_ROOT).stderr.strip()}"
 
 
 @cache
 def _unshare() -> tuple[str, ...] | None:
     """Return the command that makes a network namespace here, if any does."""
-    root = ("unshare", "--net", "--mount")
-    for command in (root, (*root, "--user", "--map-root-user")):
-        veth = [*command, "ip", "link", "add", "multinic-a", "type", "veth", "peer", "name", "multinic-b"]
-        if subprocess.run(veth, capture_output=True, env=_environment(), check=False).returncode == 0:
+    for command in (_AS_ROOT, (*_AS_ROOT, "--user", "--map-root-user")):
+        if _tried(command).returncode == 0:
             return command
     return None
+
+
+def _tried(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    veth = [*command, "ip", "link", "add", "multinic-a", "type", "veth", "peer", "name", "multinic-b"]
+    return subprocess.run(veth, capture_output=True, text=True, env=_environment(), check=False)
 
 
 def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
