@@ -20,7 +20,7 @@ demo: ## show what multinic does, in a network namespace of its own
 	@$(BIN)/multinic demo
 
 .PHONY: test
-test: ## prove the product, in a few minutes; everything: make test TIERS=all [ARGS="-k name"] [JOBS=1]
+test: ## prove the product, in about ten minutes; everything: make test TIERS=all [ARGS="-k name"] [JOBS=1]
 	@scripts/setup.sh run test
 	@$(if $(filter fleet all,$(TIERS)),scripts/setup.sh fleet)
 	@$(if $(filter web all,$(TIERS)),scripts/setup.sh web)
