@@ -6,11 +6,13 @@ Other links see no event, unless networkd is too old to reload.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from multinic.backend import sockets
 from multinic.backend.detect import NETWORKD
-from multinic.backend.steps import converge, free_and_rename, reload_udev, set_mtu
+from multinic.backend.steps import converge, free_and_rename, reload_udev, set_addresses, set_mtu
 from multinic.host.host import Host
 from multinic.kernel.links import Faults, Links, collected
 from multinic.kernel.properties import read_sysctl, sysctl_path
@@ -18,7 +20,18 @@ from multinic.values.errors import CommandFailed, HostError
 from multinic.values.plan import Interface, State
 
 _NO_LLDP = re.compile(r"(?m)\n^\[Network\]\nLLDP=no\n\Z|^LLDP=no\n")
+_UNKNOWN = 999
+_KEEPS = 257
+"""The version since which networkd keeps an address that it finds in place when it configures a link.
+
+252 removes it and sets it again: it looks for it without the broadcast address that it always sets.
+"""
+_BEGIN = 5.0
+"""Seconds until networkd begins with the last link; some 20 ms a link with LLDP, more on a busy host."""
+_STATES = "/run/systemd/netif/links"
 _LIBRARIES = ("/usr/lib/systemd", "/usr/lib64/systemd", "/lib/systemd")
+# Debian since 12 has them in a directory for each architecture: /usr/lib/x86_64-linux-gnu/systemd.
+_ARCHITECTURES = "/usr/lib"
 
 
 def lacks(host: Host) -> Mapping[str, str]:
@@ -34,11 +47,12 @@ def lacks(host: Host) -> Mapping[str, str]:
 
 def _version(host: Host) -> int:
     """Return the version of the host's systemd, from the name of its library; 999 if it is not found."""
-    for directory in _LIBRARIES:
+    others = (f"{_ARCHITECTURES}/{name}/systemd" for name in host.names(_ARCHITECTURES) if "-linux-" in name)
+    for directory in (*_LIBRARIES, *others):
         for name in host.names(directory):
             if found := re.fullmatch(r"libsystemd-shared-(\d+)\b.*\.so", name):
                 return int(found[1])
-    return 999
+    return _UNKNOWN
 
 
 def without_lldp(text: str) -> str:
@@ -51,18 +65,18 @@ def take_effect(
 ) -> None:
     """Make links as the plan has them; `changed` are the keys of interfaces with files new to networkd.
 
-    networkd does not repair a link that drifted in the kernel while its files stayed the same. netlink
+    networkd does not repair a link that drifted in the kernel while its files stayed the same: netlink
     repairs such links, and only those.
     """
     if changed:
         reload_udev(host)
     free_and_rename(links, interfaces, faults)
     if changed:
-        for interface in interfaces:
-            if interface.key in changed and interface.key not in faults:
-                with faults.of(interface):
-                    _let_link_local(host, interface)
-        _reload_networkd(host)
+        reread = [i for i in interfaces if i.key in changed and i.key not in faults]
+        for interface in reread:
+            with faults.of(interface):
+                _let_link_local(host, interface)
+        _have_files_read(host, links, [i for i in reread if i.state is State.UPDATE])
     for interface in interfaces:
         if interface.state is State.DELETE or interface.key in faults:
             continue
@@ -79,6 +93,38 @@ def _let_link_local(host: Host, interface: Interface) -> None:
     wants = desired is not None and 6 in desired.link_local
     if wants and interface.state is State.UPDATE and read_sysctl(name, "addr_gen_mode") == "1":  # 1: none
         host.sysctl(sysctl_path(name, "addr_gen_mode"), "0")
+
+
+def _have_files_read(host: Host, links: Links, working: Sequence[Interface]) -> None:
+    """Have networkd read its files; `working` are links that it has configured before.
+
+    By itself networkd takes the old addresses off one link after the other, and sets all new ones at the end.
+    Where it keeps those that it finds, netlink sets them first; what fails is left to networkd.
+    """
+    found = {i.link.index: i for i in working if i.link is not None}
+    if _KEEPS <= _version(host) < _UNKNOWN:
+        for interface in found.values():
+            if interface.link is not None and interface.link.carrier:
+                with suppress(HostError):
+                    set_addresses(links, interface)
+        _reload_networkd(host)
+    else:
+        before = {index: at for index in found if (at := host.written(f"{_STATES}/{index}")) is not None}
+        _reload_networkd(host)
+        _wait_until_begun(host, before)
+
+
+def _wait_until_begun(host: Host, before: Mapping[int, float]) -> None:
+    """Wait until networkd has begun to configure links; it wrote down their state at these times before.
+
+    It begins after it has answered, and takes all addresses off first. Until then they may be just as
+    desired, and it would be too early to look whether they are.
+    """
+    end = time.monotonic() + _BEGIN
+    while any(host.written(f"{_STATES}/{index}") == at for index, at in before.items()):
+        if time.monotonic() >= end:
+            return
+        time.sleep(0.005)
 
 
 def _reload_networkd(host: Host) -> None:

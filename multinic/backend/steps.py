@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from multinic.host.host import Host
 from multinic.kernel.links import Faults, Links
+from multinic.kernel.properties import read_sysctl
+from multinic.values.addresses import IPInterface
 from multinic.values.plan import Interface, State
 
 
@@ -66,10 +68,28 @@ def converge(links: Links, interface: Interface) -> None:
     link, desired = interface.link, interface.desired
     if link is None or desired is None:
         return
+    set_addresses(links, interface)
+    name = interface.name
+    for route in sorted(desired.routes, key=lambda route: route.via is not None):  # first those on the link
+        links.add_route(link.index, name, route)
+    # Only those that are missing: for the kernel, a service's rule with its own protocol number is different.
+    for rule in interface.added_rules:
+        links.add_rule(rule)
+
+
+def set_addresses(links: Links, interface: Interface) -> None:
+    """Give a link its MTU and its addresses, and set it up; it must have its new name already."""
+    link, desired = interface.link, interface.desired
+    if link is None or desired is None:
+        return
     name = interface.name
     gone = interface.removed_addresses
     if interface.mtu is not None:
         links.mtu(link.index, name, interface.mtu)
+    present = {found.address for found in link.addresses}
+    for address in desired.addresses:  # first, so that the link is never without one
+        if link.up and address not in present and _may_stand_beside(name, address, gone):
+            links.add_address(link.index, name, address)
     for address in gone:
         links.remove_address(link.index, name, address)
     for found in link.addresses:
@@ -87,11 +107,18 @@ def converge(links: Links, interface: Interface) -> None:
     for found in link.addresses:
         if found.address.network in emptied and found.address not in gone and not found.kernel:
             links.restore_address(name, found)
-    for route in sorted(desired.routes, key=lambda route: route.via is not None):  # first those on the link
-        links.add_route(link.index, name, route)
-    # Only those that are missing: for the kernel, a service's rule with its own protocol number is different.
-    for rule in interface.added_rules:
-        links.add_rule(rule)
+
+
+def _may_stand_beside(name: str, address: IPInterface, others: Collection[IPInterface]) -> bool:
+    """Return whether an address can be added before others are removed, and stay when they are.
+
+    IPv6 has an address only once. With an IPv4 address the kernel removes the later ones of its subnet,
+    unless it shall promote them.
+    """
+    if address.version == 6:
+        return all(address.ip != other.ip for other in others)
+    promoted = "1" in (read_sysctl(link, "promote_secondaries") for link in ("all", name))
+    return promoted or all(address.network != other.network for other in others)
 
 
 def set_mtu(links: Links, interface: Interface) -> None:

@@ -48,10 +48,14 @@ class Column:
     def sets_again(self) -> bool:
         """Whether networkd takes addresses off a link that it reconfigures and sets them again.
 
-        It does so before version 257, and may begin only after it answered the reload and the pass found that
-        all is as desired: for a moment an address is away, and then it comes after those of others.
+        Before version 257: for a moment an address is away, and then it comes after those of others.
         """
         return self.kind in ("bookworm", "bullseye")
+
+    @property
+    def never_without(self) -> bool:
+        """Whether a link keeps one of its addresses at each moment of a change."""
+        return self.backend in ("netplan", "networkd") and not self.sets_again
 
     @property
     def lasts(self) -> bool:
@@ -144,8 +148,6 @@ class Host(Node):
     def is_so(self, slot: int, *addresses: str, mtu: int = 1450) -> None:
         """Assert that a link is there, up, with just these addresses."""
         name = f"multinic{slot}"
-        if self.column.sets_again:
-            eventually(lambda: sorted(self.box.addresses(name)) == sorted(addresses), what=str(addresses))
         link = self.box.links()[name]
         assert sorted(self.box.addresses(name)) == sorted(addresses)
         assert (link["address"], link["mtu"], "UP" in link["flags"]) == (mac_of(slot), mtu, True)

@@ -6,14 +6,22 @@ modules of this tier.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from tests.host.columns import COLUMNS, Column, Host, columns
 from tests.host.nspawn import Box
 from tests.hosts import eventually
+from tests.namespaces import Event
 from tests.node import mac_of
+
+LATE = """\
+#!/bin/sh
+[ "$1" = reload ] || exec {program}.real "$@"
+(sleep 0.5; exec {program}.real reload) < /dev/null > /dev/null 2>&1 &
+"""
+"""A networkctl that answers before networkd has been told."""
 
 every = columns()
 whole = columns(only=lambda column: column.whole)
@@ -111,6 +119,18 @@ def test_what_drifted_by_hand_is_repaired_and_nothing_else_is_touched(
     assert {path: (pair.box.read(path), pair.box.stat(path).mode) for path in pair.files(0)} == files
 
 
+def moments(before: Iterable[str], events: Iterable[Event]) -> Iterator[set[str]]:
+    """Yield the IPv4 addresses that a link has after each event, from those that it had before."""
+    have = {text for text in before if ":" not in text}
+    for event in events:
+        if event.link == "multinic0" and ":" not in event.detail:
+            if event.kind == "RTM_NEWADDR":
+                have.add(event.detail)
+            elif event.kind == "RTM_DELADDR":
+                have.discard(event.detail)
+        yield set(have)
+
+
 @every
 @pytest.mark.parametrize(
     ("values", "addresses", "mtu"),
@@ -131,15 +151,38 @@ def test_what_the_database_changes_is_changed_and_nothing_else(pair: Host, value
     for given in (values, {"address": "10.5.0.10", "mtu": 1450}):
         for column, value in given.items():
             pair.sql(f"UPDATE multi_interface SET {column} = %s WHERE port_id = 'port-0'", value)
+        before = pair.box.addresses("multinic0")
 
-        with pair.box.monitor("eth0", "multinic1") as events:
+        with pair.box.monitor("eth0", "multinic0", "multinic1") as events:
             pair.run("reconcile")
 
-        assert events == []
+        assert [event for event in events if event.link != "multinic0"] == []
+        if pair.column.never_without and before and addresses:
+            assert all(moments(before, events)), events
         if given is values:
             pair.is_so(0, *addresses, mtu=mtu)
             assert set(pair.states().values()) == {("unchanged", "converged")}
     pair.is_so(0, "10.5.0.10/24")
+
+
+@columns(only=lambda column: column.sets_again)
+def test_a_pass_ends_only_after_networkd_has_taken_addresses_off_and_set_them_again(pair: Host):
+    """It begins after it has answered, here later than it ever would."""
+    program = "/usr/bin/networkctl"
+    pair.box.run("mv", program, f"{program}.real")
+    pair.box.write(program, LATE.format(program=program), 0o755)
+    try:
+        pair.sql("UPDATE multi_interface SET options = %s", '{"dns": {"search": ["a.example"]}}')
+        with pair.box.monitor("multinic0", "multinic1") as during:
+            pair.run("reconcile")
+        with pair.box.monitor("multinic0", "multinic1") as events:
+            pair.box.run("sleep", "1")
+    finally:
+        pair.box.run("mv", f"{program}.real", program)
+    assert {event.link for event in during if event.kind == "RTM_DELADDR"} == {"multinic0", "multinic1"}
+    assert [event for event in events if event.kind == "RTM_DELADDR"] == []
+    pair.sql("UPDATE multi_interface SET options = NULL")
+    pair.run("reconcile")
 
 
 @whole

@@ -72,11 +72,11 @@ class Shown:
         path = f"/proc/sys/net/{name}".replace("LINK", self.name)
         return self.host.box.read(path).strip()
 
-    def receives(self, ethertype: int) -> bool:
-        """Return whether a program has a packet socket on the link for frames of one type."""
+    def receives_lldp(self) -> bool:
+        """Return whether a packet socket takes LLDP frames from the link (NetworkManager's: from all)."""
         # Of net/packet/af_packet.c: sk RefCnt Type Proto Iface R Rmem User Inode
-        lines = self.host.box.run("cat", "/proc/net/packet").stdout.splitlines()
-        return [f"{ethertype:04x}", str(self.link["ifindex"])] in [line.split()[3:5] for line in lines]
+        rows = [line.split() for line in self.host.box.run("cat", "/proc/net/packet").stdout.splitlines()]
+        return any(row[3] in ("88cc", "0003") and row[4] == str(self.link["ifindex"]) for row in rows)
 
     def resolver(self) -> tuple[set[str], set[str]]:
         """Return the DNS servers and search domains of the link, as its service knows them."""
@@ -122,7 +122,7 @@ CASES = (
     Case(
         "nothing",
         {},
-        lambda s: not (s.defaults() or s.defaults("-6") or s.addresses("link") or s.receives(0x88CC)),
+        lambda s: not (s.defaults() or s.defaults("-6") or s.addresses("link") or s.receives_lldp()),
     ),
     Case(
         "default route",
@@ -231,7 +231,7 @@ CASES = (
         ),
         None,
     ),
-    Case("lldp", {"lldp": True}, lambda s: s.receives(0x88CC)),
+    Case("lldp", {"lldp": True}, lambda s: s.receives_lldp()),
 )
 
 

@@ -194,6 +194,9 @@ def test_netplan_is_refused_where_networkmanager_reads_its_files(make: Make) -> 
         pytest.param("usr/lib/systemd/libsystemd-shared-247.so", {"accept_ra"}, id="Debian 11"),
         pytest.param("usr/lib64/systemd/libsystemd-shared-252-46.el9.so", set(), id="RHEL 9"),
         pytest.param("usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so", set(), id="Debian 12"),
+        pytest.param(
+            "usr/lib/aarch64-linux-gnu/systemd/libsystemd-shared-249.so", {"accept_ra"}, id="Debian on ARM"
+        ),
     ],
 )
 @pytest.mark.parametrize("backend", ["netplan", "networkd"])
