@@ -8,6 +8,11 @@ up to 15 % sooner, and now and then gives the sign of life that it owes every fi
 session; a host with the timer logs in for every pass. Each way is measured for SECONDS (10), without TLS and
 with it. Then the agents begin all at once; then the index is dropped. "late" is how much later
 than it was due a pass began: where it grows, the simulation or the server is at its limit.
+
+Two ways to compare with ask through PyMySQL alone, on a connection that is kept. "one SELECT" is the least
+that answers what a node's rows are. "earlier agent" is a quiet poll of the agent in Go as it is assumed here:
+the rows of the node with the subnets' cidr, and once more those that are no orphans. Its driver may prepare
+each statement, which would be more; a row that it cannot configure costs it an UPDATE in every poll.
 """
 
 from __future__ import annotations
@@ -27,6 +32,9 @@ from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
+from typing import Any
+
+import pymysql
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -36,6 +44,7 @@ from bench.status_tables import cpu_of, news  # noqa: E402
 from multinic.database import schema, source, status  # noqa: E402
 from multinic.database.session import Session  # noqa: E402
 from multinic.database.statement import Shape  # noqa: E402
+from multinic.database.url import parse_url  # noqa: E402
 from multinic.values.settings import DatabaseSettings, Secret  # noqa: E402
 from tests.mariadb import PrivateMariaDB  # noqa: E402
 
@@ -43,7 +52,14 @@ PROCESSES, THREADS = 3, 6  # that simulate the hosts
 SIGN_OF_LIFE = 300.0  # seconds
 ROWS_OF_HOST = 10
 AT_ONCE = 1000  # rows of one INSERT
-
+ONE_SELECT = ("SELECT * FROM multi_interface WHERE attached_node_name = %s",)
+EARLIER_AGENT = (
+    "SELECT i.id, i.port_id, i.macaddress, i.attached_node_name, i.netplan_success, i.address, i.mtu, s.cidr "
+    "FROM multi_interface i LEFT JOIN multi_subnet s ON s.subnet_id = i.subnet_id "
+    "WHERE i.attached_node_name = %s",
+    "SELECT id, port_id, macaddress, attached_node_name, netplan_success FROM multi_interface "
+    "WHERE attached_node_name = %s AND netplan_success = 1",
+)
 
 Timed = list[tuple[float, float]]
 """How long each pass took, and how late it began, in seconds."""
@@ -63,6 +79,8 @@ class Way:
     """All begin at the same moment."""
     to_reach: float | None = None
     """What the server's CPU time for a pass is to be, in ms."""
+    alone: tuple[str, ...] = ()
+    """What a pass asks through PyMySQL alone, in place of what multinic asks."""
 
 
 class Host:
@@ -100,6 +118,34 @@ class Host:
         return session
 
 
+class Plain:
+    """A host that sends statements through PyMySQL alone, on a connection that it keeps."""
+
+    def __init__(self, number: int, way: Way) -> None:
+        self._node, self._way = f"node{number}", way
+        self._cursor: Any = None
+
+    def log_in(self) -> None:
+        """Open the connection."""
+        target = parse_url(self._way.url)
+        ((host, port),) = target.hosts
+        connection = pymysql.connect(
+            host=host,
+            port=port,
+            user=target.user,
+            database=target.name,
+            autocommit=True,
+            ssl_disabled=True,
+        )
+        self._cursor = connection.cursor()
+
+    def pass_(self) -> None:
+        """Send the statements, each of which finds all rows of the node."""
+        for text in self._way.alone:
+            self._cursor.execute(text, (self._node,))
+            assert len(self._cursor.fetchall()) == ROWS_OF_HOST
+
+
 def main() -> None:
     """Fill the database, then measure one way after the other."""
     given = sys.argv[1:]
@@ -116,9 +162,17 @@ def main() -> None:
         tls = f"{plain}{'&' if '?' in plain else '?'}ssl_ca={server.ca}"
         ways = (("agents", plain, True, 0.2), ("timers", plain, False, 0.5))
         ways += (("agents, TLS", tls, True, None), ("timers, TLS", tls, False, 2))
+        used = {}
+        for name, alone in (("one SELECT", ONE_SELECT), ("earlier agent", EARLIER_AGENT)):
+            way = Way(name, plain, shape, interval, alone=alone)
+            used[name] = measure(server, way, int(hosts), seconds)
         for name, url, kept, to_reach in ways:
             way = Way(name, url, shape, interval, kept, to_reach=to_reach)
-            measure(server, way, int(hosts), seconds)
+            used[name] = measure(server, way, int(hosts), seconds)
+        for name in ("one SELECT", "earlier agent"):
+            if not used[name]:
+                continue  # at the smallest size it may be less than a tick of the kernel's clock
+            note(f"idle pass of agents ÷ {name}, CPU of the server", used["agents"] / used[name])
         together = Way("agents, all at once", plain, shape, interval, together=True)
         measure(server, together, int(hosts), seconds)
         name = plain.partition("?")[0].rpartition("/")[2]
@@ -159,8 +213,8 @@ def row(number: int) -> tuple[str, str, str, str]:
     )
 
 
-def measure(server: PrivateMariaDB, way: Way, hosts: int, seconds: float) -> None:
-    """Print what the passes of all hosts took within some seconds."""
+def measure(server: PrivateMariaDB, way: Way, hosts: int, seconds: float) -> float:
+    """Print what the passes of all hosts took within some seconds; return the server's CPU for one, in ms."""
     results: Queue[tuple[Timed, str]] = multiprocessing.Queue()
     ready, begin = multiprocessing.Barrier(PROCESSES + 1), multiprocessing.Event()
     shares = [range(at, hosts, PROCESSES) for at in range(PROCESSES)]
@@ -185,9 +239,10 @@ def measure(server: PrivateMariaDB, way: Way, hosts: int, seconds: float) -> Non
     took, late = (sorted(1000 * one[at] for one in passes) for at in (0, 1))
     figures = (len(took) / seconds, statistics.median(took), percentile(took), percentile(late))
     print(f"{way.name:24}{figures[0]:10.0f}{figures[1]:9.1f}{figures[2]:9.1f}{figures[3]:13.0f}", end="")
-    print(f"{1000 * used / len(took):15.2f}", flush=True)
     each = 1000 * used / len(took)
+    print(f"{each:15.2f}", flush=True)
     note(f"idle pass of {way.name}, CPU of the server", each, "ms", to_reach=way.to_reach)
+    return each
 
 
 def percentile(values: list[float]) -> float:
@@ -204,7 +259,7 @@ def simulate(
     results: Queue[tuple[Timed, str]],
 ) -> None:
     """Be some of the hosts: a process of its own, as one interpreter would be the limit."""
-    hosts = [Host(number, way) for number in share]
+    hosts = [Plain(number, way) if way.alone else Host(number, way) for number in share]
     if way.kept:
         for host in hosts:
             host.log_in()
@@ -228,7 +283,7 @@ def simulate(
             begun = time.monotonic()
             hosts[at].pass_()
             ended = time.monotonic()
-            if ended <= start + seconds:
+            if ended <= start + seconds or not passes:  # one at least, where none ends in time
                 passes.append((ended - begun, begun - when))
             again = way.interval * (1 if way.together else 0.85 + 0.15 * random.random())
             with lock:
