@@ -60,6 +60,10 @@ EXCEPTIONS = {
     "a netmask is not a prefix length",
     "a zone is no part of a network",
     "not a shape: {}",
+    # In which a file of ours is damaged
+    "{} is missing",
+    "{} is no dict",
+    "{} is no {}",
     # Written into files, sent, or printed as SQL
     "# Part of multinic; ",
     "'choose a password'",

@@ -10,6 +10,7 @@ import click
 
 from multinic.cli.base import Change, Context, main, print_document
 from multinic.host import ending
+from multinic.host.config import node_name
 from multinic.host.host import Host
 
 
@@ -33,14 +34,15 @@ def rollback(context: Context, interrupted: bool, only_plan: bool, yes: bool) ->
     from multinic.host.log import Log
     from multinic.values.errors import ConfigError
 
+    node = os.uname().nodename
     try:
         settings = context.settings(attended=not interrupted)
-        host, log = context.host(settings), context.log(settings)
+        host, log, node = context.host(settings), context.log(settings), node_name(settings)
     except ConfigError as e:  # what is on this host can be restored without them
         host, log = context.host(), Log(context.options.get("log_format") or "text")
         log.warning(f"{e}; going on without the settings", hint=e.hint)
     if only_plan or not (yes or interrupted or not sys.stdin.isatty()):
-        _show_rollback(context, host, interrupted, ask=not only_plan)
+        _show_rollback(context, host, node, interrupted, ask=not only_plan)
     if only_plan:
         return
     ending.in_order()
@@ -48,7 +50,7 @@ def rollback(context: Context, interrupted: bool, only_plan: bool, yes: bool) ->
         words.say("there is no change to undo")
 
 
-def _show_rollback(context: Context, host: Host, interrupted: bool, *, ask: bool) -> None:
+def _show_rollback(context: Context, host: Host, node: str, interrupted: bool, *, ask: bool) -> None:
     """Show what a rollback would restore, and ask whether it may. Raises Refused for a no."""
     from multinic.change import preview
     from multinic.cli import words
@@ -56,7 +58,6 @@ def _show_rollback(context: Context, host: Host, interrupted: bool, *, ask: bool
     from multinic.values.errors import Refused
     from multinic.values.plan import Plan
 
-    node = os.uname().nodename
     found = preview.rollback(host, node, interrupted_only=interrupted)
     if context.document:
         print_document(context, document(found or Plan(node, "", ())))

@@ -65,19 +65,21 @@ def _understood(sentence: str) -> tuple[int, str]:
     """Return how many letters of a message are known, and the message in the reader's language.
 
     Of several templates that fit, the one counts that knows the most, with those of its values: "cannot set
-    the MTU of {} to {}" is no "cannot set {}". Where that is the same, the one that has more itself.
+    the MTU of {} to {}" is no "cannot set {}". Where that is the same, one whose values are no several
+    sentences, then the one that has more letters itself.
     """
     texts = _texts()
     if sentence in texts:
         return _letters(sentence), texts[sentence]
-    best, of_best = (0, sentence), 0
+    best, rank = (0, sentence), (0, True, 0)
     for template, values in _fitting(sentence):
         understood = [_value(value) for value in values]
         own = _letters(template)
         known = own + sum(letters for letters, _ in understood)
-        if (known, own) > (best[0], of_best):
+        plain = not own or not any("; " in value for value in values)
+        if (known, plain, own) > rank:
             words = texts.get(template, template).format(*(text for _, text in understood))
-            best, of_best = (known, words), own
+            best, rank = (known, words), (known, plain, own)
     return best
 
 

@@ -85,6 +85,7 @@ def test_a_rollback_is_shown_first_and_on_a_terminal_asked_for(node):
         (shown,) = node.document("rollback", "--plan")["interfaces"]
         status, asked = on_a_terminal(node, "n\n", command="rollback")
     assert events == []
+    assert said.startswith("node node1, backend netlink (it made the change)\n")
     assert "mtu 1300 → 1401" in said
     assert {(change["field"], change["from"], change["to"]) for change in shown["changes"]} == {
         ("mtu", "1300", "1401"),

@@ -115,6 +115,11 @@ def test_a_message_is_translated_by_the_template_that_it_was_made_of(values: str
             "10초가 지나도 없음: address (none) → 10.0.0.5/24; 원래대로 되돌렸습니다",
         ),
         (
+            "changed since the last pass: the link is down; the address fd00::1/64 is missing; "
+            "the address 10.0.0.5/24 is missing",
+            "마지막 실행 뒤에 바뀜: 링크가 down 상태입니다; 주소 fd00::1/64 없음; 주소 10.0.0.5/24 없음",
+        ),
+        (
             "mysql db1:3306/multinic: Access denied for user 'multinic'@'10.0.0.7' (using password: YES)",
             "mysql db1:3306/multinic: Access denied for user 'multinic'@'10.0.0.7' (using password: YES)",
         ),
