@@ -19,6 +19,8 @@ _LONGEST = 600
 """Letters of a message: a longer one, with a text from the database in it, would take too long to match."""
 _JOINTS = ("; ", ": ", ", ")
 """What stands between parts of a message, each of which may be a sentence."""
+_JOINED = 20
+"""A message with more of one joint is a list, which is not looked into: every part is a call deeper."""
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 
 
@@ -89,9 +91,8 @@ def _fitting(sentence: str) -> Iterator[tuple[str, Sequence[str]]]:
         if part in sentence and (found := _pattern(template).fullmatch(sentence)):
             yield template, found.groups()
     for joint in _JOINTS:
-        head, found_one, tail = sentence.partition(joint)
-        if found_one:
-            yield f"{{}}{joint}{{}}", (head, tail)
+        if 0 < sentence.count(joint) <= _JOINED:
+            yield f"{{}}{joint}{{}}", sentence.split(joint, 1)
 
 
 def _value(text: str) -> tuple[int, str]:

@@ -119,6 +119,8 @@ def test_a_message_is_translated_by_the_template_that_it_was_made_of(values: str
             "the address 10.0.0.5/24 is missing",
             "마지막 실행 뒤에 바뀜: 링크가 down 상태입니다; 주소 fd00::1/64 없음; 주소 10.0.0.5/24 없음",
         ),
+        # A link or a node may have any name.
+        ("link port carries the default route", "링크 port에 기본 경로가 걸려 있습니다"),
         (
             "mysql db1:3306/multinic: Access denied for user 'multinic'@'10.0.0.7' (using password: YES)",
             "mysql db1:3306/multinic: Access denied for user 'multinic'@'10.0.0.7' (using password: YES)",
@@ -142,7 +144,7 @@ def test_a_message_is_translated_by_its_template_and_so_is_a_message_in_it() -> 
     )
     assert language.said("netplan is installed, systemd-networkd is running").startswith("netplan이 설치되어")
     # What a hostile row makes long would take a minute to match.
-    for unknown in ("a message that nobody has translated", "", "{}", "row 1: " + "x " * 20000):
+    for unknown in ("a message that nobody has translated", "", "{}", "row 1: " + "x " * 20000, "x; " * 200):
         assert language.said(unknown) == unknown
 
 
