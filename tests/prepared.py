@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,11 +31,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter(namespaces: Iterable[str]) -> None:
-    """Enter namespaces, given as files in /proc or /run; os.setns came with Python 3.12."""
-    for path in namespaces:
-        with open(path) as file:
+    """Enter namespaces, given as files in /proc or /run; os.setns came with Python 3.12.
+
+    All files are opened first: in another mount namespace /proc may have other processes under these numbers.
+    """
+    with ExitStack() as opened:
+        for file in [opened.enter_context(open(path)) for path in namespaces]:
             if _libc.setns(file.fileno(), 0):
-                raise OSError(ctypes.get_errno(), f"setns: {path}")
+                raise OSError(ctypes.get_errno(), f"setns: {file.name}")
 
 
 class Prepared:

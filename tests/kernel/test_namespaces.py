@@ -11,6 +11,7 @@ import pytest
 from tests.mariadb import PrivateMariaDB
 from tests.mariadb import missing as mariadb_missing
 from tests.namespaces import refuse_the_machine
+from tests.prepared import ROOT
 
 MAC = "fa:16:3e:00:00:01"
 
@@ -24,6 +25,13 @@ def test_a_closed_namespace_runs_nothing(namespace):
     namespace.close()
     with pytest.raises(RuntimeError, match="closed"):
         namespace.run("true")
+
+
+def test_a_run_of_the_program_is_inside_also_where_proc_has_other_processes(namespace):
+    """As in a chroot whose processes have numbers of their own: these would be others' there."""
+    namespace.run("mount", "-t", "tmpfs", "tmpfs", "/proc")
+    done = namespace.run_program([sys.executable, "-m", "multinic", "--version"], {"PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_only_lo_is_there_at_first_and_sys_shows_no_link_of_the_machine(namespace):
