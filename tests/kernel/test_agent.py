@@ -273,9 +273,11 @@ listener.accept()
 
 def test_a_port_that_is_taken_ends_it_at_the_start(node):
     with node.namespace.popen(*CLIENT, TAKE, stdout=-1) as other:
-        other.stdout.readline()
-        done = node.multinic("agent", expect=2)
-        other.kill()
+        try:
+            other.stdout.readline()
+            done = node.multinic("agent", expect=2)
+        finally:
+            other.kill()
     assert "cannot listen on 127.0.0.1:8080 (agent.listen): Address already in use" in done.stderr
     assert not (node.root / "run/multinic/agent.json").exists()
 
