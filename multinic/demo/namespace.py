@@ -15,6 +15,13 @@ from multinic.values.settings import KEYS
 _OUTSIDE = "MULTINIC_DEMO_OUTSIDE"  # the machine's own network namespace, for this program inside the new one
 _LIMIT = 10.0  # seconds; making a namespace takes milliseconds
 _SYSCTL = "/proc/sys"
+# In a container, root may make a namespace but change nothing in it: without CAP_NET_ADMIN no link
+# (SIOCSIFFLAGS, IFF_UP), and no variable where /proc/sys is mounted read-only.
+_CHANGE = """\
+import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14x", b"lo", 1))
+open("/proc/sys/net/ipv4/conf/lo/forwarding", "r+").close()
+"""
 
 
 def inside() -> bool:
@@ -65,7 +72,7 @@ def _unshare() -> list[str]:
     said = ""
     for command in [as_root, as_user] if os.geteuid() == 0 else [as_user]:
         tried = subprocess.run(
-            [*command, "true"],
+            [*command, sys.executable, "-IS", "-c", _CHANGE],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -74,8 +81,8 @@ def _unshare() -> list[str]:
         )
         if tried.returncode == 0:
             return command
-        said = said or tried.stderr.strip()
-    raise HostError(f"you cannot make a network namespace on this machine ({said})", _remedy())
+        said = said or tried.stderr.strip().rpartition("\n")[2]
+    raise HostError(f"you cannot make and change a network namespace on this machine ({said})", _remedy())
 
 
 def _remedy() -> str:

@@ -29,6 +29,8 @@ NOBODY = (
 )  # env: setpriv alone keeps powers
 POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "env")
 STATE = ("/run/multinic", "/var/lib/multinic", "/etc/multinic")
+ONLY_READ = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"'
+READ_ONLY = ("unshare", "--mount", "sh", "-c", ONLY_READ, "sh")  # as containers have it
 
 
 class Around:
@@ -150,12 +152,18 @@ def open_the_way(path: Path) -> None:
             directory.chmod(0o711)
 
 
-def test_where_no_namespace_can_be_made_the_demo_says_what_to_do(around):
-    if around.run(*POWERLESS, "true").returncode:
+@pytest.mark.parametrize(
+    ("within", "cause"),
+    [(POWERLESS, "unshare"), (READ_ONLY, "OSError: [Errno 30] Read-only file system")],
+    ids=["no namespace", "no change in it"],
+)
+def test_where_no_namespace_can_be_made_the_demo_says_what_to_do(around, within, cause):
+    if around.run(*within, "true").returncode:
         pytest.skip("needs root and setpriv")
-    done = around.run(*POWERLESS, sys.executable, *DEMO)
+    done = around.run(*within, sys.executable, *DEMO)
     assert done.returncode == 1
-    assert done.stderr.startswith("multinic: you cannot make a network namespace on this machine (unshare")
+    words = f"multinic: you cannot make and change a network namespace on this machine ({cause}"
+    assert done.stderr.startswith(words)
     assert "--privileged" in done.stderr
     assert done.stdout == ""
 
