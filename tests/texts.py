@@ -40,7 +40,7 @@ WORD = re.compile(r"[(`'\"-]*[A-Z]?[a-z]{2,}[)`'\",;:.?]*")
 """What a sentence has more than one of; most of SQL, and of what goes over a wire, has not."""
 COMMAND = re.compile(
     r"\s*(?:systemctl|systemd-analyze|journalctl|chmod|chown|pip|openssl) "
-    r"|(?:SELECT|CREATE|DELETE|ALTER|ON|INSERT INTO|UPDATE \S+ SET) "
+    r"|(?:SELECT|CREATE|DELETE|ALTER|ON|INSERT INTO|UPDATE \S+ SET|CASE WHEN|import) "
 )
 """How texts begin that are for a shell or a database."""
 EXCEPTIONS = {
@@ -85,7 +85,7 @@ EXCEPTIONS = {
     "{}{} table {} priority {}",
 }
 """Sentences that need no translation."""
-ELSEWHERE = ("database/tables.py", "demo/fleet.py", "demo/story.py", "flow/looked.py")
+ELSEWHERE = ("database/tables.py", "demo/fleet.py", "demo/nodes.py", "demo/story.py", "flow/looked.py")
 """Modules whose sentences are SQL, for pages of the dashboard or the log, or translated by their name."""
 MARK = "·"
 
