@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, takewhile
 
 _SIZE = struct.Struct("=I")
 _HEADER = 16  # bytes, of linux/netlink.h
@@ -36,12 +35,13 @@ def differing(before: Sequence[bytes], after: Sequence[bytes]) -> tuple[list[byt
     What both dumps begin and end with is left out. That is nearly all, because the kernel tells routes in the
     same order each time; but nothing depends on that.
     """
-    one, other = _whole(before), _whole(after)
-    common = _common_beginning(one, other)
-    # The last border between parts, which is one between messages in both.
-    start = max(takewhile(lambda border: border <= common, accumulate(map(len, before))), default=0)
-    end = _common_end(one, other, min(len(one), len(other)) - start)
-    at, at_other = start, start
+    pairs = enumerate(zip(before, after, strict=False))
+    start = next((at for at, (one, other) in pairs if _compared(one) != _compared(other)), None)
+    if start is None:
+        start = min(len(before), len(after))
+    one, other = _whole(before[start:]), _whole(after[start:])
+    end = _common_end(one, other)
+    at = at_other = 0
     found: list[bytes] = []
     found_in_other: list[bytes] = []
     while (rest := len(one) - at) != (rest_of_other := len(other) - at_other) or rest > end:
@@ -52,21 +52,18 @@ def differing(before: Sequence[bytes], after: Sequence[bytes]) -> tuple[list[byt
     return found, found_in_other
 
 
-def _whole(parts: Iterable[bytes]) -> bytes:
-    """Return a dump as one text, without what differs from dump to dump."""
+def _compared(part: bytes) -> bytes:
+    """Return a part without what differs from dump to dump."""
     # In a message itself these eight bytes, a count and a socket's number, would be no attribute.
-    return b"".join(part.replace(part[_DUMP], bytes(8)) for part in parts)
+    return part.replace(part[_DUMP], bytes(8))
 
 
-def _common_beginning(one: bytes, other: bytes) -> int:
-    at, most = 0, min(len(one), len(other))
-    while at < most and one[at : at + _BLOCK] == other[at : at + _BLOCK]:
-        at += _BLOCK
-    return min(at, most)
+def _whole(parts: Iterable[bytes]) -> bytes:
+    return b"".join(map(_compared, parts))
 
 
-def _common_end(one: bytes, other: bytes, most: int) -> int:
-    size = 0
+def _common_end(one: bytes, other: bytes) -> int:
+    size, most = 0, min(len(one), len(other))
     while size + _BLOCK <= most and _block_before(one, size) == _block_before(other, size):
         size += _BLOCK
     return size

@@ -30,6 +30,7 @@ _LINKS = re.compile(_LINK + b"(?=(.{4}))", re.DOTALL)  # an address may look lik
 _SEVERAL = attribute(9, b"")[2:]  # the type of an RTA_MULTIPATH
 _TYPES = slice(2, None, 4)  # where the types of attributes are in a part of a dump, and other bytes
 _UNCERTAIN = b""
+_SMALL = 1 << 14  # bytes of a part: to look at each message is as cheap as to prepare a search
 
 Keep = Callable[[ObservedRoute], bool]
 
@@ -108,10 +109,9 @@ class KernelRoutes(Routes):
     def _to(self, address: IPAddress) -> Iterable[ObservedRoute]:
         networks = _networks_of(address.packed)
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        search = _any_of(networks[1:]).search
         return self._found_once(
             address,
-            self._parts(lambda part: search(part) or _may_have_default(part)),
+            self._parts(lambda part: _any_of(networks[1:]).search(part) or _may_have_default(part)),
             lambda found: found[_FAMILY] == family and networks[found[_PREFIX]] in found,
         )
 
@@ -159,8 +159,8 @@ def _links_of(part: bytes) -> set[bytes]:
     """Return the indexes of the links of routes in a part, as they are in it; and more."""
     found = {_UNCERTAIN} if _SEVERAL[0] in part[_TYPES] and _SEVERAL in part else set()
     first = _LINKS.search(part)
-    if first is None:
-        return found
+    if first is None or len(part) < _SMALL:
+        return found.union(_LINKS.findall(part))
     # Mostly thousands of routes lead through the same link.
     return found | ({first[1]} if _other_than(first[1]).search(part) is None else {*_LINKS.findall(part)})
 

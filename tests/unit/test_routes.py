@@ -6,9 +6,11 @@ import socket
 import struct
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from multinic.kernel import routes as kernel_routes
 from multinic.kernel.messages import ROUTE, U32, attribute, route_of
 from multinic.kernel.reader import LASTING
 from multinic.kernel.routes import Dump, KernelRoutes, route
@@ -53,9 +55,13 @@ def messages(draw: st.DrawFn) -> bytes:
     return head + b"".join(draw(st.permutations(attributes)))
 
 
-@settings(max_examples=100)
+@pytest.mark.parametrize("small", [0, 1 << 14], ids=["searched", "looked through"])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(messages(), max_size=6, unique=True), st.lists(messages(), max_size=3), st.data())
-def test_what_is_asked_of_routes_does_not_depend_on_when_they_are_parsed(found, more, data):
+def test_what_is_asked_of_routes_does_not_depend_on_when_they_are_parsed(
+    monkeypatch, small, found, more, data
+):
+    monkeypatch.setattr(kernel_routes, "_SMALL", small)
     cut = data.draw(st.integers(0, len(found)))
     lazy, whole = kinds(found, cut)
     for name, arguments in (
