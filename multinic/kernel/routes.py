@@ -84,8 +84,11 @@ class KernelRoutes(Routes):
             # A message may differ in what a route is not known by.
             changed.update(after._parsed(later, (message for message in new if message not in staying)))
         maybe = [route for route in maybe if route not in changed]
-        present = set(after) if maybe else ()
-        return [route for route in maybe if route not in present]
+        if not maybe:
+            return []
+        # What was compared is without what headers have, and with that an address may have lost bytes, too.
+        before, present = set(self), set(after)
+        return [route for route in maybe if route in before and route not in present]
 
     def _through(self, link: int) -> Iterable[ObservedRoute]:
         if not self._by_link:

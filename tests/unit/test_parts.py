@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from multinic.kernel.parts import differing, payloads
 
 COUNT = 1000
+SOCKET = 4711
 dumps = itertools.count(1)
 
 
@@ -26,7 +27,7 @@ def parts(messages: Sequence[bytes], cuts: Sequence[int] = ()) -> Iterator[bytes
 
 def _with_header(message: bytes, dump: int) -> bytes:
     size = 16 + len(message)
-    return struct.pack("=IHHII", size, 24, 2, dump, 4711) + message + bytes(-size % 4)
+    return struct.pack("=IHHII", size, 24, 2, dump, SOCKET) + message + bytes(-size % 4)
 
 
 def routes(count: int) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -15,6 +16,7 @@ from multinic.kernel.messages import ROUTE, U32, attribute, route_of
 from multinic.kernel.reader import LASTING
 from multinic.kernel.routes import Dump, KernelRoutes, route
 from multinic.values.routes import Routes
+from tests.unit import test_parts
 from tests.unit.test_parts import parts
 
 TABLES = (254, 100, 1001)
@@ -80,6 +82,28 @@ def test_what_is_asked_of_routes_does_not_depend_on_when_they_are_parsed(
     assert lazy.gone_from(later) == whole.gone_from(whole_later)
     assert kept.gone_from(later) == whole_kept.gone_from(whole_later)
     assert list(kept) == list(whole_kept)
+
+
+def of_network(network: IPv6Network, link: int) -> bytes:
+    """Return the kernel's message of a route whose link stands right behind its destination."""
+    head = ROUTE.pack(socket.AF_INET6, network.prefixlen, 0, 0, 254, 4, 0, 1, 0)
+    return head + attribute(1, network.network_address.packed) + attribute(4, U32.pack(link))
+
+
+def test_an_address_that_ends_like_the_beginning_of_a_link_hides_no_link():
+    (lazy, whole), link = kinds([of_network(IPv6Network("fd00::800:400/128"), 9)]), 9
+    assert lazy.through(link) == whole.through(link) != []
+
+
+def test_an_address_with_the_bytes_of_a_header_in_it_is_not_gone(monkeypatch):
+    """They are left out where two dumps are compared."""
+    dump = 77
+    monkeypatch.setattr(test_parts, "dumps", itertools.count(dump))
+    address = b"\xfd\0\0\0" + struct.pack("=II", dump, test_parts.SOCKET) + bytes(4)
+    message = of_network(IPv6Network((address, 128)), 9)
+    before, _ = kinds([message, of_network(IPv6Network("fd01::/64"), 9)])
+    after, _ = kinds([message])
+    assert [str(one.to) for one in before.gone_from(after)] == ["fd01::/64"]
 
 
 def kinds(found: list[bytes], cut: int = 0) -> tuple[KernelRoutes, Routes]:
