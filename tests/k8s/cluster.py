@@ -103,6 +103,7 @@ class Cluster:
             "database.user": "multinic",
             "database.name": self.database,
             "agent.pollInterval": "2s",
+            "livenessProbe.periodSeconds": "1",
             "readinessProbe.exec.command": "{multinic-ready}",
             "readinessProbe.periodSeconds": "1",
             "readinessProbe.initialDelaySeconds": "0",
@@ -128,7 +129,11 @@ class Cluster:
 
     def pod(self, node: str) -> str:
         """Return the name of the program's pod on a node."""
-        return str(self.pods()[node]["metadata"]["name"])
+        return self.names()[node]
+
+    def names(self) -> dict[str, str]:
+        """Return the names of the program's pods by node."""
+        return {node: str(pod["metadata"]["name"]) for node, pod in self.pods().items()}
 
     def described(self, node: str) -> str:
         """Return what `kubectl describe` says of the program's pod on a node; nothing if there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -22,6 +23,7 @@ from tests.k8s.cluster import ADDRESS, OTHER_VERSION, RELEASE, VERSIONS, Cluster
 from tests.k8s.others import kept, settle
 from tests.node import mac_of
 
+PROBED = 6  # seconds: probes run every second, and the third that fails has a consequence
 HUNGRY = "memory = []\nwhile True: memory.append(bytearray(1 << 20))"
 
 
@@ -82,6 +84,7 @@ def test_a_database_that_is_down_restarts_nothing_and_makes_nothing_unavailable(
             assert found["last_pass"]["result"] == "database-unreachable"
             assert not found["database_connected"]
             assert host.http("/readyz")[0] == host.http("/livez")[0] == 200
+            time.sleep(PROBED)
             assert cluster.unavailable() == cluster.restarts() == 0
         finally:
             cluster.start_database()
@@ -173,14 +176,13 @@ def test_an_upgrade_and_the_way_back_cause_no_event_on_any_link(cluster: Cluster
 
 
 def test_a_bad_image_stops_at_the_first_node_also_while_the_database_is_down(cluster: Cluster) -> None:
-    before = set(cluster.kubectl("get", "pods", "--output=name").split())
+    before = cluster.names()
     with no_event(cluster):
         cluster.server.stop()
         try:
             cluster.install(version="none", wait=False)
             soon(lambda: "ErrImageNeverPull" in cluster.kubectl("get", "pods"), "a pod that cannot begin")
-            kept = before & set(cluster.kubectl("get", "pods", "--output=name").split())
-            assert len(kept) == 1
+            assert len(before.items() & cluster.names().items()) == 1
             cluster.control.helm("rollback", RELEASE, "--namespace=kube-system")
             cluster.rolled_out()
         finally:
