@@ -22,7 +22,7 @@ demo: ## show what multinic does, in a network namespace of its own
 .PHONY: test
 test: ## prove the product, in about ten minutes; everything: make test TIERS=all [ARGS="-k name"] [JOBS=1]
 	@scripts/setup.sh run test
-	@$(if $(filter fleet all,$(TIERS)),scripts/setup.sh fleet)
+	@$(if $(filter fleet k8s all,$(TIERS)),scripts/setup.sh fleet)
 	@$(if $(filter web all,$(TIERS)),scripts/setup.sh web)
 	@scripts/packages.sh $(TIERS)
 	@scripts/test.sh $(TIERS)

@@ -74,6 +74,7 @@ for tier in $(echo "$*" | tr ',' ' '); do
         fleet | k8s | all)
             need buildah buildah
             need npm npm
+            need ssh-keygen openssh-client
             need unzip unzip ;;
     esac
     case $tier in

@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 from tests import mariadb
+from tests.fleet import ansible
 from tests.host import nspawn
 from tests.hosts import CHECKOUT
 from tests.images import cache
 
-NEEDED = ("buildah", "openssl")
+NEEDED = {"buildah": "buildah", "openssl": "openssl", "ssh-keygen": "openssh-client"}
+"""Programs, and the packages of Debian and Ubuntu that have them."""
 
 
 def directory() -> Path:
@@ -24,10 +26,11 @@ def directory() -> Path:
 
 def missing() -> str | None:
     """Say why there can be no cluster here."""
-    if reason := nspawn.available() or mariadb.missing():
+    if reason := nspawn.available() or mariadb.missing() or ansible.missing():
         return reason
     if lacking := [name for name in NEEDED if not shutil.which(name)]:
-        return f"{', '.join(lacking)} not found (Debian, Ubuntu: {' '.join(lacking)})"
+        packages = " ".join(NEEDED[name] for name in lacking)
+        return f"{', '.join(lacking)} not found (Debian, Ubuntu: {packages})"
     if not (directory() / "kube").exists():
         return "Kubernetes is not built (scripts/kubernetes.sh)"
     return None
