@@ -73,4 +73,5 @@ def test_netplan_gets_the_file_that_the_recipe_shows(reader, recipe):
         (reader.root / path).parent.mkdir(parents=True)
         (reader.root / path).touch()  # a host with netplan; nothing is run
     said = reader.multinic("render", "multinic0").stdout
-    assert yaml.safe_load(said[said.index("network:") :]) == yaml.safe_load(FILES[recipe])
+    for_netplan, *_ = said[said.index("network:") :].split("==> ")  # what it has no key for comes next
+    assert yaml.safe_load(for_netplan) == yaml.safe_load(FILES[recipe])

@@ -20,7 +20,7 @@ CHANGES = {
     ),
     "with another MAC address": (
         [["link", "set", "multinic0", "address", OTHER]],
-        f"no link has the MAC address {mac_of(1)}; multinic0 has {OTHER}",
+        f"no link has the MAC address {mac_of(1)}; multinic0 has the MAC address {OTHER}",
     ),
     "unplugged": ([["link", "del", "multinic0"]], f"no link has the MAC address {mac_of(1)}"),
 }
