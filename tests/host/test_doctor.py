@@ -228,7 +228,7 @@ def test_what_systemd_knows_of_the_units_is_told(node: Node) -> None:
 def test_rules_of_others_are_told_with_a_remedy_that_networkd_understands(node: Node) -> None:
     node.box.run("ip", "rule", "add", "from", "10.1.1.1", "lookup", "100", "priority", "5000")
     ((level, words),) = findings(node, "foreign-routes")
-    assert (level, "1 policy rules" in words) == ("warning", True)
+    assert (level, "1 policy rule " in words) == ("warning", True)
     drop_in = "/etc/systemd/networkd.conf.d/multinic.conf"
     node.box.write(drop_in, "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n", 0o644)
     try:
