@@ -53,5 +53,5 @@ def confinement(label: str) -> str:
         return f"the AppArmor profile {profile} may deny it (the chart's appArmorProfile: Unconfined)"
     match label.split(":"):
         case [_, _, kind, *_] if kind not in ("spc_t", "unconfined_t"):
-            return f"the SELinux type {kind} may deny it (the chart's seLinuxOptions: {{type: spc_t}})"
+            return f"the SELinux type {kind} may deny it (the chart's seLinuxOptions.type: spc_t)"
     return ""

@@ -106,8 +106,17 @@ class Disk:
             path = directory / name
             if path.is_dir():
                 yield from self._files(path, f"{prefix}{name}/", survivors)
+            elif number in self.names and not path.exists():  # a directory that was removed, but not for good
+                yield from self._kept(number, f"{prefix}{name}/")
             elif here.get(name) == number and (number, "") in survivors:
                 yield f"{prefix}{name}", self._content(path)
+            else:
+                yield f"{prefix}{name}", self.contents.get(number, (b"", 0o600))
+
+    def _kept(self, directory: int, prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, number in self.names[directory].items():
+            if number in self.names:
+                yield from self._kept(number, f"{prefix}{name}/")
             else:
                 yield f"{prefix}{name}", self.contents.get(number, (b"", 0o600))
 
