@@ -97,8 +97,11 @@ def _carry_out_watched(
         faults = _make_changes(context, links, doable, staged)
         after = _verify(context, links, doable, faults, kept)
         lost = kept.hopeless()
-        failed = with_slot_mates({i.key for i in doable if i.key in lost or _unfinished(i, after)}, doable)
-        results = [outcome_of(i, after.get(i.key), faults, context.timeout) for i in doable]
+        bad = {i.key for i in doable if i.key in lost or _unfinished(i, after) or (faults.of_all and i.files)}
+        failed = with_slot_mates(bad, doable)
+        results = [
+            outcome_of(i, after.get(i.key), faults, context.timeout, unread=faults.of_all) for i in doable
+        ]
         results = _with_duplicates(context, results, after)
         results = [with_loss(r, lost.get(r.interface.key, "")) for r in results]
         if failed:
@@ -147,6 +150,7 @@ def _make_changes(
                     remove_stale(links, interface)  # services leave routes and rules that their files lost
                     set_changed(context.host, links, interface.link, interface.target_name, interface.changes)
     except HostError as e:
+        faults.of_all = e
         for interface in interfaces:
             faults.setdefault(interface.key, e)
     return faults

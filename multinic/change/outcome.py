@@ -21,19 +21,28 @@ def failure(interface: Interface, reason: str, message: str) -> Result:
 
 
 def outcome_of(
-    interface: Interface, left: Interface | None, faults: Mapping[str, HostError], timeout: float
+    interface: Interface,
+    left: Interface | None,
+    faults: Mapping[str, HostError],
+    timeout: float,
+    *,
+    unread: HostError | None = None,
 ) -> Result:
     """Return the result of an interface that was changed.
 
-    `left`: the same interface in the plan after the change; `timeout`: how many seconds that took.
+    `left`: the same interface in the plan after the change; `timeout`: how many seconds that took. `unread`:
+    why the network service may not have read new files: then it would bring back what was before.
     """
+    error = unread if interface.files else None
     if left is not None and left.pending:
         if address := duplicate_address(left):  # a service may have failed for that reason
             words = f"{address} is in use by another machine on that network"
             return failure(interface, "duplicate-address", words)
-        if error := faults.get(interface.key):
-            words = f"{error} ({error.hint})" if error.hint else str(error)
-            return failure(interface, "activation-failed", words)
+        error = faults.get(interface.key)
+    if error is not None:
+        words = f"{error} ({error.hint})" if error.hint else str(error)
+        return failure(interface, "activation-failed", words)
+    if left is not None and left.pending:
         rest = "; ".join([*map(str, left.changes), *(f"{c.action} {c.path}" for c in left.files)])
         return failure(interface, "not-converged", f"not there after {timeout:g} s: {rest}")
     if interface.state is State.DELETE:

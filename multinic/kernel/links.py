@@ -27,6 +27,9 @@ from multinic.values.rtnetlink import LINK_SCOPE
 class Faults(dict[str, HostError]):
     """The first error of each interface, by its key: an interface that fails does not stop the others."""
 
+    of_all: HostError | None = None
+    """The error of the network service itself: it may not have read any new file."""
+
     @contextmanager
     def of(self, interface: Interface) -> Iterator[None]:
         """Keep a HostError of the block as the fault of this interface, instead of raising it."""
