@@ -293,8 +293,8 @@ def _words(text: str) -> tuple[str, ...]:
         raise click.BadParameter(f"{e}: {text!r}", param_hint="--host-command") from None
 
 
-def whoever() -> str:
-    """Return who runs the program, for people."""
+def user_name() -> str:
+    """Return the name of the user who runs the program, also behind sudo."""
     import getpass  # seldom needed
 
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from multinic.cli.base import Change, Context, main, print_document, print_line, print_messages, whoever
+from multinic.cli.base import Change, Context, main, print_document, print_line, print_messages, user_name
 from multinic.values.errors import ConfigError
 
 
@@ -47,7 +47,7 @@ def hold(context: Context, names: tuple[str, ...], length: str, why: str | None)
             words = holds.reason(why)
         except ValueError as e:
             raise ConfigError(f"--why: {e}") from None
-        lines = holding.hold(host, names, seconds, words, whoever())
+        lines = holding.hold(host, names, seconds, words, user_name())
     else:
         if why is not None:
             raise ConfigError("no interface is named", "name one: `multinic hold multinic0 --why TEXT`")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import click
 
-from multinic.cli.base import Change, Context, main, print_document, print_line, print_messages, whoever
+from multinic.cli.base import Change, Context, main, print_document, print_line, print_messages, user_name
 from multinic.cli.formats import Group
 from multinic.values.errors import ConfigError
 from multinic.values.settings import DatabaseSettings, Secret
@@ -158,7 +158,7 @@ def release_brake(context: Context, user: str | None, ask_password: bool) -> Non
     """
     from multinic.database import schema
 
-    by_whom = f"{whoever()} on {os.uname().nodename}"
+    by_whom = f"{user_name()} on {os.uname().nodename}"
     _print(context, schema.release_brake(_as(context, user, ask_password), by_whom))
 
 

@@ -58,7 +58,7 @@ def link(item: dict[str, Any]) -> ObservedLink:
 
 @lru_cache(maxsize=4096)
 def _link(message: bytes) -> ObservedLink:
-    """Return a link without its addresses. A change looks at all ten times, and most stay as they are."""
+    """Return a link without its addresses. A change looks at all several times, and most stay as they are."""
     return link(link_of(message))
 
 
