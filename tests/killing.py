@@ -20,7 +20,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import multinic
@@ -156,7 +156,9 @@ class _Probed(base.Context):
     prefix: ClassVar[tuple[str, ...]]
 
     def host(self, settings: Settings | None = None) -> Host:
-        return replace(super().host(settings), probe=self.probe, prefix=self.prefix)
+        host = super().host(settings).probed(self.probe)
+        host.prefix = self.prefix
+        return host
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 
 from multinic.agent.heart import APPLYING, Heart
 from multinic.agent.session import KeptSession
@@ -28,7 +27,7 @@ class Passes:
         """`count`: full passes keep the counts of metrics on disk."""
         self._settings, self._log, self._heart = settings, log, heart
         self._count = count
-        self._host = replace(host, probe=lambda _: heart.beat(APPLYING))
+        self._host = host.probed(lambda _: heart.beat(APPLYING))
         self.session = KeptSession(settings.database)
         self._tables = Kept()
         hosts = 1 + settings.database.url.partition("?")[0].count(",")

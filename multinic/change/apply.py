@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from multinic.backend.base import Staged
 from multinic.backend.steps import remove_stale
@@ -43,20 +43,23 @@ def apply(context: ApplyContext, plan: Plan) -> tuple[Result, ...]:
     be started.
     """
     results = {i.key: as_planned(i) for i in plan.interfaces if not i.pending}
-    staged, doable = _staged(context, plan.pending, results)
-    if context.probe_addresses and (claimed := _duplicates(context, doable)):
+    stage = cache(partial(context.backend.stage, context.host, plan.pending))
+    # Others may take 0.2 s to answer, in which the files are tried out.
+    claimed = _duplicates(context, plan.pending, stage) if context.probe_addresses else {}
+    staged, doable = _not_refused(context, plan.pending, stage(), results)
+    if claimed := {key: result for key, result in claimed.items() if key not in staged.refused}:
         results |= claimed
-        staged, doable = _staged(context, [i for i in doable if i.key not in claimed], results)
+        rest = [interface for interface in doable if interface.key not in claimed]
+        staged, doable = _not_refused(context, rest, context.backend.stage(context.host, rest), results)
     if doable:
         results |= {result.interface.key: result for result in _carry_out(context, doable, staged)}
     return tuple(results[interface.key] for interface in plan.interfaces)
 
 
-def _staged(
-    context: ApplyContext, interfaces: Sequence[Interface], results: dict[str, Result]
+def _not_refused(
+    context: ApplyContext, interfaces: Sequence[Interface], staged: Staged, results: dict[str, Result]
 ) -> tuple[Staged, tuple[Interface, ...]]:
-    """Try files out; return the outcome and the interfaces that are not refused. The others get results."""
-    staged = context.backend.stage(context.host, interfaces)
+    """Return the outcome of a trial, and the interfaces that it does not refuse. The others get results."""
     for interface in interfaces:
         if words := staged.refused.get(interface.key):
             why = f"{context.backend.name} refuses its file: {words}"
@@ -66,9 +69,11 @@ def _staged(
     return staged, tuple(interface for interface in interfaces if interface.key not in staged.refused)
 
 
-def _duplicates(context: ApplyContext, pending: tuple[Interface, ...]) -> dict[str, Result]:
+def _duplicates(
+    context: ApplyContext, pending: tuple[Interface, ...], meanwhile: Callable[[], object]
+) -> dict[str, Result]:
     """Return the results of interfaces that are not touched, as another machine has their address."""
-    claimed = duplicates.claimed(context, pending)
+    claimed = duplicates.claimed(context, pending, meanwhile)
     held_back = with_slot_mates(set(claimed), pending) if claimed else set()
     return {
         i.key: failure(i, "duplicate-address", f"{claimed[i.key]}; nothing was changed")

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Interface
 
 from multinic.backend.base import Staged
 from multinic.change.saving import ApplyContext, all_or_nothing
 from multinic.kernel import arp, observe
 from multinic.kernel.links import Faults, Links
+from multinic.kernel.pyroute import iproute
 from multinic.state import checkpoint
 from multinic.values.observed import Surroundings
 from multinic.values.plan import Interface, State
 
 
-def claimed(context: ApplyContext, interfaces: Sequence[Interface]) -> dict[str, str]:
+def claimed(
+    context: ApplyContext, interfaces: Sequence[Interface], meanwhile: Callable[[], object]
+) -> dict[str, str]:
     """Return the interfaces that ask for an IPv4 address of another machine: key → words.
 
     A link that is down is set up for that, and down again: the kernel then forgets what routers and itself
-    have put on it meanwhile. Raises HostError.
+    have put on it meanwhile. `meanwhile` is called if somebody is asked, while there may be answers. Raises
+    HostError.
     """
     probes = {i.key: _probes(i) for i in interfaces}
     asking = [i for i in interfaces if probes[i.key]]
@@ -27,14 +31,14 @@ def claimed(context: ApplyContext, interfaces: Sequence[Interface]) -> dict[str,
     around = observe.surroundings()
     sleeping = [i for i in asking if i.link is not None and not i.link.up]
     if not sleeping:
-        return _asked_or_warned(context, asking, around)
+        return _asked_or_warned(context, asking, around, meanwhile)
     saving = all_or_nothing(context, sleeping, around, Staged(), finish=checkpoint.discard)
     with saving, Links(context.host) as links:
         faults = Faults()  # a link that vanishes stops no other, and fails by what is done to it next
         for interface in sleeping:
             with faults.of(interface):
                 _set(links, interface, up=True)
-        found = _asked_or_warned(context, asking, around)
+        found = _asked_or_warned(context, asking, around, meanwhile)
         for interface in sleeping:
             with faults.of(interface):
                 _set(links, interface, up=False)
@@ -72,21 +76,30 @@ def _probes(interface: Interface) -> list[arp.Probe]:
 
 
 def _asked_or_warned(
-    context: ApplyContext, asking: Sequence[Interface], around: Surroundings
+    context: ApplyContext,
+    asking: Sequence[Interface],
+    around: Surroundings,
+    meanwhile: Callable[[], object],
 ) -> dict[str, str]:
+    def prepare() -> None:
+        iproute()  # which the change will need
+        meanwhile()
+
     try:
-        return _asked(asking, around)
+        return _asked(asking, around, prepare)
     except OSError as e:
         words = f"cannot ask by ARP whether another machine has an address: {e.strerror}"
         context.log.warning(words, hint="run with CAP_NET_RAW, or set safety.probe_addresses = false")
         return {}
 
 
-def _asked(asking: Sequence[Interface], around: Surroundings) -> dict[str, str]:
+def _asked(
+    asking: Sequence[Interface], around: Surroundings, meanwhile: Callable[[], object] = lambda: None
+) -> dict[str, str]:
     """Return the interfaces of which another machine has an address: key → words. Raises OSError."""
     own = {str(mac) for link in around.links for mac in (link.mac, link.permanent_mac) if mac}
     probes = {probe: i.key for i in asking for probe in _probes(i)}
     return {
         probes[probe]: f"{probe.address} is in use by another machine on that network ({owner})"
-        for probe, owner in arp.claimed(probes, own).items()
+        for probe, owner in arp.claimed(probes, own, meanwhile).items()
     }

@@ -31,7 +31,6 @@ def demo_fleet(context: Context) -> None:
     """Show the dashboard of a fleet that does not exist, in a directory that is removed in the end."""
     import tempfile
     import threading
-    from dataclasses import replace
 
     from multinic.dashboard import options
     from multinic.dashboard.run import run
@@ -41,12 +40,12 @@ def demo_fleet(context: Context) -> None:
     ending.in_order()
     settings = context.settings()
     with tempfile.TemporaryDirectory(prefix="multinic-demo-") as directory:
-        database = replace(settings.database, url=f"sqlite:///{directory}/fleet.db")
+        database = settings.database._replace(url=f"sqlite:///{directory}/fleet.db")
         over = threading.Event()
         playing = threading.Thread(target=fleet.play, args=(database, over), daemon=True)
         try:
             playing.start()
-            run(options.of_settings(replace(settings, database=database)), context.log(settings))
+            run(options.of_settings(settings._replace(database=database)), context.log(settings))
         finally:
             over.set()
             playing.join()

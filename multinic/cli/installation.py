@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import click
 
@@ -53,14 +52,14 @@ def _as(context: Context, user: str | None, ask_password: bool) -> DatabaseSetti
     if not settings.url.startswith("mysql:"):
         return settings
     if user is not None:
-        settings = replace(settings, url=with_user(settings.url, user), password=Secret(""))
+        settings = settings._replace(url=with_user(settings.url, user), password=Secret(""))
     if ask_password:
         if not sys.stdin.isatty():
             words = "--ask-password needs a terminal"
             raise ConfigError(words, f"without one, put the password into the variable {_SECRET}")
-        return replace(settings, password=Secret(_asked()))
+        return settings._replace(password=Secret(_asked()))
     if _SECRET in os.environ:
-        settings = replace(settings, password=Secret(os.environ[_SECRET]))
+        settings = settings._replace(password=Secret(os.environ[_SECRET]))
     return settings
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from multinic.flow import reconcile as flow
 from multinic.host import config, ending
@@ -22,17 +21,18 @@ _FAILED = (Exit.ERROR, Exit.USAGE)
 
 def run() -> Exit:
     """Do what `multinic reconcile` does without an option: file and environment say all."""
-    settings = loaded(lambda: config.load(os.environ.get("MULTINIC_CONFIG") or None, {}, os.environ), _host)
-    host = replace(_host(), command_timeout=settings.command_timeout)
+    file = os.environ.get("MULTINIC_CONFIG") or None
+    settings = loaded(lambda: config.load(file, {}, os.environ), lambda: Host(_root()))
+    host = Host(_root(), command_timeout=settings.command_timeout)
     log = Log(settings.log_format, settings.log_level, config.node_name(settings))
     return reconcile(settings, host, log)
 
 
-def _host() -> Host:
+def _root() -> str:
     root = os.environ.get("MULTINIC_ROOT") or "/"
     if root != "/" and os.path.lexists(root):
         check_root(root)
-    return Host(root)
+    return root
 
 
 def loaded(load: Callable[[], Settings], host: Callable[[], Host]) -> Settings:

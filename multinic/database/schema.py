@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 
 from multinic.database import peers, source, tables
 from multinic.database.connection import Missing
@@ -104,7 +103,7 @@ def migrate(settings: DatabaseSettings) -> Iterator[str]:
 
     Alters and drops nothing else. Raises SourceError and ConfigError; what was added before that stays.
     """
-    with source.connect(replace(settings, read_timeout=_ALTER_TIMEOUT)) as database:
+    with source.connect(settings._replace(read_timeout=_ALTER_TIMEOUT)) as database:
         if database.product == "mysql":
             # While a change of a table waits for a transaction, every host's SELECT waits behind it.
             limit = max(1, round(settings.read_timeout))

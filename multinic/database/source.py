@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from multinic.database.dial import Allowed, anywhere
 from multinic.database.session import Session
-from multinic.values.addresses import IPAddress
 from multinic.values.errors import ConfigError
 from multinic.values.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from multinic.values.addresses import IPAddress
 
 __all__ = ["Session", "connect", "identity"]
 
@@ -34,6 +35,9 @@ def identity(settings: DatabaseSettings) -> str:
 
 def addresses(settings: DatabaseSettings) -> tuple[IPAddress, ...]:
     """Return the hosts of the database that are given as addresses; none for a URL that cannot be meant."""
+    from contextlib import suppress
+    from ipaddress import ip_address
+
     from multinic.database.url import parse_url
 
     found: list[IPAddress] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 
 from multinic.values.addresses import Mac
 from multinic.values.observed import Observed, ObservedLink
@@ -19,6 +20,7 @@ def name_of(slot: int) -> str:
     return f"{PREFIX}{slot}"
 
 
+@lru_cache(maxsize=4096)  # a plan of 64 interfaces asks 15,000 times
 def slot_of(name: str) -> int | None:
     """Return the slot of a link name, or None if the name is not one of ours."""
     match = _NAME.fullmatch(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from multinic.database import rows, source
 from multinic.database.grants import OF_HOSTS
@@ -94,7 +93,7 @@ def _hosts(settings: DatabaseSettings) -> list[tuple[str, DatabaseSettings]]:
         return []
     from multinic.database.url import each_host
 
-    return [(host, replace(settings, url=url)) for host, url in each_host(settings.url)]
+    return [(host, settings._replace(url=url)) for host, url in each_host(settings.url)]
 
 
 def schema(seen: Examination) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -95,7 +94,12 @@ def properties(tables: Tables, more: str) -> list[Any]:
 
 
 def _parsed(more: str) -> tuple[bool, list[int], dict[str, list[str]]]:
-    return json.loads(more) if more else (False, [], {})
+    if not more:
+        return False, [], {}
+    import json
+
+    found: tuple[bool, list[int], dict[str, list[str]]] = json.loads(more)
+    return found
 
 
 def _routes(kernel: Reader, ours: Collection[int], tables: Collection[int]) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from multinic.host.directories import check_ours, check_root, make_directory, remove_if_empty, sync_directory
 from multinic.values.errors import HostError, TooLarge
@@ -26,8 +26,7 @@ _DROP_INS = ".network.d"  # systemd.network(5)
 def _nothing(_: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A regular file as it is on disk, so that it can be restored exactly."""
 
     content: bytes
@@ -36,20 +35,31 @@ class File:
     gid: int
 
 
-@dataclass(frozen=True)
 class Host:
-    """Where the managed host is, and how to run a command there.
+    """Where the managed host is, and how to run a command there."""
 
-    `probe` is called before and after every effect with a line that describes it.
-    """
+    # No dataclass: importing that costs an idle pass a tenth of its time.
+    def __init__(
+        self,
+        root: str = "/",
+        prefix: tuple[str, ...] = (),
+        probe: Callable[[str], None] = _nothing,
+        command_timeout: float = 60.0,
+    ) -> None:
+        """`probe` is called before and after every effect with a line that describes it."""
+        self.root = root
+        self.prefix = prefix
+        self.probe = probe
+        self.command_timeout = command_timeout
+        """How long a command on the host may take, in seconds."""
+        self.inherited: set[int] = set()
+        """Descriptors that commands get: the lock, so that a run waits for what a killed one has started."""
 
-    root: str = "/"
-    prefix: tuple[str, ...] = ()
-    probe: Callable[[str], None] = _nothing
-    command_timeout: float = 60.0
-    """How long a command on the host may take, in seconds."""
-    inherited: set[int] = field(default_factory=set, compare=False, repr=False)
-    """Descriptors that commands get: the lock, so that a run waits for what a killed one has started."""
+    def probed(self, probe: Callable[[str], None]) -> Host:
+        """Return the same host, of whose effects `probe` is told."""
+        host = Host(self.root, self.prefix, probe, self.command_timeout)
+        host.inherited = self.inherited
+        return host
 
     def path(self, path: str) -> str:
         """Return the path by which this process reaches an absolute `path` of the host."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -53,6 +52,8 @@ class Log:
             return
         present = {key: value for key, value in fields.items() if value not in (None, "")}
         if self.format == "json":
+            import json
+
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             line = json.dumps({"time": now, "level": level, "msg": msg, "node": self.node, **present})
         else:

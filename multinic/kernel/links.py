@@ -1,4 +1,7 @@
-"""Change links in the kernel, through pyroute2. Every call is one effect; reader.py reads links."""
+"""Change links in the kernel, through pyroute2. Every call is one effect; reader.py reads links.
+
+What needs a message of a few bytes alone does without: pyroute2 takes as long to import as ten idle passes.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from multinic.decide.routing import ROUTE_PROTOCOL
 from multinic.host.ending import uninterrupted
 from multinic.host.host import Host
 from multinic.kernel import ports
-from multinic.kernel.messages import route_to_add
+from multinic.kernel.messages import LINK, route_to_add
+from multinic.kernel.pyroute import iproute
 from multinic.kernel.refusals import answer, why_not_added
 from multinic.values.addresses import IPInterface
 from multinic.values.desired import Route, Rule
@@ -53,7 +58,8 @@ _NETLINK, _SHORT_ANSWERS, _SENTENCES = 270, 10, 11  # SOL_NETLINK, NETLINK_CAP_A
 _NEW_ADDRESS, _NEW_ROUTE, _NEW_RULE = 20, 24, 32
 _DELETE_ROUTE, _DELETE_RULE = 25, 33
 _ADD = 0x605  # NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL | NLM_F_CREATE
-_DELETE = 0x005  # NLM_F_REQUEST | NLM_F_ACK
+_CHANGE = 0x005  # NLM_F_REQUEST | NLM_F_ACK
+_SET_LINK, _UP = 16, 1  # RTM_NEWLINK, IFF_UP
 _ON_LINK = 4  # RTNH_F_ONLINK
 _SCRATCH_NAME = "mnic-tmp"  # + the link's index: at most 15 characters, and no slot's name
 
@@ -62,20 +68,25 @@ class Links:
     """An open netlink socket for changes. Raises HostError, which names the link."""
 
     def __init__(self, host: Host) -> None:
-        from multinic.kernel.pyroute import iproute  # as slow as ten idle passes
-
         self._host = host
-        route, self._error = iproute()
-        with uninterrupted():
-            self._ip: Any = route(ext_ack=True)  # so that the kernel says what it minds
 
     def __enter__(self) -> Links:
         return self
 
     def __exit__(self, *_: object) -> None:
         ports.ours()  # notes those of this socket
+        if "_ip" in self.__dict__:
+            with uninterrupted():
+                self._ip.close()
+
+    @cached_property
+    def _ip(self) -> Any:
         with uninterrupted():
-            self._ip.close()
+            return iproute()[0](ext_ack=True)  # so that the kernel says what it minds
+
+    @property
+    def _error(self) -> Any:
+        return iproute()[1]
 
     def rename_all(self, wanted: Mapping[int, tuple[str, str]]) -> dict[int, HostError]:
         """Rename links, index → (old name, new name), also if two links exchange their names.
@@ -129,10 +140,14 @@ class Links:
         return True
 
     def up(self, index: int, name: str) -> None:
-        self._set(f"set {name} up", index, state="up")
+        self._do(
+            f"set {name} up", lambda: self._request(_SET_LINK, _CHANGE, LINK.pack(0, 0, index, _UP, _UP))
+        )
 
     def down(self, index: int, name: str) -> None:
-        self._set(f"set {name} down", index, state="down")
+        self._do(
+            f"set {name} down", lambda: self._request(_SET_LINK, _CHANGE, LINK.pack(0, 0, index, 0, _UP))
+        )
 
     def mtu(self, index: int, name: str, mtu: int) -> None:
         self._set(f"set the MTU of {name} to {mtu}", index, mtu=mtu)
@@ -180,12 +195,12 @@ class Links:
         by_object = payload != route_to_add(route.raw, by_object=False)
         # A route goes with its next hop object, and of that the kernel says: Nexthop id does not exist.
         fine = (*_GONE, errno.EINVAL) if by_object else _GONE
-        self._do(what, lambda: self._request(_DELETE_ROUTE, _DELETE, payload), fine=fine)
+        self._do(what, lambda: self._request(_DELETE_ROUTE, _CHANGE, payload), fine=fine)
 
     def remove_rule(self, rule: ObservedRule) -> None:
         """Remove exactly the rule that was observed; it may be gone already."""
         what = f"remove the rule {rule}"
-        self._do(what, lambda: self._request(_DELETE_RULE, _DELETE, rule.raw), fine=_GONE)
+        self._do(what, lambda: self._request(_DELETE_RULE, _CHANGE, rule.raw), fine=_GONE)
 
     def add_address(self, index: int, name: str, address: IPInterface) -> None:
         """Add an address; it may be there already."""
@@ -267,6 +282,10 @@ class Links:
             code, words = answer(kernel.recv(1 << 16))
         if code:
             raise self._error(code, words)
+
+    def _flags(self, what: str, index: int, flags: int) -> None:
+        payload = LINK.pack(0, 0, index, flags, _UP)
+        self._do(what, lambda: self._request(_SET_LINK, _CHANGE, payload))
 
     def _set(self, what: str, index: int, **arguments: Any) -> None:
         self._do(what, lambda: self._ip.link("set", index=index, **arguments))

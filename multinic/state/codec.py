@@ -48,6 +48,14 @@ def _observed_rule(item: Any) -> ObservedRule:
     return ObservedRule(decode(Rule, rule), decode(int, family), decode(int, protocol), decode(bytes, raw))
 
 
+def _file(item: Any) -> File:
+    found = _dict(item)
+    if missing := [name for name in File._fields if name not in found]:
+        raise ValueError(f"{missing[0]} is missing")
+    numbers = {name: _inside(f".{name}", int, found[name]) for name in ("mode", "uid", "gid")}
+    return File(base64.b64decode(_text(found["content"])), **numbers)
+
+
 _CODECS: dict[Any, Codec] = {
     Mac: Codec(str, lambda item: Mac(_text(item))),
     bytes: Codec(bytes.hex, lambda item: bytes.fromhex(_text(item))),
@@ -58,9 +66,7 @@ _CODECS: dict[Any, Codec] = {
     ObservedRule: Codec(
         lambda found: [*encode(found.rule), found.family, found.protocol, found.raw.hex()], _observed_rule
     ),
-    (File, "content"): Codec(
-        lambda content: base64.b64encode(content).decode("ascii"), lambda item: base64.b64decode(_text(item))
-    ),
+    File: Codec(lambda file: {**file._asdict(), "content": base64.b64encode(file.content).decode()}, _file),
 }
 _WRITERS = {member: codec for kind, codec in _CODECS.items() for member in (typing.get_args(kind) or (kind,))}
 
@@ -76,15 +82,10 @@ def encode(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [encode(item) for item in value]
     kind: Any = type(value)
-    items = {name: _written(kind, name, getattr(value, name)) for name in _names(kind)}
+    items = {name: encode(getattr(value, name)) for name in _names(kind)}
     if kind in _AS_LIST:
         return list(items.values())
     return {_keys(kind)[name]: item for name, item in items.items()}
-
-
-def _written(kind: Any, name: str, value: Any) -> Any:
-    codec = _CODECS.get((kind, name))
-    return codec.write(value) if codec else encode(value)
 
 
 def decode(kind: Any, item: Any) -> Any:
@@ -117,10 +118,7 @@ def _object(kind: Any, item: Any) -> Any:
     for name in _names(kind):
         key = _keys(kind)[name]
         if key in _dict(item):
-            codec = _CODECS.get((kind, name))
-            found[name] = (
-                codec.read(item[key]) if codec else _inside(f".{key}", _types(kind)[name], item[key])
-            )
+            found[name] = _inside(f".{key}", _types(kind)[name], item[key])
         elif name not in _with_default(kind):
             raise ValueError(f"{key} is missing")
     return kind(**found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 BACKENDS = ("auto", "netplan", "networkd", "wicked", "networkmanager", "netlink")
@@ -39,8 +38,7 @@ class Secret:
         return bool(self._text)
 
 
-@dataclass(frozen=True)
-class DatabaseSettings:
+class DatabaseSettings(NamedTuple):
     """How to reach the database. Times in seconds."""
 
     url: str
@@ -50,8 +48,7 @@ class DatabaseSettings:
     ignore_deleted_at: bool
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All settings, checked. Times in seconds."""
 
     node: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from tests.schemas import execute
 def settings(url: str, password: str = "", **changes: Any) -> DatabaseSettings:
     """Return settings for a URL, with the default limits unless changed."""
     made = DatabaseSettings(url, Secret(password), connect_timeout=3, read_timeout=5, ignore_deleted_at=False)
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 @dataclass

@@ -14,7 +14,6 @@ import time
 import traceback
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,7 +94,7 @@ def fails(made, expected=SourceError):
 
 
 def changed(made, **changes):
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def elsewhere(work):

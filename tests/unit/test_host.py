@@ -8,7 +8,6 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,7 +158,7 @@ def test_what_its_own_run_removes_first_is_no_error_for_the_pass_that_tidies_up(
             Path(host.path(moment.removeprefix("before remove "))).unlink()
 
     host.write(f"{SCRATCH}/x{UNFINISHED}", "", 0o600)
-    tidy(replace(host, probe=vanish), SCRATCH)
+    tidy(host.probed(vanish), SCRATCH)
     assert host.names(SCRATCH) == []
 
 
