@@ -13,7 +13,8 @@ from typing import Any
 
 from multinic.decide.naming import slot_of
 from multinic.host.host import File, Host
-from multinic.kernel.links import Faults, Links
+from multinic.kernel.faults import Faults
+from multinic.kernel.links import Links
 from multinic.values.desired import DesiredLink
 from multinic.values.plan import Interface
 

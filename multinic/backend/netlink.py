@@ -11,7 +11,8 @@ from multinic.backend import autoconf
 from multinic.backend.base import Backend, Staged
 from multinic.backend.steps import converge, free_and_rename
 from multinic.host.host import Host
-from multinic.kernel.links import Faults, Links
+from multinic.kernel.faults import Faults
+from multinic.kernel.links import Links
 from multinic.kernel.set_properties import set_changed
 from multinic.values.desired import DesiredLink
 from multinic.values.plan import Interface, State

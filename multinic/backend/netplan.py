@@ -17,7 +17,8 @@ from multinic.backend.detect import NETPLAN_SOURCES, NETWORKD, netplan_renderer,
 from multinic.decide.naming import name_of, slot_of
 from multinic.decide.routing import default_metric
 from multinic.host.host import Host
-from multinic.kernel.links import Faults, Links
+from multinic.kernel.faults import Faults
+from multinic.kernel.links import Links
 from multinic.values.desired import DesiredLink
 from multinic.values.plan import Interface
 

@@ -14,7 +14,8 @@ from multinic.backend import sockets
 from multinic.backend.detect import NETWORKD
 from multinic.backend.steps import converge, free_and_rename, reload_udev, set_addresses, set_mtu
 from multinic.host.host import Host
-from multinic.kernel.links import Faults, Links, collected
+from multinic.kernel.faults import Faults, collected
+from multinic.kernel.links import Links
 from multinic.kernel.properties import read_sysctl, sysctl_path
 from multinic.values.errors import CommandFailed, HostError
 from multinic.values.plan import Interface, State

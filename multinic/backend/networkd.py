@@ -14,7 +14,8 @@ from multinic.backend.detect import NETWORKD, running
 from multinic.decide.naming import slot_of
 from multinic.decide.routing import ROUTE_PROTOCOL, default_metric
 from multinic.host.host import Host
-from multinic.kernel.links import Faults, Links
+from multinic.kernel.faults import Faults
+from multinic.kernel.links import Links
 from multinic.values.desired import DesiredLink
 from multinic.values.plan import Interface
 

@@ -10,7 +10,8 @@ from multinic.backend.detect import NETWORK_MANAGER, running
 from multinic.backend.steps import converge, free_and_rename, reload_udev, set_mtu
 from multinic.decide.naming import slot_of
 from multinic.host.host import Host
-from multinic.kernel.links import Faults, Links, collected
+from multinic.kernel.faults import Faults, collected
+from multinic.kernel.links import Links
 from multinic.values.errors import CommandFailed, HostError
 from multinic.values.plan import Interface, State
 

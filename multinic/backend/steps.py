@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from multinic.host.host import Host
-from multinic.kernel.links import Faults, Links
+from multinic.kernel.faults import Faults
+from multinic.kernel.links import Links
 from multinic.kernel.properties import read_sysctl
 from multinic.values.addresses import IPInterface
 from multinic.values.plan import Interface, State

@@ -18,7 +18,8 @@ from multinic.backend.steps import free, reload_udev, rename_pending, set_mtu
 from multinic.decide.naming import slot_of
 from multinic.decide.routing import METRIC, default_metric
 from multinic.host.host import Host
-from multinic.kernel.links import Faults, Links, collected
+from multinic.kernel.faults import Faults, collected
+from multinic.kernel.links import Links
 from multinic.kernel.reader import Reader
 from multinic.kernel.set_properties import set_changed
 from multinic.values.desired import DesiredLink, Route

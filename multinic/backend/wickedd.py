@@ -10,7 +10,7 @@ from multinic.backend.detect import WICKED, running
 from multinic.decide.naming import slot_of
 from multinic.host.host import Host
 from multinic.host.scratch import scratch
-from multinic.kernel.links import Faults
+from multinic.kernel.faults import Faults
 from multinic.values.errors import CommandFailed, HostError
 from multinic.values.plan import Interface
 

@@ -9,7 +9,8 @@ from multinic.backend.detect import NETWORKD, UDEV, running
 from multinic.backend.netlink import Netlink
 from multinic.backend.steps import reload_udev
 from multinic.host.host import Host
-from multinic.kernel.links import Faults, Links
+from multinic.kernel.faults import Faults
+from multinic.kernel.links import Links
 from multinic.values.desired import DesiredLink
 from multinic.values.plan import Interface
 

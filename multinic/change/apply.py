@@ -28,7 +28,8 @@ from multinic.decide.contradictions import IPV6_MTU_MIN
 from multinic.host.host import Host
 from multinic.kernel import observe, reach
 from multinic.kernel.deletions import Deletions
-from multinic.kernel.links import Faults, Links
+from multinic.kernel.faults import Faults
+from multinic.kernel.links import Links
 from multinic.kernel.set_properties import set_changed
 from multinic.values.errors import HostError
 from multinic.values.plan import Interface, Plan, Result, State

@@ -8,7 +8,8 @@ from ipaddress import IPv4Interface
 from multinic.backend.base import Staged
 from multinic.change.saving import ApplyContext, all_or_nothing
 from multinic.kernel import arp, observe
-from multinic.kernel.links import Faults, Links
+from multinic.kernel.faults import Faults
+from multinic.kernel.links import Links
 from multinic.kernel.pyroute import iproute
 from multinic.state import checkpoint
 from multinic.values.observed import Surroundings

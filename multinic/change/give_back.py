@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from multinic.decide.witness import Loss
-from multinic.kernel.links import Links, collected
+from multinic.kernel.faults import collected
+from multinic.kernel.links import Links
 from multinic.values.errors import HostError
 from multinic.values.observed import ObservedRoute
 

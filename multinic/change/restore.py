@@ -9,7 +9,8 @@ from contextlib import suppress
 from multinic.change.give_back import give_back, nearness
 from multinic.decide.witness import losses
 from multinic.host.host import Host
-from multinic.kernel.links import Links, collected
+from multinic.kernel.faults import collected
+from multinic.kernel.links import Links
 from multinic.kernel.set_properties import properties_of, restore_properties
 from multinic.state.checkpoint import Saved, lasting_routes
 from multinic.values.addresses import IPInterface, IPNetwork

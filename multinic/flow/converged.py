@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from multinic.flow.view import View
     from multinic.report.report import Report
 
-_FORMAT = "multinic-converged-3"
+_FORMAT = "multinic-converged-4"
 # Columns that say what we reported, or when; they are compared apart or not at all.
 _REPORTED = ("netplan_success", "modified_at")
 _TRUSTED = 300.0  # seconds: then a full pass gives a sign of life, and finds what might have been missed
@@ -37,8 +37,10 @@ _PRESENCE = "?"  # before a path of which only matters whether it is there
 
 
 class Fingerprint(NamedTuple):
-    """What is remembered: a digest of all inputs, which links and files are among them, the outcome."""
+    """What is remembered: digests of all inputs, which links and files are among them, the outcome."""
 
+    rows: str
+    """A digest of what the database said."""
     digest: str
     exit: Exit
     shape: Shape
@@ -57,13 +59,17 @@ def load(host: Host) -> Fingerprint | None:
         age = time.time() - os.lstat(host.path(CONVERGED)).st_mtime
         if not -1 < age < _TRUSTED:  # from the future: the clock was wrong
             return None
-        form, digest, status, shape, flags, macs, more, *paths = (host.read(CONVERGED) or "").splitlines()
+        form, rows, digest, status, shape, flags, macs, more, *paths = _lines(host)
         if form != _FORMAT:
             return None
-        known = frozenset(macs.split())
-        return Fingerprint(digest, Exit(int(status)), shape_of(shape), flags, known, more, tuple(paths))
+        outcome, known = Exit(int(status)), frozenset(macs.split())
+        return Fingerprint(rows, digest, outcome, shape_of(shape), flags, known, more, tuple(paths))
     except (OSError, ValueError, TooLarge):
         return None
+
+
+def _lines(host: Host) -> list[str]:
+    return (host.read(CONVERGED) or "").splitlines()
 
 
 def still(
@@ -75,14 +81,17 @@ def still(
 ) -> bool:
     """Return whether every input of the last plan is the same now. Raises HostError."""
     reported, rows = _parted(answer)
-    if _flags(reported) != known.flags:
+    if _flags(reported) != known.flags or _digest(rows) != known.rows:
         return False
     kernel = _kernel(known.macs, known.more, read_tables)
-    return known.digest == _digest(settings, host, rows, kernel, known.paths)
+    return known.digest == _digest_of_host(settings, host, kernel, known.paths)
 
 
 def remember(view: View, report: Report, *, written: bool, shape: Shape) -> None:
     """Remember the inputs of a pass that left nothing to do; forget them after any other."""
+    from functools import partial
+
+    from multinic.kernel.dumps import KeepingReader
     from multinic.values.plan import State
 
     unsettled = {result.state for result in report.results} & {State.FAILED, State.BLOCKED}
@@ -99,9 +108,11 @@ def remember(view: View, report: Report, *, written: bool, shape: Shape) -> None
     macs = {str(mac) for mac in view.record.entries} | {i.mac_text for i in view.plan.interfaces if i.mac}
     paths = _paths(view)
     more = _more(view)
+    kernel = _kernel(frozenset(macs), more, partial(tables.read, reader=KeepingReader))
     lines = [
         _FORMAT,
-        _digest(view.settings, view.host, rows, _kernel(frozenset(macs), more, tables.read), paths),
+        _digest(rows),
+        _digest_of_host(view.settings, view.host, kernel, paths),
         str(int(report.exit)),
         shape.word(),
         flags,
@@ -198,11 +209,14 @@ def _overrides(host: Host) -> Iterable[str]:
         yield from (f"{TEMPLATES}/{name}/{inner}" for inner in host.names(f"{TEMPLATES}/{name}"))
 
 
-def _digest(settings: Settings, host: Host, rows: str, kernel: str, paths: tuple[str, ...]) -> str:
+def _digest_of_host(settings: Settings, host: Host, kernel: str, paths: tuple[str, ...]) -> str:
     own = (__version__, settings.node, settings.backend, settings.max_interfaces, os.uname().nodename)
     policy = (settings.database.ignore_deleted_at, settings.database.url, settings.routing_table_base)
     inputs = (own, policy, [_state(host, path) for path in paths])
-    text = f"{inputs!r}\n{rows}\n{kernel}"
+    return _digest(f"{inputs!r}\n{kernel}")
+
+
+def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 

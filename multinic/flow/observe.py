@@ -11,9 +11,9 @@ from multinic.decide.asking import Asked
 from multinic.decide.routing import ROUTE_PROTOCOL
 from multinic.host.host import Host
 from multinic.kernel import properties
+from multinic.kernel.dumps import KeepingReader
 from multinic.kernel.namespace import check_namespace
 from multinic.kernel.observe import links_by, rule
-from multinic.kernel.reader import Reader
 from multinic.kernel.routes import routes_by
 from multinic.kernel.set_properties import properties_of
 from multinic.values.addresses import Mac
@@ -27,7 +27,7 @@ _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
 def observe(host: Host, backend: Backend, asked: Asked) -> Observed:
     """Return links and routes of the kernel, and managed and foreign files. Raises HostError."""
     check_namespace(host)
-    with Reader() as kernel:
+    with KeepingReader() as kernel:
         found = links_by(kernel)
         routes = routes_by(kernel, 0 if asked.routing else MAIN_TABLE)
         rules = kernel.rules()

@@ -168,9 +168,11 @@ def _with(
     on_full()
     from multinic.flow import freshness, full
     from multinic.host.scratch import tidy
+    from multinic.kernel import dumps
 
     for directory in OUR_DIRECTORIES:
         tidy(host, directory)
     if confirm is None:  # a person sees what follows from an answer, and may want just that
         answer = freshness.fresh(settings, host, database, answer)
-    return full.run(settings, host, log, database, answer, confirm=confirm, allowed=allowed)
+    with dumps.kept():
+        return full.run(settings, host, log, database, answer, confirm=confirm, allowed=allowed)

@@ -26,10 +26,10 @@ ReadTables = Callable[[frozenset[str], str], Tables]
 """Reads the tables for the links with some MAC addresses, and what else Fingerprint.more says."""
 
 
-def read(macs: frozenset[str], more: str) -> Tables:
+def read(macs: frozenset[str], more: str, reader: Callable[[], Reader] = Reader) -> Tables:
     """Read them. Raises HostError."""
     routing, tables, _ = _parsed(more)
-    with Reader() as kernel:
+    with reader() as kernel:
         found = kernel.links(OneOf(macs))
         ours = {link["index"]: link for link in found if _matters(link, macs)}
         seen = [_relevant(ours.values())]

@@ -9,8 +9,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -25,33 +24,7 @@ from multinic.values.addresses import IPInterface
 from multinic.values.desired import Route, Rule
 from multinic.values.errors import HostError
 from multinic.values.observed import ObservedAddress, ObservedRoute, ObservedRule
-from multinic.values.plan import Interface
 from multinic.values.rtnetlink import LINK_SCOPE
-
-
-class Faults(dict[str, HostError]):
-    """The first error of each interface, by its key: an interface that fails does not stop the others."""
-
-    of_all: HostError | None = None
-    """The error of the network service itself: it may not have read any new file."""
-
-    @contextmanager
-    def of(self, interface: Interface) -> Iterator[None]:
-        """Keep a HostError of the block as the fault of this interface, instead of raising it."""
-        try:
-            yield
-        except HostError as e:
-            self.setdefault(interface.key, e)
-
-
-@contextmanager
-def collected(faults: list[HostError]) -> Iterator[None]:
-    """Add a HostError of the block to `faults` instead of raising it."""
-    try:
-        yield
-    except HostError as e:
-        faults.append(e)
-
 
 _HEADER = struct.Struct("=IHHII")  # of linux/netlink.h
 _NETLINK, _SHORT_ANSWERS, _SENTENCES = 270, 10, 11  # SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK

@@ -7,6 +7,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
+from multinic.kernel.dumps import KeepingReader
 from multinic.kernel.messages import link_of
 from multinic.kernel.reader import LASTING, Reader
 from multinic.kernel.routes import routes_by
@@ -22,7 +23,7 @@ from multinic.values.observed import (
 
 def surroundings() -> Surroundings:
     """Return all links, routes and rules of the host: a change must not disturb them. Raises HostError."""
-    with Reader() as kernel:
+    with KeepingReader() as kernel:
         return Surroundings(
             links=links_by(kernel),
             routes=routes_by(kernel, kinds=LASTING),

@@ -46,7 +46,7 @@ _REQUEST = 0x001  # NLM_F_REQUEST
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: the tables changed while we read
 _ERROR, _DONE = 2, 3
-_GET_LINK, _GET_ADDRESS, _GET_ROUTE, _GET_RULE = 18, 22, 26, 34
+_GET_LINK, _GET_ADDRESS, GET_ROUTE, _GET_RULE = 18, 22, 26, 34
 _SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK: the kernel filters for us
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
 _FULL = 1024  # bytes: what is shorter may be an error
@@ -132,11 +132,11 @@ class Reader:
     ) -> list[bytes]:
         """Return the kernel's messages of routes, for `route_of`: before Linux 4.20 those of all routes."""
         requests = (_route_request(family, table, protocol) for family in families)
-        return [message for request in requests for message in self._dump(_GET_ROUTE, request, wanted)]
+        return [message for request in requests for message in self._dump(GET_ROUTE, request, wanted)]
 
     def route_parts(self, family: int, table: int = 0, protocol: int = 0) -> list[bytes]:
         """Return the same messages as they came, many in a part: see parts.py."""
-        return self._parts(_GET_ROUTE, _route_request(family, table, protocol))
+        return self._parts(GET_ROUTE, _route_request(family, table, protocol))
 
     def rules(self) -> list[Item]:
         """Return the policy-routing rules of both families that lead to a table."""
@@ -152,7 +152,7 @@ class Reader:
         family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
         request = ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, 0) + attribute(1, address)
         self._sequence += 1
-        header = _HEADER.pack(_HEADER.size + len(request), _GET_ROUTE, _REQUEST, self._sequence, 0)
+        header = _HEADER.pack(_HEADER.size + len(request), GET_ROUTE, _REQUEST, self._sequence, 0)
         try:
             self._socket.send(header + request)
             data = self._socket.recv(1 << 16)
