@@ -64,11 +64,11 @@ def claimed(
         sent, last = 1, time.monotonic()
         end = last + _WAIT
         meanwhile()
-        while (now := time.monotonic()) < end:
+        while (now := time.monotonic()) < end or sent < _PROBES:
             if sent < _PROBES and now >= last + _BETWEEN:
                 _send(tap, by_link)
                 sent, last = sent + 1, now
-                end = max(end, now + (_PROBES - sent + 1) * _BETWEEN)
+                end = max(end, now + _BETWEEN)
             next_step = last + _BETWEEN if sent < _PROBES else end
             if select.select([tap], [], [], max(0.0, next_step - time.monotonic()))[0]:
                 found |= _heard(tap, by_link, own)
