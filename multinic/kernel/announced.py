@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable, Collection
 
 from multinic.kernel.messages import ADDRESS, LINK, route_of
+from multinic.kernel.notifications import Notifications
+from multinic.kernel.parts import messages
 from multinic.kernel.reader import UNICAST, OneOf, Through
 from multinic.values.rtnetlink import MAIN_TABLE
 
-_HEADER = struct.Struct("=IHHII")  # of linux/netlink.h
 _LINKS, _ADDRESSES, _ROUTES = (16, 17), (20, 21), (24, 25)  # RTM_NEW…, RTM_DEL…
 _ADDRESS_GONE = 21
 _REPLACES = 0x100  # NLM_F_REPLACE
 # RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE, NEXTHOP.
 _GROUPS = (1, 5, 7, 8, 9, 11, 19, 32)
-_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 
 OfInterest = Callable[[int, int, bytes], bool]
 """Whether an announcement is of interest: its type, its flags, its payload."""
@@ -63,46 +62,26 @@ class Announcements:
     """The announcements since this was made. Raises OSError where the kernel gives none."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._socket.setblocking(False)
-        try:
-            self._socket.bind((0, 0))
-            for group in _GROUPS:
-                self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-        except OSError:
-            self._socket.close()
-            raise
+        self._notifications = Notifications(_GROUPS)
 
     def close(self) -> None:
-        self._socket.close()
+        self._notifications.close()
 
     def have(self, of_interest: OfInterest) -> bool:
         """Return whether there was one of interest since the last call, or more than the kernel keeps."""
         found = False
-        while True:
-            try:
-                data = self._socket.recv(1 << 16)
-            except BlockingIOError:
-                return found
-            except OSError:  # ENOBUFS
-                found = True
-                continue
-            found = found or _any(data, of_interest)
+        for data in self._notifications.datagrams():
+            found = found or not data or _any(data, of_interest)
+        return found
 
     def wait(self, of_interest: OfInterest, seconds: float) -> None:
         """Wait until there is one of interest, and at most some seconds."""
         end = time.monotonic() + seconds
         while not self.have(of_interest):
             left = end - time.monotonic()
-            if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+            if left <= 0 or not select.select([self._notifications], [], [], left)[0]:
                 return
 
 
 def _any(data: bytes, of_interest: OfInterest) -> bool:
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        size, kind, flags, _, _ = _HEADER.unpack_from(data, offset)
-        if of_interest(kind, flags, data[offset + _HEADER.size : offset + size]):
-            return True
-        offset += (max(size, _HEADER.size) + 3) & ~3
-    return False
+    return any(of_interest(kind, flags, payload) for kind, flags, _, payload in messages(data))

@@ -7,19 +7,22 @@ with an address or with the state of a link.
 
 from __future__ import annotations
 
-import socket
-import struct
 from collections.abc import Callable, Hashable, Iterator
 
-from multinic.kernel import messages, observe, ports, routes
+from multinic.kernel import messages, observe, parts, ports, routes
+from multinic.kernel.notifications import Notifications
 from multinic.kernel.reader import LASTING
 
-_HEADER = struct.Struct("=IHHII")  # of linux/netlink.h
 _DELETE_ADDRESS, _DELETE_ROUTE, _DELETE_RULE = 21, 25, 33
-# RTMGRP_IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, and RTNLGRP_IPV6_RULE as a bit.
-_GROUPS = 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18
+_GROUPS = (
+    5,
+    7,
+    8,
+    9,
+    11,
+    19,
+)  # RTNLGRP_IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE
 _BUFFER = 1 << 22  # bytes: some thousand notifications
-_BUFFER_FORCE = 33  # SO_RCVBUFFORCE: beyond net.core.rmem_max
 
 
 class Deletions:
@@ -28,19 +31,13 @@ class Deletions:
     def __init__(self) -> None:
         self._ports: dict[Hashable, int] = {}
         self._of_service: dict[int, bool] = {}
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _BUFFER_FORCE, _BUFFER)
-        except OSError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        self._socket.bind((0, _GROUPS))
-        self._socket.setblocking(False)
+        self._notifications = Notifications(_GROUPS, _BUFFER)
 
     def __enter__(self) -> Deletions:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self._notifications.close()
 
     def by_others(self, may_be_of_service: Callable[[int], bool]) -> frozenset[Hashable]:
         """Return what was last taken away by others: (index of the link, address), routes and rules.
@@ -59,18 +56,9 @@ class Deletions:
         return frozenset(thing for thing, port in self._ports.items() if port in others)
 
     def _read(self) -> None:
-        while True:
-            try:
-                data = self._socket.recv(1 << 18)
-            except BlockingIOError:
-                return
-            except OSError:  # ENOBUFS: more than the buffer holds; what is not known counts as our doing
-                continue
-            offset = 0
-            while offset < len(data):
-                size, kind, _, _, port = _HEADER.unpack_from(data, offset)
-                payload = data[offset + _HEADER.size : offset + size]
-                offset += (size + 3) & ~3
+        # Of more than the buffer holds it is not known who did it: that counts as our doing.
+        for data in self._notifications.datagrams():
+            for kind, _, port, payload in parts.messages(data):
                 self._ports |= dict.fromkeys(_things(kind, payload), port)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,7 @@ from multinic.host.ending import uninterrupted
 from multinic.host.host import Host
 from multinic.kernel import ports
 from multinic.kernel.messages import LINK, route_to_add
+from multinic.kernel.parts import HEADER
 from multinic.kernel.pyroute import iproute
 from multinic.kernel.refusals import answer, why_not_added
 from multinic.values.addresses import IPInterface
@@ -26,7 +26,6 @@ from multinic.values.errors import HostError
 from multinic.values.observed import ObservedAddress, ObservedRoute, ObservedRule
 from multinic.values.rtnetlink import LINK_SCOPE
 
-_HEADER = struct.Struct("=IHHII")  # of linux/netlink.h
 _NETLINK, _SHORT_ANSWERS, _SENTENCES = 270, 10, 11  # SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK
 _NEW_ADDRESS, _NEW_ROUTE, _NEW_RULE = 20, 24, 32
 _DELETE_ROUTE, _DELETE_RULE = 25, 33
@@ -251,7 +250,7 @@ class Links:
                 kernel.setsockopt(_NETLINK, option, 1)
             kernel.bind((0, 0))
             ports.used(kernel.getsockname()[0])
-            kernel.send(_HEADER.pack(_HEADER.size + len(payload), kind, flags, 1, 0) + payload)
+            kernel.send(HEADER.pack(HEADER.size + len(payload), kind, flags, 1, 0) + payload)
             code, words = answer(kernel.recv(1 << 16))
         if code:
             raise self._error(code, words)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
+HEADER = struct.Struct("=IHHII")
+"""struct nlmsghdr of linux/netlink.h: size, type, flags, sequence, port."""
 _SIZE = struct.Struct("=I")
-_HEADER = 16  # bytes, of linux/netlink.h
+_HEADER = HEADER.size
 _DUMP = slice(8, _HEADER)  # of a header: which dump, and for which socket
 _BLOCK = 1 << 12  # bytes that are compared at once
 
@@ -22,6 +24,15 @@ def payloads(part: bytes) -> Iterator[bytes]:
         (size,) = _SIZE.unpack_from(part, offset)
         yield part[offset + _HEADER : offset + size]
         offset += (size + 3) & ~3
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yield type, flags, port and payload of the messages that came at once."""
+    offset = 0
+    while offset + _HEADER <= len(data):
+        size, kind, flags, _, port = HEADER.unpack_from(data, offset)
+        yield kind, flags, port, data[offset + _HEADER : offset + size]
+        offset += (max(size, _HEADER) + 3) & ~3
 
 
 def beginning(part: bytes, payload: bytes) -> bytes:

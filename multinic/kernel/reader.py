@@ -31,7 +31,7 @@ from multinic.kernel.messages import (
     route_of,
     rule_of,
 )
-from multinic.kernel.parts import payloads
+from multinic.kernel.parts import HEADER, payloads
 from multinic.values.errors import HostError
 from multinic.values.rtnetlink import MAIN_TABLE, PROTOCOL_RA
 
@@ -39,7 +39,6 @@ UNICAST = frozenset({1})  # RTN_UNICAST
 LASTING = frozenset({1, 2, 6, 7, 8, 9})
 """Types of routes that programs add: RTN_UNICAST, LOCAL, BLACKHOLE, UNREACHABLE, PROHIBIT, THROW."""
 
-_HEADER = struct.Struct("=IHHII")
 _ERRNO = struct.Struct("=i")
 
 _REQUEST = 0x001  # NLM_F_REQUEST
@@ -152,16 +151,16 @@ class Reader:
         family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
         request = ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, 0) + attribute(1, address)
         self._sequence += 1
-        header = _HEADER.pack(_HEADER.size + len(request), GET_ROUTE, _REQUEST, self._sequence, 0)
+        header = HEADER.pack(HEADER.size + len(request), GET_ROUTE, _REQUEST, self._sequence, 0)
         try:
             self._socket.send(header + request)
             data = self._socket.recv(1 << 16)
         except OSError as e:
             raise HostError(f"the kernel's network tables cannot be read: {e.strerror or e}") from e
-        _, message, _, _, _ = _HEADER.unpack_from(data)
+        _, message, _, _, _ = HEADER.unpack_from(data)
         if message == _ERROR:  # ENETUNREACH, EHOSTUNREACH: no route leads there
             return None
-        attributes = dict(attributes_of(data, _HEADER.size + ROUTE.size))
+        attributes = dict(attributes_of(data, HEADER.size + ROUTE.size))
         link = number(attributes, 4)  # RTA_OIF
         return (link, gateway(attributes) or b"") if link else None
 
@@ -184,14 +183,14 @@ class Reader:
 
     def _parts_once(self, kind: int, request: bytes, wanted: Wanted | None) -> tuple[list[bytes], bool]:
         self._sequence += 1
-        header = _HEADER.pack(_HEADER.size + len(request), kind, _REQUEST_DUMP, self._sequence, 0)
+        header = HEADER.pack(HEADER.size + len(request), kind, _REQUEST_DUMP, self._sequence, 0)
         answer: list[bytes] = []
         complete, received = True, 0
         try:
             self._socket.send(header + request)
             while True:
                 data = bytes(self._buffer[: self._socket.recv_into(self._buffer)])
-                if _HEADER.unpack_from(data)[3] != self._sequence:
+                if HEADER.unpack_from(data)[3] != self._sequence:
                     continue  # the rest of a dump that was given up
                 received += len(data)
                 if _is_plain(data):
@@ -200,8 +199,8 @@ class Reader:
                     continue
                 offset = 0
                 while offset < len(data):
-                    size, message, flags, _, _ = _HEADER.unpack_from(data, offset)
-                    payload = data[offset + _HEADER.size : offset + size]
+                    size, message, flags, _, _ = HEADER.unpack_from(data, offset)
+                    payload = data[offset + HEADER.size : offset + size]
                     complete = complete and not flags & _DUMP_INTERRUPTED
                     # The first four bytes of an end are 0, or why the dump broke off (negative errno).
                     broken = message == _DONE and len(payload) >= 4 and _ERRNO.unpack_from(payload)[0] < 0
@@ -284,8 +283,8 @@ def _is_plain(data: bytes) -> bool:
     """
     if len(data) < _FULL:
         return False
-    _, _, flags, _, _ = _HEADER.unpack_from(data)
-    _, last, _, _, _ = _HEADER.unpack_from(data, len(data) - _HEADER.size - _ERRNO.size)
+    _, _, flags, _, _ = HEADER.unpack_from(data)
+    _, last, _, _, _ = HEADER.unpack_from(data, len(data) - HEADER.size - _ERRNO.size)
     return not flags & _DUMP_INTERRUPTED and last != _DONE
 
 
