@@ -88,7 +88,14 @@ class Commands(Group):
         except click.ClickException as e:
             _refuse(e, ctx.meta[_GIVEN])
             raise
-        except (click.exceptions.Exit, click.Abort):
+        except click.Abort:
+            if not _for_a_foreign_reader():
+                raise
+            from multinic.host.language import translated
+
+            click.echo("\n" + translated("Aborted!"), err=True)
+            sys.exit(Exit.ERROR)
+        except click.exceptions.Exit:
             raise
         except Exception as e:  # noqa: BLE001 - any bug of ours is printed below
             # An operator wants a sentence; we want the traceback, which never shows a secret.
@@ -175,7 +182,10 @@ def fail(context: Context | None, message: str, hint: str, status: Exit) -> NoRe
 
 
 def _refuse(error: click.ClickException, given: Sequence[str]) -> None:
-    """End with what is wrong with a command line, in the format that its words ask for; return for text."""
+    """End with what is wrong with a command line: in the format that it asks for, or the reader's language.
+
+    Return if click is to say it.
+    """
     if isinstance(error, _HELP):
         return
     error.__dict__["message"] = printable(error.message)  # click quotes arguments, and escapes not always
@@ -185,6 +195,20 @@ def _refuse(error: click.ClickException, given: Sequence[str]) -> None:
     context = Context(options, path, "/", (), _value(given, "--output", FORMATS), verbose=False)
     if context.document or _log_format(context) == "json":
         fail(context, error.format_message(), "", Exit.USAGE)
+    if _for_a_foreign_reader():
+        from multinic.cli import mistakes
+
+        mistakes.show(error)
+        sys.exit(error.exit_code)
+
+
+def _for_a_foreign_reader() -> bool:
+    """Return whether a person reads what goes to stderr, and another language than English."""
+    if not sys.stderr.isatty():
+        return False
+    from multinic.host.language import foreign
+
+    return foreign()
 
 
 def _value(given: Sequence[str], option: str, allowed: Sequence[str] = ()) -> str:

@@ -8,7 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from unicodedata import east_asian_width
 
@@ -236,6 +236,26 @@ def test_a_korean_terminal_gets_korean_tables_that_are_aligned(
     assert "--config에 올바른 경로를 주십시오\n" in error
 
 
+MISTAKES = {
+    "statsu": "'statsu' 명령은 없습니다",
+    "plan --otput json": "--otput",
+    "plan --out": "'--out' 옵션에는 값이 필요합니다",
+    "rollback everything": "필요 없는 인자가 있습니다 (everything)",
+    "status --output xml": "'xml' 값은 다음 중에 없습니다: 'table'",
+    "db check --limit many": "'many' 값은 올바른 정수가 아닙니다",
+    "apply /no/such/plan": "'/no/such/plan' 파일이 없습니다",
+}
+
+
+def test_a_korean_terminal_is_told_in_korean_what_is_wrong_with_a_command_line(tmp_path: Path) -> None:
+    locale = {"LC_ALL": "ko_KR.UTF-8"}
+    for command, text in zip(
+        MISTAKES, Program(tmp_path / "one")(locale, *MISTAKES, terminal=True), strict=True
+    ):
+        assert MISTAKES[command] in text
+        assert not {"Error", "Usage:", "Try", "Aborted", "No such"} & set(re.findall(r"[\w:]+", text)), text
+
+
 @pytest.mark.parametrize(
     "locale",
     [
@@ -276,3 +296,21 @@ def test_what_a_program_reads_is_the_same_in_every_language(tmp_path: Path) -> N
     for command, english, korean in zip(commands, *said, strict=True):
         assert english.strip(), command
         assert english == korean, command
+
+
+def test_who_leaves_a_question_unanswered_is_told_what_became_of_it_in_korean() -> None:
+    terminal, theirs = os.openpty()
+    url = "mysql://root@127.0.0.1:1/none"
+    command = [sys.executable, "-m", "multinic", "--database-url", url, "db", "init", "--ask-password"]
+    env = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "LC_ALL": "ko_KR.UTF-8"}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as asking:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # the other end is closed
+            while part := os.read(terminal, 4096):
+                said += part
+                if said.decode("utf-8", "replace").endswith("암호: "):
+                    os.write(terminal, b"\x04")
+    os.close(terminal)
+    assert said.decode().endswith("중단했습니다!\r\n")
+    assert asking.returncode == 1
