@@ -44,9 +44,12 @@ def apply(context: ApplyContext, plan: Plan) -> tuple[Result, ...]:
     be started.
     """
     results = {i.key: as_planned(i) for i in plan.interfaces if not i.pending}
-    stage = cache(partial(context.backend.stage, context.host, plan.pending))
-    # Others may take 0.2 s to answer, in which the files are tried out.
-    claimed = _duplicates(context, plan.pending, stage) if context.probe_addresses else {}
+    stage, asking = cache(partial(context.backend.stage, context.host, plan.pending)), plan.pending
+    if any(interface.link and not interface.link.up for interface in asking):
+        # It is set up to ask by it, which changes something: so its files are tried out first. Else that is
+        # done in the 0.2 s that others have to answer.
+        _, asking = _not_refused(context, asking, stage(), results)
+    claimed = _duplicates(context, asking, stage) if context.probe_addresses else {}
     staged, doable = _not_refused(context, plan.pending, stage(), results)
     if claimed := {key: result for key, result in claimed.items() if key not in staged.refused}:
         results |= claimed
