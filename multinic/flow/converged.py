@@ -49,7 +49,10 @@ class Fingerprint(NamedTuple):
     """What `netplan_success` of each row must read, as text."""
     macs: frozenset[str]
     more: str
-    """What else of the kernel went in, as JSON: routing tables, and fields of links; "" for nothing."""
+    """What else of the kernel went in, as JSON: routing tables, protocols of routes, and fields of links.
+
+    "" for nothing.
+    """
     paths: tuple[str, ...]
 
 
@@ -107,7 +110,7 @@ def remember(view: View, report: Report, *, written: bool, shape: Shape) -> None
     flags = _flags((row_id, row_id in good if row_id in asked_for else flag) for row_id, flag in reported)
     macs = {str(mac) for mac in view.record.entries} | {i.mac_text for i in view.plan.interfaces if i.mac}
     paths = _paths(view)
-    more = _more(view)
+    more = _more(view, frozenset(macs))
     kernel = _kernel(frozenset(macs), more, partial(tables.read, reader=KeepingReader))
     lines = [
         _FORMAT,
@@ -163,9 +166,15 @@ def _flag(value: Any) -> str:
     return str(int(value)) if value in (0, 1) else repr(value)
 
 
-def _more(view: View) -> str:
-    """Return what the kernel must be asked besides its links, for hosts with routes or properties in use."""
+def _more(view: View, macs: frozenset[str]) -> str:
+    """Return what the kernel must be asked besides its links, for hosts with routes or properties in use.
+
+    Of routes through our links: those of the protocols that they have now. With another, a route of somebody
+    else may come, which the next full pass sees.
+    """
     import json
+
+    from multinic.kernel.dumps import KeepingReader
 
     fields = {str(mac): sorted(names) for mac, names in sorted(view.asked.fields.items())}
     wishes = [interface.desired for interface in view.plan.interfaces if interface.desired]
@@ -174,7 +183,8 @@ def _more(view: View) -> str:
     used |= {rule.table for wish in wishes for rule in wish.rules}
     if not (fields or view.asked.routing):
         return ""
-    return json.dumps([view.asked.routing, sorted(used), fields], sort_keys=True)
+    protocols = tables.protocols(macs, KeepingReader) if view.asked.routing else []
+    return json.dumps([view.asked.routing, sorted(used), protocols, fields], sort_keys=True)
 
 
 def _kernel(macs: frozenset[str], more: str, read_tables: ReadTables) -> str:

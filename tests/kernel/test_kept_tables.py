@@ -22,7 +22,7 @@ MAC = "fa:16:3e:00:00:01"
 KEEPER = """\
 import json, sys
 from multinic.flow.tables import Kept, read
-of = frozenset([sys.argv[1]]), json.dumps([True, [254, 1001], {}])
+of = frozenset([sys.argv[1]]), json.dumps([True, [254, 1001], [3], {}])
 kept = Kept()
 before = kept(*of)
 for line in sys.stdin:
