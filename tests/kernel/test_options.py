@@ -296,3 +296,39 @@ def test_sixty_four_interfaces_have_tables_and_metrics_of_their_own(node: Node) 
         r for r in rules if " 10.0.20.9 " not in r
     ]
     assert lines(node, "route", "show", "table", "1019") == []
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ["route", "del", "10.77.0.0/16", "dev", "multinic0"],
+        ["route", "del", "10.78.0.0/16", "dev", "multinic0", "table", "500"],
+        ["-6", "route", "del", "fd77::/64", "dev", "multinic0"],
+        ["route", "del", "default", "table", "1000"],
+        ["rule", "del", "from", "10.0.0.11", "table", "1000"],
+    ],
+    ids=" ".join,
+)
+def test_a_route_that_somebody_takes_away_is_back_with_the_pass_after_an_idle_one(
+    node: Node, lost: list[str]
+) -> None:
+    routes = [
+        {"to": "10.77.0.0/16", "via": "10.0.0.1"},
+        {"to": "10.78.0.0/16", "via": "10.0.0.1", "table": 500},
+        {"to": "fd77::/64", "via": "fd00::1"},
+    ]
+    attach(node, {"policy_routing": "auto", "gateway": "10.0.0.1", "routes": routes})
+
+    def tables() -> list[list[str]]:
+        routes = ("route", "show", "table", "all")
+        return [sorted(lines(node, *what)) for what in (routes, ("-6", *routes), ("rule",))]
+
+    node.reconcile()
+    node.namespace.settle()
+    before, files = tables(), node.files()
+    node.reconcile()
+    assert node.files() == files, "an idle pass writes nothing"
+    node.ip(*lost)
+    assert tables() != before
+    node.reconcile()
+    assert tables() == before
