@@ -97,7 +97,7 @@ def log_decisions(host: Host, log: Log, report: Report) -> None:
 def _word(result: Result) -> str:
     """Return the word for what was done or found, in the log."""
     if result.state is State.DELETE:
-        return "removed"
+        return "removed" if result.interface.pending else "forgotten"  # nothing of it was on the host
     if result.state is State.CONVERGED:
         return _DONE.get(attempt_of(result.interface), str(result.state))
     return str(result.state)

@@ -59,6 +59,16 @@ def test_the_database_is_told_that_nothing_is_configured_any_more(converged):
     assert set(node.flags().values()) == {0}
 
 
+def test_what_is_on_the_host_no_more_is_forgotten_and_not_said_to_be_removed(converged):
+    node = converged(2)
+    node.unplug(1)
+    said = node.multinic("purge", "--yes").stderr
+    assert [line.split(": ")[:2] for line in said.splitlines()] == [
+        ["multinic0", "forgotten"],
+        ["multinic1", "removed"],
+    ]
+
+
 def test_it_needs_no_database(converged):
     node = converged(2)
     node.url = f"sqlite:///{node.directory / 'away.db'}"
