@@ -23,7 +23,6 @@ from multinic.values.rtnetlink import LOCAL_TABLE
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _FAMILY, _PREFIX, _TABLE, _KIND = 0, 1, 4, 7  # of struct rtmsg, which a message begins with
-_FIRST = 16  # where the first message of a part begins, after its header
 _LARGE_TABLE = 252  # RT_TABLE_COMPAT: the number is in an attribute
 _DESTINATION, _NUMBER = 1, 15  # RTA_DST, RTA_TABLE
 _LINK = re.escape(attribute(4, bytes(4))[:4])  # how an RTA_OIF begins
@@ -156,7 +155,7 @@ class KernelRoutes(Routes):
 
 
 def _may_have_default(part: bytes) -> bool:
-    return beginning(part, bytes([part[_FIRST], 0])) in part  # a dump has one family
+    return any(beginning(part, bytes([family, 0])) in part for family in _FAMILIES)
 
 
 def _links_of(part: bytes) -> set[bytes]:

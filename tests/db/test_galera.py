@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -188,7 +187,7 @@ def test_results_go_to_a_host_that_takes_them_where_the_first_is_read_only(nodes
 
 
 def test_a_deadlock_or_a_lock_in_the_way_of_the_result_is_tried_once_more(nodes, mine):
-    one = replace(mine, url=f"mysql://node@{nodes.hosts(0)}/{name_of(mine)}")
+    one = mine._replace(url=f"mysql://node@{nodes.hosts(0)}/{name_of(mine)}")
     nodes.nodes[0].execute("SET GLOBAL innodb_lock_wait_timeout = 1")
     try:
         with source.connect(one) as database:
@@ -220,7 +219,7 @@ def test_where_no_host_says_yes_the_first_no_is_the_answer_and_all_are_named(nod
         free.bind(("127.0.0.1", 0))
         dead = f"127.0.0.1:{free.getsockname()[1]}"
     for hosts in (f"{dead},{nodes.hosts(0)}", f"{nodes.hosts(0)},{dead}"):
-        made = replace(mine, url=f"mysql://node@{hosts}/{name_of(mine)}")
+        made = mine._replace(url=f"mysql://node@{hosts}/{name_of(mine)}")
         with renamed(nodes, mine), pytest.raises(SourceRejected) as caught, source.connect(made) as database:
             database.ask("node1")
         assert caught.value.exit is Exit.USAGE
@@ -228,7 +227,7 @@ def test_where_no_host_says_yes_the_first_no_is_the_answer_and_all_are_named(nod
         assert dead in str(caught.value)
         assert "db init" in caught.value.hint
     with isolated(nodes, mine):
-        made = replace(mine, url=f"mysql://node@{nodes.hosts(0)},{dead}/{name_of(mine)}")
+        made = mine._replace(url=f"mysql://node@{nodes.hosts(0)},{dead}/{name_of(mine)}")
         with (
             pytest.raises(SourceError, match="not yet prepared") as caught,
             source.connect(made) as database,
