@@ -49,7 +49,7 @@ class Fingerprint(NamedTuple):
     """What `netplan_success` of each row must read, as text."""
     macs: frozenset[str]
     more: str
-    """What else of the kernel went in, as JSON: routing tables, protocols of routes, and fields of links.
+    """What else of the kernel went in (tables.more_of): routing tables, protocols of routes, fields of links.
 
     "" for nothing.
     """
@@ -172,19 +172,18 @@ def _more(view: View, macs: frozenset[str]) -> str:
     Of routes through our links: those of the protocols that they have now. With another, a route of somebody
     else may come, which the next full pass sees.
     """
-    import json
-
     from multinic.kernel.dumps import KeepingReader
 
-    fields = {str(mac): sorted(names) for mac, names in sorted(view.asked.fields.items())}
+    fields = {str(mac): names for mac, names in view.asked.fields.items()}
     wishes = [interface.desired for interface in view.plan.interfaces if interface.desired]
     wishes += [entry.applied for entry in view.record.entries.values() if entry.applied]
     used = {route.table for wish in wishes for route in wish.routes}
     used |= {rule.table for wish in wishes for rule in wish.rules}
     if not (fields or view.asked.routing):
         return ""
-    protocols = tables.protocols(macs, KeepingReader) if view.asked.routing else []
-    return json.dumps([view.asked.routing, sorted(used), protocols, fields], sort_keys=True)
+    if not view.asked.routing:
+        return tables.more_of(None, (), fields)
+    return tables.more_of(used, tables.protocols(macs, KeepingReader), fields)
 
 
 def _kernel(macs: frozenset[str], more: str, read_tables: ReadTables) -> str:

@@ -100,13 +100,21 @@ def properties(tables: Tables, more: str) -> list[Any]:
     return seen
 
 
-def _parsed(more: str) -> tuple[bool, list[int], list[int], dict[str, list[str]]]:
-    if not more:
-        return False, [], [], {}
-    import json
+def more_of(
+    tables: Iterable[int] | None, protocols: Iterable[int], fields: Mapping[str, Iterable[str]]
+) -> str:
+    """Return a `Fingerprint.more`; not as JSON, whose import costs. `tables` None: no routes are looked at."""
+    routing = "-" if tables is None else " ".join(map(str, sorted(tables)))
+    of_links = " ".join(f"{mac}={','.join(sorted(names))}" for mac, names in sorted(fields.items()))
+    return "|".join((routing, " ".join(map(str, sorted(protocols))), of_links))
 
-    found: tuple[bool, list[int], list[int], dict[str, list[str]]] = json.loads(more)
-    return found
+
+def _parsed(more: str) -> tuple[bool, list[int], list[int], dict[str, list[str]]]:
+    """Return whether routes are looked at, in which tables, of which protocols; fields by MAC address."""
+    routing, protocols, of_links = (part.split() for part in (more or "-||").split("|"))
+    fields = {mac: names.split(",") for mac, _, names in (found.partition("=") for found in of_links)}
+    looked_at = routing != ["-"]
+    return looked_at, [int(table) for table in routing if looked_at], [*map(int, protocols)], fields
 
 
 def _ours(kernel: Reader, macs: frozenset[str]) -> dict[int, Mapping[str, Any]]:

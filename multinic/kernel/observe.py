@@ -10,6 +10,7 @@ from typing import Any
 from multinic.kernel.dumps import KeepingReader
 from multinic.kernel.messages import link_of
 from multinic.kernel.reader import LASTING, Reader
+from multinic.kernel.routes import forget as forget_messages
 from multinic.kernel.routes import routes_by
 from multinic.values.addresses import Mac, ip_interface, ip_network
 from multinic.values.desired import Rule
@@ -66,6 +67,7 @@ def _link(message: bytes) -> ObservedLink:
 def forget() -> None:
     """Forget the links that were seen; a process that goes on after its pass needs the memory."""
     _link.cache_clear()
+    forget_messages()
 
 
 def _mac(text: str) -> Mac | None:

@@ -138,7 +138,7 @@ class KernelRoutes(Routes):
         """Return the routes whose message is wanted. A plan asks for the same for every interface."""
         if key not in self._asked_for:
             self._asked_for[key] = [
-                found for dump, part in parts for found in self._parsed(dump, filter(wanted, payloads(part)))
+                found for dump, part in parts for found in self._parsed(dump, filter(wanted, _messages(part)))
             ]
         return self._asked_for[key]
 
@@ -152,6 +152,17 @@ class KernelRoutes(Routes):
             for one in found:
                 if dump.has(one):
                     yield one
+
+
+@lru_cache(maxsize=16)
+def _messages(part: bytes) -> tuple[bytes, ...]:
+    """Return the messages of a part. A plan looks into the few with routes of our links again and again."""
+    return tuple(payloads(part))
+
+
+def forget() -> None:
+    """Forget what was looked at; a process that goes on after its pass needs the memory."""
+    _messages.cache_clear()
 
 
 def _may_have_default(part: bytes) -> bool:
