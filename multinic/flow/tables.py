@@ -103,7 +103,7 @@ def properties(tables: Tables, more: str) -> list[Any]:
 def more_of(
     tables: Iterable[int] | None, protocols: Iterable[int], fields: Mapping[str, Iterable[str]]
 ) -> str:
-    """Return a `Fingerprint.more`; not as JSON, whose import costs. `tables` None: no routes are looked at."""
+    """Return a `Fingerprint.more`, not as JSON, whose import costs. `tables` None: routes do not matter."""
     routing = "-" if tables is None else " ".join(map(str, sorted(tables)))
     of_links = " ".join(f"{mac}={','.join(sorted(names))}" for mac, names in sorted(fields.items()))
     return "|".join((routing, " ".join(map(str, sorted(protocols))), of_links))
