@@ -383,3 +383,27 @@ def test_a_file_that_cannot_be_read_without_one_that_goes_blames_that_removal_al
     assert "no network" not in said
     assert node.box.addresses("multinic0") == ["10.5.0.10/24"]
     assert node.box.links()["multinic1"]["mtu"] == 1400
+
+
+def test_an_update_from_a_version_that_left_lldp_on_touches_no_link(node: Node):
+    for slot in range(2):
+        node.attach(slot, link=f"ens{slot + 3}")
+    node.run("reconcile")
+    drop_ins = node.box.glob("/etc/systemd/network/10-netplan-multinic*.network.d/multinic.conf")
+    for path in drop_ins:
+        assert "LLDP=no" in node.box.read(path)
+        node.box.remove(path)  # that version wrote nothing else into it
+    node.box.run("networkctl", "reload")
+    eventually(lambda: all(node.box.settled(f"multinic{slot}") for slot in range(2)))
+    before = {path: node.box.stat(path) for path in node.box.glob("/etc/netplan/*multinic*")}
+
+    with node.box.monitor() as events:
+        node.run("reconcile")
+    assert events == []
+    assert {path: node.box.stat(path) for path in before} == before
+    assert [path for path in drop_ins if node.box.exists(path)] == []
+    assert {found["state"] for found in node.plan().values()} == {"unchanged"}
+
+    node.sql("UPDATE multi_interface SET mtu = 1400 WHERE port_id = 'port-0'")
+    node.run("reconcile")
+    assert ["LLDP=no" in node.box.read(path) for path in drop_ins if node.box.exists(path)] == [True]
