@@ -51,7 +51,7 @@ def apply(context: ApplyContext, plan: Plan) -> tuple[Result, ...]:
         _, asking = _not_refused(context, asking, stage(), results)
     claimed = _duplicates(context, asking, stage) if context.probe_addresses else {}
     staged, doable = _not_refused(context, plan.pending, stage(), results)
-    if claimed := {key: result for key, result in claimed.items() if key not in staged.refused}:
+    if claimed:
         results |= claimed
         rest = [interface for interface in doable if interface.key not in claimed]
         staged, doable = _not_refused(context, rest, context.backend.stage(context.host, rest), results)
@@ -74,10 +74,17 @@ def _not_refused(
 
 
 def _duplicates(
-    context: ApplyContext, pending: tuple[Interface, ...], meanwhile: Callable[[], object]
+    context: ApplyContext, pending: tuple[Interface, ...], stage: Callable[[], Staged]
 ) -> dict[str, Result]:
-    """Return the results of interfaces that are not touched, as another machine has their address."""
-    claimed = duplicates.claimed(context, pending, meanwhile)
+    """Return the results of interfaces that are not touched, as another machine has their address.
+
+    Of those whose files are not refused; `stage` is called while other machines may answer.
+    """
+    claimed = duplicates.claimed(context, pending, stage)
+    if claimed:
+        refused = stage().refused
+        claimed = {key: words for key, words in claimed.items() if key not in refused}
+        pending = tuple(interface for interface in pending if interface.key not in refused)
     held_back = with_slot_mates(set(claimed), pending) if claimed else set()
     return {
         i.key: failure(i, "duplicate-address", f"{claimed[i.key]}; nothing was changed")

@@ -54,8 +54,8 @@ def refused(context: ApplyContext, left: Sequence[Interface]) -> dict[str, str]:
     asking = [i for i in left if _probes(i)] if context.backend.leaves_duplicates_out else []
     try:
         return _asked(asking, observe.surroundings()) if asking else {}
-    except OSError:
-        return {}  # without the right to ask
+    except arp.CannotAskError:
+        return {}
 
 
 def _set(links: Links, interface: Interface, *, up: bool) -> None:
@@ -88,8 +88,8 @@ def _asked_or_warned(
 
     try:
         return _asked(asking, around, prepare)
-    except OSError as e:
-        words = f"cannot ask by ARP whether another machine has an address: {e.strerror}"
+    except arp.CannotAskError as e:
+        words = f"cannot ask by ARP whether another machine has an address: {e}"
         context.log.warning(words, hint="run with CAP_NET_RAW, or set safety.probe_addresses = false")
         return {}
 
@@ -97,7 +97,7 @@ def _asked_or_warned(
 def _asked(
     asking: Sequence[Interface], around: Surroundings, meanwhile: Callable[[], object] = lambda: None
 ) -> dict[str, str]:
-    """Return the interfaces of which another machine has an address: key → words. Raises OSError."""
+    """Return the interfaces of which another machine has an address: key → words. Raises CannotAskError."""
     own = {str(mac) for link in around.links for mac in (link.mac, link.permanent_mac) if mac}
     probes = {probe: i.key for i in asking for probe in _probes(i)}
     return {

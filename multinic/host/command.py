@@ -80,7 +80,8 @@ def _awaited(pid: int, timeout: float) -> bool:
     """
     try:
         child = os.pidfd_open(pid)
-    except OSError:  # before Linux 5.3, or a sandbox that does not know it
+    # Before Linux 5.3, or a sandbox that does not know it; a Python that was built on an old system.
+    except (OSError, AttributeError):
         return False
     try:
         poll = select.poll()

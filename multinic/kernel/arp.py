@@ -10,11 +10,12 @@ import socket
 import struct
 import time
 from array import array
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from multinic.kernel.notifications import enlarge
 from multinic.values.addresses import Mac
 
 _WAIT = 0.2  # seconds, for all links together; RFC 5227 takes seconds, in which a node would have no network
@@ -25,12 +26,20 @@ _ETHERNET, _IPV4, _REQUEST = 1, 0x0800, 1
 _ARP = 0x0806
 _NOBODY, _EVERYBODY = bytes(6), b"\xff" * 6
 
-# A filter of linux/filter.h: packets that came by one of our links are accepted, all of them.
+_AT_ONCE = 10_000  # packets: who floods us with objections does not keep us for ever
+_QUEUE = 1 << 22  # bytes, for an old kernel that takes no filter for many links
+
+# Steps of a filter: struct sock_filter of linux/filter.h (code, steps to skip if true, if false, value).
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
-_STEP = struct.Struct("=HBBI")  # struct sock_filter: code, steps to skip if true, if false, value
-_LOAD_LINK = _STEP.pack(0x20, 0, 0, 0xFFFF_F008)  # BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_IFINDEX
-_IF_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
-_ACCEPT, _DROP = (_STEP.pack(0x06, 0, 0, size) for size in (0xFFFF_FFFF, 0))  # BPF_RET | BPF_K
+_STEP = struct.Struct("=HBBI")
+_LOAD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06  # BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET
+_LINK, _SENDER, _TARGET = 0xFFFF_F008, 28, 38  # where: SKF_AD_OFF + SKF_AD_IFINDEX, addresses in the frame
+_ACCEPT, _DROP = (_STEP.pack(_RETURN, 0, 0, size) for size in (0xFFFF_FFFF, 0))
+_FURTHEST = 255  # steps that one can skip
+
+
+class CannotAskError(Exception):
+    """This process may not ask. Its text is the kernel's reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,50 +59,86 @@ def claimed(
 
     What a link of this host answers (`own`) does not count. A link that is down, or has no carrier after
     0.2 s, hears nothing: of its addresses nothing is known. `meanwhile` is called once, while others may
-    answer. Raises OSError if this process may not ask.
+    answer. Raises CannotAskError.
     """
-    by_link: dict[str, list[Probe]] = {}
+    links: dict[int, list[Probe]] = {}
     for probe in probes:
-        by_link.setdefault(probe.link, []).append(probe)
+        if index := _index(probe.link):
+            links.setdefault(index, []).append(probe)
     found: dict[Probe, str] = {}
     # One socket for all links: the kernel takes 13 ms to close one.
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ARP)) as tap:
-        tap.setblocking(False)
-        _hear_only(tap, by_link)
-        _send(tap, by_link)
+    with _tap(links) as tap:
+        _send(tap, links)
         sent, last = 1, time.monotonic()
         end = last + _WAIT
         meanwhile()
         while (now := time.monotonic()) < end or sent < _PROBES:
             if sent < _PROBES and now >= last + _BETWEEN:
-                _send(tap, by_link)
+                _send(tap, links)
                 sent, last = sent + 1, now
                 end = max(end, now + _BETWEEN)
             next_step = last + _BETWEEN if sent < _PROBES else end
-            if select.select([tap], [], [], max(0.0, next_step - time.monotonic()))[0]:
-                found |= _heard(tap, by_link, own)
+            select.select([tap], [], [], max(0.0, next_step - time.monotonic()))
+            found |= _heard(tap, links, own)
     return found
 
 
-def _hear_only(tap: socket.socket, links: Iterable[str]) -> None:
-    """Hear ARP by these links alone: others may have so much of it that answers find no room in the queue."""
-    steps = [_LOAD_LINK]
-    for link in links:
-        # It has vanished; or its name is no UTF-8, by which Python finds none.
-        with suppress(OSError, UnicodeError):
-            steps += [_STEP.pack(_IF_EQUAL, 0, 1, socket.if_nametoindex(link)), _ACCEPT]
-    program = array("B", b"".join([*steps, _DROP]))
+def _tap(links: Mapping[int, Collection[Probe]]) -> socket.socket:
+    """Return a socket that hears what may object to the probes. Raises CannotAskError."""
+    try:
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ARP))
+    except OSError as e:
+        raise CannotAskError(e.strerror) from e
+    tap.setblocking(False)
+    enlarge(tap, _QUEUE)
+    program = array("B", b"".join(_filter(links)))
     address, _ = program.buffer_info()
-    with suppress(OSError):  # too many links for an old kernel
+    with suppress(OSError):  # too many links for this kernel: then it hears all ARP
         count = len(program) // _STEP.size
         tap.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", count, address))
+    return tap
 
 
-def _send(tap: socket.socket, by_link: Mapping[str, Iterable[Probe]]) -> None:
-    for link, probes in by_link.items():
-        for probe in probes:
-            with suppress(OSError, UnicodeError):  # a link that is down, or has vanished, sends nothing
-                tap.sendto(_packet(probe), (link, _ARP))
+def _filter(links: Mapping[int, Collection[Probe]]) -> Iterator[bytes]:
+    """Yield the steps of a filter for ARP that comes by one of our links and has an address asked for there.
+
+    All links of one network hear each other's questions, and others may be flooded with ARP: an answer would
+    find no room in the queue.
+    """
+    yield _STEP.pack(_LOAD, 0, 0, _LINK)
+    for index, probes in links.items():
+        addresses = {int(probe.address) for probe in probes}
+        size = 2 * len(addresses) + 4
+        if size > _FURTHEST:
+            yield from (_STEP.pack(_IF_EQUAL, 0, 1, index), _ACCEPT)
+            continue
+        yield _STEP.pack(_IF_EQUAL, 0, size, index)
+        left = size
+        for place in (_SENDER, _TARGET):
+            yield _STEP.pack(_LOAD, 0, 0, place)
+            left -= 1
+            for address in addresses:
+                yield _STEP.pack(_IF_EQUAL, left - 2, 0, address)
+                left -= 1
+        yield from (_DROP, _ACCEPT)
+    yield _DROP
+
+
+def _index(link: str) -> int:
+    """Return the index of a link; 0 if it has vanished."""
+    try:
+        return socket.if_nametoindex(link)
+    except OSError:
+        return 0
+
+
+def _send(tap: socket.socket, links: Mapping[int, Iterable[Probe]]) -> None:
+    for index, probes in links.items():
+        # It is down, or has vanished; or its name is no UTF-8, by which Python sends nothing.
+        with suppress(OSError, UnicodeError):
+            name = socket.if_indextoname(index)
+            for probe in probes:
+                tap.sendto(_packet(probe), (name, _ARP))
 
 
 def _packet(probe: Probe) -> bytes:
@@ -104,13 +149,22 @@ def _packet(probe: Probe) -> bytes:
 
 
 def _heard(
-    tap: socket.socket, by_link: Mapping[str, Iterable[Probe]], own: Collection[str]
+    tap: socket.socket, links: Mapping[int, Iterable[Probe]], own: Collection[str]
 ) -> dict[Probe, str]:
-    """Return the probes that one packet objects to: somebody has their address, or probes for it as well."""
-    try:
-        frame, (link, *_) = tap.recvfrom(128)
-    except OSError:
-        return {}
+    """Return the probes that packets object to: somebody has their address, or probes for it as well."""
+    found: dict[Probe, str] = {}
+    for _ in range(_AT_ONCE):
+        try:
+            frame, (name, *_) = tap.recvfrom(128)
+        except BlockingIOError:
+            break
+        except (OSError, UnicodeError):  # such as from a link whose name is no UTF-8
+            continue
+        found |= _objections(frame, links.get(_index(name), ()), own)
+    return found
+
+
+def _objections(frame: bytes, probes: Iterable[Probe], own: Collection[str]) -> dict[Probe, str]:
     if len(frame) < _FRAME.size:
         return {}
     _, _, _, hardware, protocol, *sizes, kind, mac, sender, _, target = _FRAME.unpack_from(frame)
@@ -120,7 +174,7 @@ def _heard(
     meant = target if sender == bytes(4) and kind == _REQUEST else sender
     if owner in own:
         return {}
-    return {probe: owner for probe in by_link.get(link, ()) if probe.address.packed == meant}
+    return {probe: owner for probe in probes if probe.address.packed == meant}
 
 
 def _bytes(mac: Mac) -> bytes:

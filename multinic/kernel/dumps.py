@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from multinic.kernel.announced import Announcements
-from multinic.kernel.reader import GET_ROUTE, Reader, Wanted
+from multinic.kernel.messages import LINK
+from multinic.kernel.reader import GET_LINK, GET_ROUTE, Reader, Wanted
+
+_LOOPBACK = 1  # the index of lo, in every network namespace
 
 
 class _Kept:
@@ -28,8 +31,11 @@ class _Kept:
         return self._parts.get(request)
 
     def keep(self, request: bytes, parts: list[bytes]) -> None:
-        """Keep an answer. What was announced while it came counts for the next look."""
-        self._parts[request] = parts
+        """Keep an answer, unless something was announced while it came."""
+        if self._announcements.have(lambda *_: True):
+            self._parts.clear()
+        else:
+            self._parts[request] = parts
 
     def close(self) -> None:
         self._announcements.close()
@@ -62,6 +68,9 @@ class KeepingReader(Reader):
             return super()._parts(kind, request, wanted)
         parts = _kept.parts(request)
         if parts is None:
+            # The kernel announces first and changes then, and does not lock routes while it dumps them. What
+            # was announced is done when this is answered, which takes the lock.
+            self._asked(GET_LINK, LINK.pack(0, 0, _LOOPBACK, 0, 0))
             parts = super()._parts(kind, request)
             _kept.keep(request, parts)
         return parts if wanted is None else [part for part in parts if wanted(part)]

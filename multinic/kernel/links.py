@@ -112,14 +112,10 @@ class Links:
         return True
 
     def up(self, index: int, name: str) -> None:
-        self._do(
-            f"set {name} up", lambda: self._request(_SET_LINK, _CHANGE, LINK.pack(0, 0, index, _UP, _UP))
-        )
+        self._set_flags(f"set {name} up", index, _UP)
 
     def down(self, index: int, name: str) -> None:
-        self._do(
-            f"set {name} down", lambda: self._request(_SET_LINK, _CHANGE, LINK.pack(0, 0, index, 0, _UP))
-        )
+        self._set_flags(f"set {name} down", index, 0)
 
     def mtu(self, index: int, name: str, mtu: int) -> None:
         self._set(f"set the MTU of {name} to {mtu}", index, mtu=mtu)
@@ -255,7 +251,7 @@ class Links:
         if code:
             raise self._error(code, words)
 
-    def _flags(self, what: str, index: int, flags: int) -> None:
+    def _set_flags(self, what: str, index: int, flags: int) -> None:
         payload = LINK.pack(0, 0, index, flags, _UP)
         self._do(what, lambda: self._request(_SET_LINK, _CHANGE, payload))
 

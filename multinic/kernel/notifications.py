@@ -17,7 +17,7 @@ class Notifications:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         try:
             if buffer:
-                self._enlarge(buffer)
+                enlarge(self._socket, buffer)
             self._socket.setblocking(False)
             self._socket.bind((0, 0))
             for group in groups:
@@ -52,8 +52,10 @@ class Notifications:
         except OSError:  # ENOBUFS
             return b""
 
-    def _enlarge(self, buffer: int) -> None:
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _BUFFER_FORCE, buffer)
-        except OSError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+
+def enlarge(of: socket.socket, queue: int) -> None:
+    """Let a socket keep so many bytes that nobody has read yet, or as many as this process may."""
+    try:
+        of.setsockopt(socket.SOL_SOCKET, _BUFFER_FORCE, queue)
+    except OSError:
+        of.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, queue)

@@ -45,7 +45,7 @@ _REQUEST = 0x001  # NLM_F_REQUEST
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: the tables changed while we read
 _ERROR, _DONE = 2, 3
-_GET_LINK, _GET_ADDRESS, GET_ROUTE, _GET_RULE = 18, 22, 26, 34
+GET_LINK, _GET_ADDRESS, GET_ROUTE, _GET_RULE = 18, 22, 26, 34
 _SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK: the kernel filters for us
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
 _FULL = 1024  # bytes: what is shorter may be an error
@@ -96,7 +96,7 @@ class Reader:
     def link_messages(self, wanted: Wanted | None = None) -> list[bytes]:
         """Return the kernel's message of every link, for `link_of`. `wanted`: others may be left out."""
         request = LINK.pack(0, 0, 0, 0, 0) + attribute(29, U32.pack(_SKIP_STATS))
-        return self._dump(_GET_LINK, request, wanted)
+        return self._dump(GET_LINK, request, wanted)
 
     def advertised_routes(self) -> list[Item]:
         """Return the routes of the main table that came with router advertisements, which only IPv6 has."""
@@ -150,19 +150,23 @@ class Reader:
         """
         family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
         request = ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, 0) + attribute(1, address)
-        self._sequence += 1
-        header = HEADER.pack(HEADER.size + len(request), GET_ROUTE, _REQUEST, self._sequence, 0)
-        try:
-            self._socket.send(header + request)
-            data = self._socket.recv(1 << 16)
-        except OSError as e:
-            raise HostError(f"the kernel's network tables cannot be read: {e.strerror or e}") from e
+        data = self._asked(GET_ROUTE, request)
         _, message, _, _, _ = HEADER.unpack_from(data)
         if message == _ERROR:  # ENETUNREACH, EHOSTUNREACH: no route leads there
             return None
         attributes = dict(attributes_of(data, HEADER.size + ROUTE.size))
         link = number(attributes, 4)  # RTA_OIF
         return (link, gateway(attributes) or b"") if link else None
+
+    def _asked(self, kind: int, request: bytes) -> bytes:
+        """Return the one message that answers a request."""
+        self._sequence += 1
+        header = HEADER.pack(HEADER.size + len(request), kind, _REQUEST, self._sequence, 0)
+        try:
+            self._socket.send(header + request)
+            return self._socket.recv(1 << 16)
+        except OSError as e:
+            raise HostError(f"the kernel's network tables cannot be read: {e.strerror or e}") from e
 
     def _dump(self, kind: int, request: bytes, wanted: Wanted | None = None) -> list[bytes]:
         parts = self._parts(kind, request, wanted)

@@ -31,7 +31,6 @@ _AS_LIST: dict[type, tuple[str, ...]] = {
 """Classes that are written as a list of these fields; further items of a list are ignored when it is read."""
 _IN_PART: dict[type, tuple[str, ...]] = {
     ObservedLink: ("index", "name", "mac", "up", "mtu", "altnames", "addresses"),
-    File: ("content", "mode", "uid", "gid"),
 }
 """Classes of which only these fields are written."""
 

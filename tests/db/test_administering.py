@@ -154,7 +154,7 @@ def test_the_printed_statements_give_each_user_what_it_needs_and_no_more(mariadb
     environment = {"MULTINIC_ADMIN_PASSWORD": "choose a password"}
     # As in a container, where no user has a name.
     before = ["env", "--unset=SUDO_USER", "--unset=LOGNAME", "--unset=USER"]
-    before += ["unshare", "--user", "--map-user=54321"]
+    before += ["setpriv", "--ruid=54321"]
     released = ("db", "release-brake", "--user", "multinic-admin")
     done = program(*released, tmp_path=tmp_path, before=before, **environment)
     assert done.returncode == 0, done.stderr

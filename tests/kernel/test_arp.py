@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from subprocess import PIPE
 
 from tests.kernel.network import Network
@@ -17,9 +19,9 @@ from multinic.kernel import arp
 from multinic.values.addresses import Mac
 
 probes = [arp.Probe(link, Mac(mac), IPv4Address(address)) for link, mac, address in json.loads(sys.argv[1])]
-busy, heard, hear = float(sys.argv[2]), [], arp._heard
-arp._heard = lambda *args: heard.append(args) or hear(*args)
-found = arp.claimed(probes, {str(probe.mac) for probe in probes}, lambda: time.sleep(busy))
+heard, objections = [], arp._objections
+arp._objections = lambda *args: heard.append(args) or objections(*args)
+found = arp.claimed(probes, {str(probe.mac) for probe in probes}, lambda: exec(sys.argv[2]))
 print(json.dumps([sorted(f"{probe.link} {probe.address}" for probe in found), len(heard)]))
 """
 FLOOD = """\
@@ -37,11 +39,26 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
 OURS = [("eth0", "fa:16:3e:00:00:01"), ("eth1", "fa:16:3e:00:00:02")]
 
 
-def asked(namespace: Namespace, *probes: tuple[str, str, str], busy: float = 0.0) -> tuple[list[str], int]:
-    """Ask; return the probes that somebody answered, and how many packets were heard."""
-    command = (sys.executable, "-c", ASK, json.dumps(probes), str(busy))
+def asked(namespace: Namespace, *probes: tuple[str, str, str], meanwhile: str = "") -> tuple[list[str], int]:
+    """Ask; return the probes that somebody answered, and how many packets were heard.
+
+    `meanwhile`: a program, run while there may be answers.
+    """
+    command = (sys.executable, "-c", ASK, json.dumps(probes), meanwhile)
     found, heard = json.loads(namespace.run(*command, env={"PYTHONPATH": str(ROOT)}).stdout)
     return found, heard
+
+
+@contextmanager
+def flooded(namespace: Namespace, port: str) -> Iterator[None]:
+    """Flood the other end of a port of the cloud with ARP packets of somebody who has 10.9.0.1."""
+    with namespace.cloud.popen(sys.executable, "-c", FLOOD, port, stdout=PIPE) as flooding:
+        try:
+            assert flooding.stdout
+            flooding.stdout.readline()
+            yield
+        finally:
+            flooding.kill()
 
 
 def plugged(namespace: Namespace) -> Network:
@@ -63,19 +80,38 @@ def test_an_answer_counts_for_the_link_by_which_it_came(namespace: Namespace) ->
 
 def test_who_asks_late_because_it_is_busy_hears_the_answers_too(namespace: Namespace) -> None:
     plugged(namespace)
-    assert asked(namespace, (*OURS[0], "10.0.0.9"), busy=0.4) == (["eth0 10.0.0.9"], 3)
+    found = asked(namespace, (*OURS[0], "10.0.0.9"), meanwhile="time.sleep(0.4)")
+    assert found == (["eth0 10.0.0.9"], 3)
+
+
+def test_forty_links_of_one_network_do_not_drown_the_answers(namespace: Namespace) -> None:
+    network = Network(namespace)
+    links = [(f"eth{n}", f"fa:16:3e:00:00:{n:02x}") for n in range(40)]
+    for name, mac in links:
+        namespace.plug(name, mac, up=True)
+    network.switch("lan", *(f"port{n + 1}" for n in range(40)))
+    network.machine(lan=" ".join(f"10.0.0.{n + 1}/24" for n in range(40)))
+    probes = [(*link, f"10.0.0.{n + 1}") for n, link in enumerate(links)]
+    found, _ = asked(namespace, *probes, meanwhile="time.sleep(0.15)")
+    assert found == sorted(f"{name} {address}" for name, _, address in probes)
+
+
+def test_a_link_that_is_renamed_meanwhile_is_heard_under_its_new_name(namespace: Namespace) -> None:
+    plugged(namespace)
+    rename = "import subprocess; subprocess.run(['ip', 'link', 'set', 'eth0', 'name', 'ens3'])"
+    assert asked(namespace, (*OURS[0], "10.0.0.9"), meanwhile=rename) == (["eth0 10.0.0.9"], 3)
+
+
+def test_a_link_whose_name_is_no_utf_8_is_left_out(namespace: Namespace) -> None:
+    plugged(namespace)
+    namespace.run("ip", "link", "set", "eth1", "name", b"lan\xff")
+    odd = ("lan\udcff", OURS[1][1])
+    with flooded(namespace, "port2"):  # by somebody who claims 10.9.0.1
+        assert asked(namespace, (*OURS[0], "10.0.0.9"), (*odd, "10.9.0.1"))[0] == ["eth0 10.0.0.9"]
 
 
 def test_what_comes_by_other_links_is_not_even_heard(namespace: Namespace) -> None:
     plugged(namespace)
     namespace.plug("noise", "02:00:00:00:00:0a", up=True)
-    flood = (sys.executable, "-c", FLOOD, "port3")
-    with namespace.cloud.popen(*flood, stdout=PIPE) as flooding:
-        try:
-            assert flooding.stdout
-            flooding.stdout.readline()
-            found, heard = asked(namespace, (*OURS[0], "10.0.0.9"))
-        finally:
-            flooding.kill()
-    assert found == ["eth0 10.0.0.9"]
-    assert heard < 400
+    with flooded(namespace, "port3"):
+        assert asked(namespace, (*OURS[0], "10.0.0.9")) == (["eth0 10.0.0.9"], 3)

@@ -39,7 +39,7 @@ THERE = [
     "-6 route add unreachable fd22::/64 metric 77",
     "rule add fwmark 0x200/0xf00 table 2004 priority 9",
     "rule add fwmark 0x400/0xf00 table 2004 priority 9",
-    "rule add not from 10.9.0.0/24 iif eth0 ipproto tcp dport 443 table 2004 priority 50 protocol 200",
+    "rule add not from 10.9.0.0/24 iif eth0 ipproto 6 dport 443 table 2004 priority 50 protocol 200",
     "rule add from all oif pod0 table 2004 priority 51",
     "rule add from 10.9.0.5 uidrange 100-200 table 2004 priority 60",
     "rule add table main suppress_prefixlength 0 priority 70",

@@ -144,3 +144,41 @@ def test_the_routes_that_a_change_looks_at_are_kept_until_anything_is_announced(
             namespace.run("ip", "link", "set", "other", "up")
             # Nothing happens any more; but the kernel announces later that nobody else has an IPv6 address.
             eventually(lambda: after("link show") == [True, False])
+
+
+# Another process sets a link down, on which a route goes that the kernel comes to last. Who looks as soon as
+# that is announced may see the route still; later it must not.
+HASTY = """\
+import subprocess, time
+from multinic.kernel import dumps
+from multinic.kernel.announced import Announcements
+from multinic.kernel.reader import Reader
+
+def look(kind):
+    with kind() as kernel:
+        return [route["to"] for route in kernel.routes(table=0) if route["to"] == bytes([1, 0, 0, 0])]
+
+for _ in range(10):
+    for words in ("link set multinic0 up", "addr replace 10.0.0.1/24 dev multinic0",
+                  "route replace 1.0.0.0/24 dev multinic0"):
+        subprocess.run(["ip", *words.split()], check=True)
+    time.sleep(0.05)
+    with dumps.kept():
+        announcements = Announcements()
+        assert look(dumps.KeepingReader)
+        with subprocess.Popen(["ip", "link", "set", "multinic0", "down"]):
+            announcements.wait(lambda *_: True, 5)
+            look(dumps.KeepingReader)
+        announcements.close()
+        time.sleep(0.2)
+        assert look(dumps.KeepingReader) == look(Reader) == []
+"""
+
+
+def test_who_looks_while_the_kernel_is_at_it_does_not_keep_that(namespace: Namespace) -> None:
+    namespace.plug("multinic0", MAC, up=True)
+    namespace.plug("other", "fa:16:3e:00:00:02", up=True)
+    namespace.run("sysctl", "-qw", "net.ipv6.conf.multinic0.disable_ipv6=1")
+    routes = "".join(f"route add 100.{n >> 8}.{n & 255}.0/24 dev other\n" for n in range(20_000))
+    namespace.run("ip", "-batch", "-", input=routes)
+    namespace.run(sys.executable, "-c", HASTY, env={"PYTHONPATH": str(ROOT)})

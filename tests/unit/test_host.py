@@ -291,8 +291,14 @@ def test_a_command_that_cannot_be_run_is_an_error_and_no_traceback(host: Host, p
         host.run(program, timeout=9)
 
 
-def test_a_command_past_its_limit_is_killed_with_all_its_children(host: Host, tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ["new", "old"])
+def test_a_command_past_its_limit_is_killed_with_all_its_children(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
     """The child keeps the output open and ignores polite requests, as netplan below nsenter did."""
+    if system == "old":  # or a Python that was built there
+        monkeypatch.delattr(os, "pidfd_open")
+        assert host.run("echo", "done", timeout=300) == "done\n"
     script = f"(trap '' TERM HUP; echo $$ > {tmp_path}/shell; exec sleep 600) & wait"
     with pytest.raises(CommandFailed, match=r"did not end within 0\.5 s and was killed"):
         host.run("sh", "-c", f"sleep 600 & echo $! > {tmp_path}/child; {script}", timeout=0.5)
