@@ -97,6 +97,8 @@ class Cluster:
             "--innodb-autoinc-lock-mode=2",
             "--wsrep-on=ON",
             f"--wsrep-provider={_library()}",
+            # In MariaDB 11.8 it is on, and then an option of the library cannot be set while it runs.
+            "--loose-plugin-wsrep-provider=OFF",
             "--wsrep-cluster-name=multinic",
             f"--wsrep-cluster-address=gcomm://{'' if first else others}",
             "--wsrep-node-address=127.0.0.1",
