@@ -66,6 +66,7 @@ def load(host: Host) -> Fingerprint | None:
         if form != _FORMAT:
             return None
         outcome, known = Exit(int(status)), frozenset(macs.split())
+        tables.parsed(more)
         return Fingerprint(rows, digest, outcome, shape_of(shape), flags, known, more, tuple(paths))
     except (OSError, ValueError, TooLarge):
         return None

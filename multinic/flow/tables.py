@@ -28,7 +28,7 @@ ReadTables = Callable[[frozenset[str], str], Tables]
 
 def read(macs: frozenset[str], more: str, reader: Callable[[], Reader] = Reader) -> Tables:
     """Read them. Raises HostError."""
-    routing, tables, protocols, _ = _parsed(more)
+    routing, tables, protocols, _ = parsed(more)
     with reader() as kernel:
         ours = _ours(kernel, macs)
         seen = [_relevant(ours.values())]
@@ -86,7 +86,7 @@ class Kept:
 
 def properties(tables: Tables, more: str) -> list[Any]:
     """Return the properties of links that Fingerprint.more names: the kernel announces no change of them."""
-    *_, fields = _parsed(more)
+    *_, fields = parsed(more)
     if not fields:
         return []
     from multinic.kernel import properties
@@ -109,8 +109,11 @@ def more_of(
     return "|".join((routing, " ".join(map(str, sorted(protocols))), of_links))
 
 
-def _parsed(more: str) -> tuple[bool, list[int], list[int], dict[str, list[str]]]:
-    """Return whether routes are looked at, in which tables, of which protocols; fields by MAC address."""
+def parsed(more: str) -> tuple[bool, list[int], list[int], dict[str, list[str]]]:
+    """Return whether routes are looked at, in which tables, of which protocols; fields by MAC address.
+
+    Raises ValueError for a text that `more_of` did not make.
+    """
     routing, protocols, of_links = (part.split() for part in (more or "-||").split("|"))
     fields = {mac: names.split(",") for mac, _, names in (found.partition("=") for found in of_links)}
     looked_at = routing != ["-"]

@@ -332,3 +332,17 @@ def test_a_route_that_somebody_takes_away_is_back_with_the_pass_after_an_idle_on
     assert tables() != before
     node.reconcile()
     assert tables() == before
+
+
+def test_a_damaged_memory_of_the_last_pass_costs_a_full_pass_and_nothing_else(node: Node) -> None:
+    attach(node, {"policy_routing": "auto", "gateway": "10.0.0.1", "rp_filter": 2})
+    node.reconcile()
+    node.namespace.settle()
+    node.reconcile()
+    memory, links = node.root / "run/multinic/converged", node.links()
+    whole = memory.read_text().splitlines()
+    for number in range(len(whole)):
+        for text in ("", "a b=|c|d", "9" * 30):
+            memory.write_text("\n".join([*whole[:number], text, *whole[number + 1 :]]) + "\n")
+            assert node.reconcile() == "", (whole[number], text)
+            assert node.links() == links
