@@ -18,6 +18,7 @@ from multinic.values.plan import Interface
 
 _BEGIN = 1.0  # seconds: a service begins some milliseconds after it was told, on a busy host later
 _END = 0.3  # seconds: it drops all that it does not know of a link at once
+_MOMENT, _ROUNDS = 0.01, 10  # seconds; how often it is waited for more to go
 _TRIES = 3  # a service drops a thing once as it sets a link up; who drops it more often means it
 
 
@@ -52,7 +53,7 @@ class Kept:
         """
         if not self._others:
             return False
-        lost = [loss for loss in self._lost() if not (early and self._is_too_early(loss))]
+        lost = self._all_lost(early=early)
         for loss in by_nearness(lost):
             if not self._given[loss]:
                 name = loss.link.name if loss.link else ""
@@ -66,6 +67,20 @@ class Kept:
             except HostError as e:
                 self._refused[loss] = e
         return bool(lost)
+
+    def _all_lost(self, *, early: bool) -> list[Loss]:
+        """Return what is lost, and what goes with it at the same moment.
+
+        What goes first and is back before the rest goes would change its place among the addresses.
+        """
+        lost: list[Loss] = []
+        for attempt in range(_ROUNDS):
+            before, lost = lost, [loss for loss in self._lost() if not (early and self._is_too_early(loss))]
+            if lost == before:
+                break
+            if attempt < _ROUNDS - 1:
+                time.sleep(_MOMENT)
+        return lost
 
     def hopeless(self) -> dict[str, str]:
         """Give back until nothing goes any more; return the interfaces where that fails: key → words.
