@@ -34,7 +34,7 @@ SENTENCES = (
     "{} is not in the range {}.",
     "{} is not one of {}.",
 )
-"""Those of all supported versions of click that a command of ours can give rise to."""
+"""What all supported versions of click may say of our commands; here for the catalogue (`make texts`)."""
 
 
 def show(error: click.ClickException) -> None:

@@ -56,7 +56,7 @@ class Host:
         """Descriptors that commands get: the lock, so that a run waits for what a killed one has started."""
 
     def probed(self, probe: Callable[[str], None]) -> Host:
-        """Return the same host, of whose effects `probe` is told."""
+        """Return this host with another `probe`."""
         host = Host(self.root, self.prefix, probe, self.command_timeout)
         host.inherited = self.inherited
         return host

@@ -14,14 +14,8 @@ from multinic.kernel.notifications import Notifications
 from multinic.kernel.reader import LASTING
 
 _DELETE_ADDRESS, _DELETE_ROUTE, _DELETE_RULE = 21, 25, 33
-_GROUPS = (
-    5,
-    7,
-    8,
-    9,
-    11,
-    19,
-)  # RTNLGRP_IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE
+# RTNLGRP_IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE
+_GROUPS = (5, 7, 8, 9, 11, 19)
 _BUFFER = 1 << 22  # bytes: some thousand notifications
 
 
